@@ -1,0 +1,32 @@
+#pragma once
+
+#include <exception>
+#include <string>
+
+#include "trainer/comm/communicator.h"
+#include "trainer/core/error.h"
+
+namespace trainer::comm {
+
+/// Collective: the named agreement point. `mine` is what went wrong on this rank (null: nothing). When any rank failed, every rank
+/// throws the same Error: the one of the lowest failing rank, its kind and message, with "rank R on HOST: " put before it when
+/// not all ranks failed with the same message (then it stands alone).
+void agree_on_error(const Communicator& ranks, std::exception_ptr mine);
+
+/// Collective. Runs `work` on this rank, then agrees: work may fail on some ranks only, and may not itself be collective.
+template <class Work>
+void together(const Communicator& ranks, const Work& work) {
+  std::exception_ptr failure;
+  try {
+    work();
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  agree_on_error(ranks, failure);
+}
+
+/// Collective. Throws Error(communication) on every rank unless `value` is the same on all; the message names `what` (such as
+/// "the configuration"), the ranks and hosts that differ from rank 0, and the first line that differs.
+void require_same(const Communicator& ranks, const std::string& what, const std::string& value);
+
+}  // namespace trainer::comm

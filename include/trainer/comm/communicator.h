@@ -1,0 +1,65 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace trainer::comm {
+
+/// Owns MPI's life: initialised in the constructor, finalised in the destructor. One per process, made in main.
+class Environment {
+ public:
+  /// MPI_Init_thread with MPI_THREAD_FUNNELED: only the thread that constructs this may call anything of this room.
+  /// Errors of MPI become exceptions (MPI_ERRORS_RETURN). Throws Error(communication) when less than FUNNELED is provided, and when
+  /// the process was started N times as single processes (MPI size 1 while SLURM_NTASKS / PMI_SIZE / OMPI_COMM_WORLD_SIZE says more).
+  Environment(int* argc, char*** argv);
+  ~Environment();
+  Environment(const Environment&) = delete;
+  Environment& operator=(const Environment&) = delete;
+};
+
+/// A group of ranks: owned (freed at destruction) or the world (borrowed). Move-only.
+class Communicator {
+ public:
+  static Communicator world(const Environment&);
+  ~Communicator();
+  Communicator(Communicator&&) noexcept;
+  Communicator& operator=(Communicator&&) noexcept;
+
+  int rank() const;
+  int size() const;
+  /// Collective. The ranks of one colour form a group, ordered by rank.
+  Communicator split(int colour) const;
+  /// Collective. The ranks that share this rank's memory (one node).
+  Communicator node() const;
+
+  /// Collective.
+  void barrier() const;
+  /// Collective. `bytes` bytes from rank `root` to all; any size (sent in pieces under 1 GiB).
+  void broadcast(void* data, std::int64_t bytes, int root) const;
+  std::string broadcast(std::string characters, int root) const;
+  /// Collective. Every rank's text, by rank, on every rank.
+  std::vector<std::string> all_gather(const std::string& mine) const;
+  /// Collective. Every rank's value, by rank, on every rank.
+  std::vector<double> all_gather(double mine) const;
+  std::vector<std::int64_t> all_gather(std::int64_t mine) const;
+  /// Collective. pieces[k] (a different size on each rank) of every rank, concatenated by rank, on rank `root` only (empty elsewhere). Any size.
+  std::vector<float> gather(const float* mine, std::int64_t count, int root) const;
+
+  /// Lets messages in flight advance. Cheap; called between units of work.
+  void poll() const;
+  /// Ends the whole job at once with this exit code (1..125). Not collective. Never returns.
+  [[noreturn]] void abort(int exit_code) const;
+
+  /// The MPI communicator, as a pointer to MPI_Comm: for the other files of this room and for tests.
+  void* handle() const;
+
+ private:
+  struct State;
+  explicit Communicator(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace trainer::comm

@@ -1,0 +1,58 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace trainer::train {
+
+/// What a user asked for, one member an option: as written, before anything is resolved against the data. Texts are in the
+/// project's grammar and are parsed by the room that knows them.
+struct Configuration {
+  std::string data = "fashion-mnist";
+  std::string task;                   ///< classification|regression|autoencoder; empty: from the data
+  std::string validation = "0.1";     ///< a fraction, `5000 rows`, `tail(0.1)`, `test`, a path, `0`
+  std::int64_t validation_rows = 0;   ///< at most so many rows per evaluation; 0: all
+  std::string test;                   ///< empty: the data's own test split; `none`; a path
+  std::uint64_t split_seed = 0;
+  std::string scale;                  ///< unit|feature|global|none; empty: by type
+  std::string scale_targets;          ///< feature|log|none; empty: by task
+  std::string shuffle;                ///< rows|none; empty: rows
+
+  std::string model;
+  std::string init = "auto";          ///< or a checkpoint file or run folder
+  std::string loss;                   ///< empty: by task
+  std::string optimizer = "adam";
+  std::optional<double> lr;           ///< absent: by optimizer
+  std::string schedule = "constant";
+  std::string warmup = "0 steps";
+  double l1 = 0;
+  double l2 = 0;
+  std::string penalty_scope = "weights";  ///< weights|all
+  double clip_norm = 0;                   ///< 0: off
+
+  std::string batch_size = "256";  ///< rows per step over all ranks, or `full`
+  std::int64_t shards = 0;         ///< 0: from the batch
+  std::int64_t epochs = -1;        ///< -1: 20 unless max_steps is given
+  std::int64_t max_steps = 0;      ///< 0: none
+  std::string time_limit;          ///< empty: none
+  std::string time_margin = "60 s";
+  std::string evaluate_every = "1 epoch";
+  std::string goal;
+  std::string early_stopping;
+
+  std::uint64_t seed = 1;
+  std::string precision = "f32";
+  std::string isa;           ///< empty: oneDNN's own choice; else its name (AVX2, AVX512_CORE, ...)
+  std::int64_t threads = 0;  ///< 0: from the cpuset and OMP_NUM_THREADS
+
+  std::string out;  ///< run folder; empty: runs/<data>-<date>-<time>
+  std::string checkpoint_every = "1 epoch";
+  std::int64_t keep = 2;
+  bool log_steps = false;
+  double log_every_seconds = 30;
+  std::string progress = "auto";  ///< auto|bar|lines|none
+  bool quiet = false;
+};
+
+}  // namespace trainer::train
