@@ -29,19 +29,22 @@ struct Argument {
   std::size_t offset = 0;      ///< of the key, or of the value when positional
 };
 
-/// A text of the project's one grammar (`--model`, `--loss`, `--optimizer`, ...), parsed: a sequence of terms.
-/// Words are separated by white space; a word is any run of characters without white space and without ( ) , =
+/// A text of the project's one grammar (`--model`, `--loss`, `--optimizer`, ...), parsed: a sequence of
+/// terms. Words are separated by white space; a word is any run of characters without white space and without
+/// ( ) , =
 class ParsedText {
  public:
   /// Parses `source`, the value of `option` (such as "--model", used in messages only).
-  /// Throws Error(usage) with a caret under the place and what was expected, also for texts over 64 KiB or nested deeper than 32.
+  /// Throws Error(usage) with a caret under the place and what was expected, also for texts over 64 KiB or
+  /// nested deeper than 32.
   ParsedText(std::string option, std::string source);
 
   const std::vector<Term>& sequence() const { return sequence_; }
   const std::string& option() const { return option_; }
   const std::string& source() const { return source_; }
 
-  /// Throws Error(usage): the message `--model: <message>`, then the text and, under `offset`, a caret, on lines of their own.
+  /// Throws Error(usage): the message `--model: <message>`, then the text and, under `offset`, a caret, on
+  /// lines of their own.
   [[noreturn]] void fail_at(std::size_t offset, const std::string& message) const;
 
  private:
@@ -50,8 +53,8 @@ class ParsedText {
   std::vector<Term> sequence_;
 };
 
-/// Typed, checked reading of one term's arguments. Positional arguments are taken in the order of the calls; an
-/// argument given by key is found whatever its place. Every failure is an Error(usage) with a caret.
+/// Typed, checked reading of one term's arguments. Positional arguments are taken in the order of the calls;
+/// an argument given by key is found whatever its place. Every failure is an Error(usage) with a caret.
 class ArgumentReader {
  public:
   ArgumentReader(const ParsedText& text, const Term& term);
@@ -60,17 +63,19 @@ class ArgumentReader {
   std::int64_t integer(std::string_view key, std::int64_t minimum, std::int64_t maximum,
                        std::optional<std::int64_t> fallback = std::nullopt);
   /// A finite number in [minimum, maximum]; with open_minimum / open_maximum the bound itself is excluded.
-  double number(std::string_view key, double minimum, double maximum, std::optional<double> fallback = std::nullopt,
-                bool open_minimum = false, bool open_maximum = false);
+  double number(std::string_view key, double minimum, double maximum,
+                std::optional<double> fallback = std::nullopt, bool open_minimum = false,
+                bool open_maximum = false);
   /// true|false|yes|no|on|off|1|0.
   bool boolean(std::string_view key, bool fallback);
   /// One of `choices`; the error lists them and names the nearest.
   std::string word(std::string_view key, const std::vector<std::string>& choices,
                    std::optional<std::string> fallback = std::nullopt);
-  /// The argument's term itself (for values with arguments of their own: `init=normal(0.1)`), null when absent.
+  /// The argument's term itself (for values with arguments of their own: `init=normal(0.1)`), null when
+  /// absent.
   const Term* term(std::string_view key);
-  /// All remaining positional arguments, which together are one nested sequence: the body of residual(...) or, after
-  /// its count, of repeat(n, ...). Commas between them are allowed and mean nothing.
+  /// All remaining positional arguments, which together are one nested sequence: the body of residual(...)
+  /// or, after its count, of repeat(n, ...). Commas between them are allowed and mean nothing.
   std::vector<Term> nested_sequence();
   /// Throws when an argument was given that no call asked for; names the known keys.
   void finish();
@@ -78,6 +83,8 @@ class ArgumentReader {
  private:
   const Argument* take(std::string_view key);
   const Term& single_term(const Argument& argument, std::string_view key) const;
+  const Term& plain_term(const Argument* argument, std::string_view key, const std::string& expected) const;
+  [[noreturn]] void fail_value(const Term& value, std::string_view key, const std::string& expected) const;
 
   const ParsedText& text_;
   const Term& term_;
@@ -90,10 +97,12 @@ std::optional<std::int64_t> parse_integer(std::string_view word);
 std::optional<double> parse_number(std::string_view word);
 std::optional<bool> parse_boolean(std::string_view word);
 
-/// The candidate with the smallest edit distance to `word`; empty when none is near (distance > 1 + length / 3).
+/// The candidate with the smallest edit distance to `word`; empty when none is near (distance > 1 + length /
+/// 3).
 std::string nearest_name(std::string_view word, const std::vector<std::string>& candidates);
 
-/// Shortest decimal text that reads back as exactly the same value; `nan`, `inf`, `-inf` without a sign on nan.
+/// Shortest decimal text that reads back as exactly the same value; `nan`, `inf`, `-inf` without a sign on
+/// nan.
 std::string format_number(double value);
 std::string format_number(float value);
 

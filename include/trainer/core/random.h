@@ -1,11 +1,13 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 
 namespace trainer {
 
-/// Philox 4x32 with 10 rounds (Salmon, Moraes, Dror, Shaw: Parallel Random Numbers: As Easy as 1, 2, 3, SC 2011).
+/// Philox 4x32 with 10 rounds (Salmon, Moraes, Dror, Shaw: Parallel Random Numbers: As Easy as 1, 2, 3, SC
+/// 2011).
 std::array<std::uint32_t, 4> philox(std::array<std::uint32_t, 4> counter, std::array<std::uint32_t, 2> key);
 
 /// What random numbers are drawn for: two purposes never share numbers, so that adding one changes no other.
@@ -29,7 +31,8 @@ struct RandomKey {
   std::array<std::uint32_t, 2> words;
 };
 
-/// The stream of random numbers at (key, index); `index` is the sample, row or element. Pure: no state outside this object.
+/// The stream of random numbers at (key, index); `index` is the sample, row or element. Pure: no state
+/// outside this object.
 class RandomStream {
  public:
   RandomStream(RandomKey key, std::uint64_t index) : key_(key.words), index_(index) {}
@@ -51,21 +54,30 @@ class RandomStream {
   int left_ = 0;
 };
 
-/// out[i] = word i of the stream (key, index), for i < count: the same numbers as RandomStream::next_word, vectorised.
+/// out[i] = word i of the stream (key, index), for i < count: the same numbers as RandomStream::next_word,
+/// vectorised.
 void random_words(RandomKey key, std::uint64_t index, std::uint32_t* out, std::int64_t count);
 
-/// A pseudo-random permutation of {0, ..., size - 1} that can be asked for any place in O(1) and keeps no table: a
-/// Feistel network over Philox with cycle walking (Black and Rogaway, 2002).
+/// A pseudo-random permutation of {0, ..., size - 1} that can be asked for any place in O(1) and keeps no
+/// table: a Feistel network of 12 rounds over the next power of two, with cycle walking (Black and Rogaway,
+/// Ciphers with Arbitrary Finite Domains, 2002). Its round keys are the stream (key, 0). Throws
+/// Error(internal) for size < 1.
 class Permutation {
  public:
   Permutation(RandomKey key, std::int64_t size);
+  /// What stands at `place`, in [0, size). Throws Error(internal) outside.
   std::int64_t operator()(std::int64_t place) const;
   std::int64_t size() const { return size_; }
 
  private:
-  std::array<std::uint32_t, 2> key_;
+  static constexpr std::size_t kRounds = 12;
+
+  std::uint64_t network(std::uint64_t x) const;
+
+  std::array<std::uint64_t, kRounds> round_keys_;
   std::int64_t size_;
-  int half_bits_ = 0;
+  int low_bits_ = 0;
+  int high_bits_ = 0;
 };
 
 }  // namespace trainer
