@@ -1,0 +1,61 @@
+#pragma once
+
+#include <functional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "trainer/train/configuration.h"
+
+namespace trainer::cli {
+
+enum class Command { train, resume, evaluate, inspect };
+
+/// A command line, read and checked.
+struct CommandLine {
+  Command command = Command::train;
+  train::Configuration configuration;
+  std::set<std::string>
+      given;  ///< options set on the command line or in --config, by canonical name ("batch-size")
+  std::string model_or_run;  ///< RUN of resume (default runs/latest), MODEL of evaluate, FILE of inspect
+  std::string config;        ///< --config
+  bool resume = false;       ///< train --resume
+  bool dry_run = false;
+  bool help = false;
+  bool version = false;
+  bool verify = false;         ///< inspect --verify
+  std::string split = "test";  ///< evaluate --split
+  std::string out_json;        ///< evaluate --out
+};
+
+/// `bits`: decides results and is fixed for a run. `free`: may change at resume. `none`: belongs to one call
+/// of the program.
+enum class Effect { bits, free, none };
+
+/// One option: the help, the parser, the defaults and the configuration file all come from this.
+struct Option {
+  std::string name;         ///< without dashes
+  std::string alias;        ///< another name, or empty
+  std::string placeholder;  ///< of its value, in the help; empty for a boolean, whose value may be left out
+  std::string group;        ///< heading in the help
+  Effect effect = Effect::free;
+  std::string default_text;  ///< as shown in the help; empty: none
+  std::string help;
+  std::vector<Command> commands;  ///< that take it
+  /// Reads a value. Throws Error(usage) that names the option, the value and the limits.
+  std::function<void(CommandLine&, const std::string&)> set;
+  /// The value as text that set() takes; empty where the option is not set (automatic).
+  std::function<std::string(const CommandLine&)> get;
+
+  bool is_boolean() const { return placeholder.empty(); }
+  bool belongs_to(Command command) const;
+};
+
+/// Every option of the program, in the order of the help.
+const std::vector<Option>& option_table();
+/// The option with this name or alias that `command` takes; null when there is none.
+const Option* find_option(const std::string& name, Command command);
+/// Names and aliases of the options that `command` takes.
+std::vector<std::string> option_names(Command command);
+
+}  // namespace trainer::cli

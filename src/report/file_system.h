@@ -1,0 +1,28 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace trainer::report {
+
+/// `what` with the system's reason for the last failure: "cannot write FILE: No space left on device".
+std::string with_reason(const std::string& what);
+
+/// Writes all of `bytes` to an open file. Throws Error(data) that names `path`.
+void write_all(int file, std::string_view bytes, const std::string& path);
+
+/// Waits until a file is on the disk. Throws Error(data) that names `path`.
+void sync_file(int file, const std::string& path);
+
+/// Replaces `path` by `content` so that a reader sees the old or the new content, whole, whatever happens:
+/// written beside, synced, renamed. `beside` is put behind the name of the temporary file. Throws
+/// Error(data).
+void replace_file(const std::string& path, const std::string& content, const std::string& beside = ".new");
+
+/// Appends one line to a file, in one write. Throws Error(data).
+void append_line(const std::string& path, const std::string& line);
+
+/// The content of a file of at most 64 MiB. Throws Error(data).
+std::string read_whole_file(const std::string& path);
+
+}  // namespace trainer::report
