@@ -177,8 +177,9 @@ void ParsedText::fail_at(std::size_t offset, const std::string& message) const {
   const std::string left = cut_left ? "... " : "";
 
   const Columns title = to_columns(message, 0);
-  fail(ErrorKind::usage, option_, ": ", title.text(0, title.cells.size()), "\n  ", left,
-       columns.text(begin, end), cut_right ? " ..." : "", "\n  ",
+  const std::string line = option_ + ": " + title.text(0, title.cells.size());
+  if (std::ranges::all_of(source_, is_space)) fail(ErrorKind::usage, line);
+  fail(ErrorKind::usage, line, "\n  ", left, columns.text(begin, end), cut_right ? " ..." : "", "\n  ",
        std::string(left.size() + columns.marked - begin, ' '), "^");
 }
 
