@@ -32,7 +32,8 @@ std::string nearest_name(std::string_view word, const std::vector<std::string>& 
   std::size_t best_distance = 1 + word.size() / 3;
   std::string best;
   for (const std::string& candidate : candidates) {
-    const auto [shorter, longer] = std::minmax(word.size(), candidate.size());
+    const std::size_t longer = std::max(word.size(), candidate.size());
+    const std::size_t shorter = std::min(word.size(), candidate.size());
     if (longer - shorter > best_distance) continue;  // also keeps a long hostile word cheap
     const std::size_t distance = edit_distance(word, candidate);
     if (distance > best_distance || (distance == best_distance && !best.empty())) continue;
