@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace trainer::data {
+
+class Scaling;
+
+/// What the rows' targets are: an index of a class, or real numbers.
+enum class TargetKind { classes, values };
+
+/// What is known about a data set before a row is read; the same on every rank.
+struct DataFacts {
+  std::string name;  ///< "fashion-mnist", a folder's own name, "generate:circle"
+  std::int64_t rows = 0;
+  std::int64_t features = 0;                ///< product of feature_shape
+  std::vector<std::int64_t> feature_shape;  ///< such as 28, 28; never empty
+  TargetKind kind = TargetKind::classes;
+  std::int64_t targets = 0;              ///< number of classes, or columns of values
+  std::vector<std::string> class_names;  ///< empty when unknown, else one a class
+  std::string element_type;              ///< of the inputs in the file: "uint8", "int16", "float32", ...
+  std::string fingerprint;               ///< digest of names without folders, types, shapes and content
+};
+
+/// Rows of inputs and targets that can be asked for in any order. All functions are const and thread-safe;
+/// the gathers of a resident data set do not allocate. Every row must be in [0, facts().rows).
+class DataSet {
+ public:
+  virtual ~DataSet() = default;
+  virtual const DataFacts& facts() const = 0;
+
+  /// inputs: [rows, features] f32, the raw values (a byte 7 is 7.0f).
+  virtual void gather(std::span<const std::int64_t> rows, float* inputs) const = 0;
+  /// inputs: [rows, features] f32, scaled: the same bits as gather() and then Scaling::apply(), in one pass.
+  virtual void gather_scaled(std::span<const std::int64_t> rows, const Scaling& scaling,
+                             float* inputs) const = 0;
+  /// classes: [rows] i32 in [0, targets). Throws Error(internal) unless kind is classes.
+  virtual void gather_classes(std::span<const std::int64_t> rows, std::int32_t* classes) const = 0;
+  /// values: [rows, targets] f32, unscaled. Throws Error(internal) unless kind is values.
+  virtual void gather_values(std::span<const std::int64_t> rows, float* values) const = 0;
+};
+
+}  // namespace trainer::data

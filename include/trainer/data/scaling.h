@@ -1,0 +1,60 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace trainer::data {
+
+class DataSet;
+
+/// One mean and one deviation for each of `features` columns. Every mode is the same expression, two
+/// correctly rounded float operations: scaled = (raw - float(mean)) / float(deviation). `unit` is mean 0,
+/// deviation 255: exactly byte/255.
+class Scaling {
+ public:
+  enum class Mode { none, unit, feature, global };
+
+  static Scaling none(std::int64_t features);
+  static Scaling unit(std::int64_t features);
+  /// From stored values (a checkpoint). Throws Error(data) for an unknown mode name, sizes that differ,
+  /// values that are not finite or not representable as float, and deviations that are not above 0.
+  Scaling(const std::string& mode_name, std::vector<double> mean, std::vector<double> deviation);
+
+  Mode mode() const { return mode_; }
+  std::string mode_name() const;  ///< "none", "unit", "feature", "global"
+  std::int64_t features() const { return static_cast<std::int64_t>(mean_.size()); }
+  const std::vector<double>& mean() const { return mean_; }
+  const std::vector<double>& deviation() const { return deviation_; }
+
+  /// raw, scaled: [rows, features] f32, two separate pieces of memory.
+  void apply(const float* raw, std::int64_t rows, float* scaled) const;
+  /// The way back, scaled * deviation + mean, for predictions in original units. May work in place.
+  void invert(const float* scaled, std::int64_t rows, float* raw) const;
+
+  /// The factors as used; for implementations of DataSet::gather_scaled.
+  std::span<const float> float_mean() const { return float_mean_; }
+  std::span<const float> float_deviation() const { return float_deviation_; }
+  /// True when all columns share one mean and one deviation (every mode but `feature`).
+  bool is_uniform() const { return mode_ != Mode::feature; }
+
+ private:
+  Mode mode_;
+  std::vector<double> mean_, deviation_;
+  std::vector<float> float_mean_, float_deviation_;
+};
+
+/// The scaling of the inputs that `--scale` (`option`) names, from `rows` (the training rows, sorted) alone.
+/// Empty: `unit` for bytes, `feature` for everything else. `feature`: mean and population deviation (divided
+/// by the number of rows) per column; `global`: over all columns together. Both are merged (count, mean, M2),
+/// in double, over chunks of 256 rows folded in the fixed tree, so they depend on the rows alone. A constant
+/// column has deviation 1. Not collective: every rank computes the same bits. Cost: O(rows * features), two
+/// passes over cached chunks. Throws Error(usage) for an unknown name and for `unit` on anything but bytes.
+Scaling input_scaling(const DataSet& data, std::span<const std::int64_t> rows, const std::string& option);
+
+/// The same for the targets of a regression (`--scale-targets`): empty or `feature`, or `none`. For classes
+/// always `none` with no columns; asking for anything else there is an Error(usage).
+Scaling target_scaling(const DataSet& data, std::span<const std::int64_t> rows, const std::string& option);
+
+}  // namespace trainer::data

@@ -1,0 +1,175 @@
+#include "resident.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <limits>
+#include <optional>
+#include <utility>
+
+#include "scale_row.h"
+#include "trainer/comm/agreement.h"
+#include "trainer/core/digest.h"
+#include "trainer/core/error.h"
+
+namespace trainer::data {
+namespace {
+
+/// Rows to ask of the memory ahead of the one being copied: they lie anywhere, so the processor cannot guess
+/// them.
+constexpr std::size_t kRowsAhead = 2;
+constexpr std::int64_t kLineBytes = 64;
+
+bool stores_bytes(const DataFacts& facts) { return facts.element_type == "uint8"; }
+
+/// Throws unless the product fits comfortably.
+std::int64_t bytes_for(std::int64_t rows, std::int64_t columns, std::int64_t size) {
+  std::int64_t bytes = 0;
+  const bool overflow = __builtin_mul_overflow(rows, columns, &bytes) ||
+                        __builtin_mul_overflow(bytes, size, &bytes) ||
+                        bytes > std::numeric_limits<std::int64_t>::max() / 4;
+  require(!overflow, ErrorKind::data, "--data: ", rows, " rows of ", columns,
+          " columns are more than memory can hold");
+  return bytes;
+}
+
+std::int64_t input_bytes(const DataFacts& facts) {
+  const std::int64_t bytes = bytes_for(facts.rows, facts.features, stores_bytes(facts) ? 1 : 4);
+  return (bytes + kLineBytes - 1) / kLineBytes * kLineBytes;
+}
+
+std::int64_t target_bytes(const DataFacts& facts) {
+  return bytes_for(facts.rows, facts.kind == TargetKind::classes ? 1 : facts.targets, 4);
+}
+
+RowStore store_in(std::byte* memory, const DataFacts& facts) {
+  RowStore store;
+  if (stores_bytes(facts)) {
+    store.bytes = reinterpret_cast<std::uint8_t*>(memory);
+  } else {
+    store.floats = reinterpret_cast<float*>(memory);
+  }
+  std::byte* const targets = memory + input_bytes(facts);
+  if (facts.kind == TargetKind::classes) {
+    store.classes = reinterpret_cast<std::int32_t*>(targets);
+  } else {
+    store.values = reinterpret_cast<float*>(targets);
+  }
+  return store;
+}
+
+template <class Raw>
+void prefetch_row(const Raw* row, std::int64_t columns) {
+  const char* const begin = reinterpret_cast<const char*>(row);
+  const std::int64_t bytes = std::min<std::int64_t>(columns * static_cast<std::int64_t>(sizeof(Raw)), 4096);
+  for (std::int64_t offset = 0; offset < bytes; offset += kLineBytes) __builtin_prefetch(begin + offset);
+}
+
+template <class Raw>
+void gather_rows(const Raw* all, std::span<const std::int64_t> rows, const Scaling& scaling, float* out) {
+  const std::int64_t columns = scaling.features();
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (i + kRowsAhead < rows.size()) prefetch_row(all + rows[i + kRowsAhead] * columns, columns);
+    scale_row(all + rows[i] * columns, scaling, out + static_cast<std::int64_t>(i) * columns);
+  }
+}
+
+template <class Raw>
+void gather_raw(const Raw* all, std::int64_t columns, std::span<const std::int64_t> rows, float* out) {
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const Raw* const row = all + rows[i] * columns;
+    std::copy(row, row + columns, out + static_cast<std::int64_t>(i) * columns);
+  }
+}
+
+void check_memory(std::int64_t bytes) {
+  const std::int64_t present = std::int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGESIZE);
+  require(bytes < present, ErrorKind::data, "--data: the rows need ", bytes >> 20,
+          " MiB of memory, but this node has ", present >> 20, " MiB");
+}
+
+/// Collective. Memory may be short on one node only, and then on all of its ranks alike: agree, so that no
+/// node waits for it.
+comm::SharedArray reserve(const comm::Communicator& world, const comm::Communicator& node,
+                          const DataFacts& facts) {
+  std::optional<comm::SharedArray> memory;
+  comm::together(world, [&] {
+    const std::int64_t bytes = input_bytes(facts) + target_bytes(facts);
+    check_memory(bytes);
+    memory.emplace(node, bytes);
+  });
+  return std::move(*memory);
+}
+
+}  // namespace
+
+ResidentData::ResidentData(const comm::Communicator& world, const comm::Communicator& node,
+                           const Source& source)
+    : facts_(source.facts), memory_(reserve(world, node, source.facts)) {
+  store_ = store_in(memory_.data(), facts_);
+  std::string digest;
+  comm::together(world, [&] {
+    if (!memory_.fills()) return;
+    source.fill(store_);
+    digest = content_digest(source.identity);
+  });
+  memory_.publish();
+  const std::string of_first = node.broadcast(digest, 0);
+  facts_.fingerprint = memory_.fills() ? digest : of_first;
+  comm::require_same(world, "the content of the data (--data)", facts_.fingerprint);
+}
+
+std::string ResidentData::content_digest(const std::string& identity) const {
+  std::string head = text(identity, "\n", facts_.element_type,
+                          store_.classes != nullptr ? " classes " : " values ", facts_.rows);
+  for (const std::int64_t size : facts_.feature_shape) head += text(" ", size);
+  Digest digest;
+  digest.add(head);
+  const bool bytes = store_.bytes != nullptr;
+  const void* const inputs = bytes ? static_cast<const void*>(store_.bytes) : store_.floats;
+  const void* const targets =
+      store_.classes != nullptr ? static_cast<const void*>(store_.classes) : store_.values;
+  digest.add(inputs, static_cast<std::size_t>(bytes_for(facts_.rows, facts_.features, bytes ? 1 : 4)));
+  digest.add(targets, static_cast<std::size_t>(target_bytes(facts_)));
+  return digest.hex();
+}
+
+void ResidentData::gather(std::span<const std::int64_t> rows, float* inputs) const {
+  if (store_.bytes != nullptr) {
+    gather_raw(store_.bytes, facts_.features, rows, inputs);
+  } else {
+    gather_raw(store_.floats, facts_.features, rows, inputs);
+  }
+}
+
+void ResidentData::gather_scaled(std::span<const std::int64_t> rows, const Scaling& scaling,
+                                 float* inputs) const {
+  require(scaling.features() == facts_.features, ErrorKind::internal, "a scaling of ", scaling.features(),
+          " columns met data of ", facts_.features);
+  if (store_.bytes != nullptr) {
+    gather_rows(store_.bytes, rows, scaling, inputs);
+  } else {
+    gather_rows(store_.floats, rows, scaling, inputs);
+  }
+}
+
+void ResidentData::gather_classes(std::span<const std::int64_t> rows, std::int32_t* classes) const {
+  require(store_.classes != nullptr, ErrorKind::internal, "classes were asked of a regression");
+  for (std::size_t i = 0; i < rows.size(); ++i) classes[i] = store_.classes[rows[i]];
+}
+
+void ResidentData::gather_values(std::span<const std::int64_t> rows, float* values) const {
+  require(store_.values != nullptr, ErrorKind::internal, "values were asked of a classification");
+  gather_raw(store_.values, facts_.targets, rows, values);
+}
+
+std::span<const std::int32_t> ResidentData::classes() const {
+  return {store_.classes, static_cast<std::size_t>(store_.classes != nullptr ? facts_.rows : 0)};
+}
+
+void ResidentData::set_classes(std::int64_t count, std::vector<std::string> names) {
+  facts_.targets = count;
+  facts_.class_names = std::move(names);
+}
+
+}  // namespace trainer::data

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "trainer/comm/communicator.h"
+#include "trainer/comm/shared_array.h"
+#include "trainer/data/data_set.h"
+
+namespace trainer::data {
+
+/// Where a source writes its rows: all of them, in order. Exactly one of bytes and floats, and of classes and
+/// values, is set.
+struct RowStore {
+  std::uint8_t* bytes = nullptr;    ///< [rows, features]
+  float* floats = nullptr;          ///< [rows, features]
+  std::int32_t* classes = nullptr;  ///< [rows]
+  float* values = nullptr;          ///< [rows, targets]
+};
+
+/// A data set that can be read whole, known so far by its facts. For classes, facts.targets may still be 0
+/// (to be counted), and the fingerprint is always still empty.
+struct Source {
+  DataFacts facts;
+  std::string identity;  ///< what belongs into the fingerprint beside types, shapes and content: names of
+                         ///< files without folders
+  std::function<void(const RowStore&)> fill;
+};
+
+/// A data set in memory, one copy per node.
+class ResidentData final : public DataSet {
+ public:
+  /// **Collective** over `world` and `node`. Reserves the memory, lets one rank of the node fill it, agrees
+  /// on errors, and compares the fingerprints of all nodes. Throws on all ranks alike.
+  ResidentData(const comm::Communicator& world, const comm::Communicator& node, const Source& source);
+
+  const DataFacts& facts() const override { return facts_; }
+  void gather(std::span<const std::int64_t> rows, float* inputs) const override;
+  void gather_scaled(std::span<const std::int64_t> rows, const Scaling& scaling,
+                     float* inputs) const override;
+  void gather_classes(std::span<const std::int64_t> rows, std::int32_t* classes) const override;
+  void gather_values(std::span<const std::int64_t> rows, float* values) const override;
+
+  /// All rows' classes, in order.
+  std::span<const std::int32_t> classes() const;
+  /// Says how many classes there are and what they are called, once all splits have been looked at.
+  void set_classes(std::int64_t count, std::vector<std::string> names);
+
+ private:
+  std::string content_digest(const std::string& identity) const;
+
+  DataFacts facts_;
+  comm::SharedArray memory_;
+  RowStore store_;
+};
+
+}  // namespace trainer::data

@@ -1,0 +1,205 @@
+#include "trainer/data/scaling.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+#include <limits>
+#include <optional>
+#include <utility>
+
+#include "scale_row.h"
+#include "trainer/core/error.h"
+#include "trainer/core/grammar.h"
+#include "trainer/core/tree.h"
+#include "trainer/data/data_set.h"
+
+namespace trainer::data {
+namespace {
+
+constexpr std::int64_t kChunkRows = 256;
+
+const std::vector<std::string>& mode_names() {
+  static const std::vector<std::string> names{"none", "unit", "feature", "global"};
+  return names;
+}
+
+std::optional<Scaling::Mode> mode_of(const std::string& name) {
+  const auto& names = mode_names();
+  const auto found = std::find(names.begin(), names.end(), name);
+  if (found == names.end()) return std::nullopt;
+  return static_cast<Scaling::Mode>(found - names.begin());
+}
+
+/// What is known of some rows: their number and, per column, mean and sum of squared distances from it.
+struct Moments {
+  double count = 0;
+  std::vector<double> mean;
+  std::vector<double> m2;
+};
+
+/// Chan, Golub, LeVeque: Updating formulae and a pairwise algorithm for computing sample variances, 1979.
+Moments merge(Moments left, const Moments& right) {
+  const double count = left.count + right.count;
+  const double weight = right.count / count;
+  for (std::size_t j = 0; j < left.mean.size(); ++j) {
+    const double difference = right.mean[j] - left.mean[j];
+    left.mean[j] += difference * weight;
+    left.m2[j] += right.m2[j] + difference * difference * (left.count * weight);
+  }
+  left.count = count;
+  return left;
+}
+
+/// raw: [rows, columns] f32. Two passes: a constant column has exactly its value as mean, and m2 0.
+Moments moments_of(const float* raw, std::int64_t rows, std::int64_t columns) {
+  const auto size = static_cast<std::size_t>(columns);
+  Moments out{static_cast<double>(rows), std::vector<double>(size), std::vector<double>(size)};
+  for (std::int64_t i = 0; i < rows; ++i) {
+    for (std::size_t j = 0; j < size; ++j) out.mean[j] += static_cast<double>(raw[i * columns + j]);
+  }
+  for (double& mean : out.mean) mean /= out.count;
+  for (std::int64_t i = 0; i < rows; ++i) {
+    for (std::size_t j = 0; j < size; ++j) {
+      const double distance = static_cast<double>(raw[i * columns + j]) - out.mean[j];
+      out.m2[j] += distance * distance;
+    }
+  }
+  return out;
+}
+
+using Gather = std::function<void(std::span<const std::int64_t>, float*)>;
+
+Moments moments_of_rows(std::span<const std::int64_t> rows, std::int64_t columns, const Gather& gather) {
+  const auto total = static_cast<std::int64_t>(rows.size());
+  require(total > 0, ErrorKind::internal, "a scaling of no rows was asked for");
+  std::vector<float> raw(static_cast<std::size_t>(std::min(total, kChunkRows) * columns));
+  const auto chunk = [&](Range node) -> std::optional<Moments> {
+    const std::int64_t begin = node.begin * kChunkRows;
+    const std::int64_t count = std::min(kChunkRows, total - begin);
+    gather(rows.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(count)), raw.data());
+    return moments_of(raw.data(), count, columns);
+  };
+  const Range chunks{0, (total + kChunkRows - 1) / kChunkRows};
+  return *fold_tree<Moments>(
+      chunks, [](Range) { return false; }, chunk, merge);
+}
+
+/// All columns together, as if they were one.
+Moments over_columns(const Moments& moments) {
+  const auto column = [&](Range node) -> std::optional<Moments> {
+    const auto j = static_cast<std::size_t>(node.begin);
+    return Moments{moments.count, {moments.mean[j]}, {moments.m2[j]}};
+  };
+  const Range columns{0, static_cast<std::int64_t>(moments.mean.size())};
+  return *fold_tree<Moments>(
+      columns, [](Range) { return false; }, column, merge);
+}
+
+/// Population deviation; 1 where the column is constant, or so nearly that a float division by it would
+/// overflow.
+double deviation_of(double m2, double count) {
+  const double deviation = std::sqrt(m2 / count);
+  return deviation < static_cast<double>(std::numeric_limits<float>::min()) ? 1.0 : deviation;
+}
+
+Scaling measured(Scaling::Mode mode, std::span<const std::int64_t> rows, std::int64_t columns,
+                 const Gather& gather) {
+  const Moments moments = moments_of_rows(rows, columns, gather);
+  const auto size = static_cast<std::size_t>(columns);
+  if (mode == Scaling::Mode::global) {
+    const Moments all = over_columns(moments);
+    return {"global", std::vector<double>(size, all.mean[0]),
+            std::vector<double>(size, deviation_of(all.m2[0], all.count))};
+  }
+  std::vector<double> deviation(size);
+  for (std::size_t j = 0; j < size; ++j) deviation[j] = deviation_of(moments.m2[j], moments.count);
+  return {"feature", moments.mean, std::move(deviation)};
+}
+
+[[noreturn]] void fail_unknown(const std::string& option, const std::string& value,
+                               const std::vector<std::string>& names) {
+  const std::string near = nearest_name(value, names);
+  std::string expected;
+  for (const std::string& name : names) expected += (expected.empty() ? "" : ", ") + name;
+  fail(ErrorKind::usage, option, ": '", value, "' is not known; expected one of ", expected,
+       near.empty() ? "" : "; did you mean " + near + "?");
+}
+
+}  // namespace
+
+Scaling Scaling::none(std::int64_t features) {
+  const auto size = static_cast<std::size_t>(features);
+  return {"none", std::vector<double>(size, 0.0), std::vector<double>(size, 1.0)};
+}
+
+Scaling Scaling::unit(std::int64_t features) {
+  const auto size = static_cast<std::size_t>(features);
+  return {"unit", std::vector<double>(size, 0.0), std::vector<double>(size, 255.0)};
+}
+
+Scaling::Scaling(const std::string& mode_name, std::vector<double> mean, std::vector<double> deviation)
+    : mode_(Mode::none), mean_(std::move(mean)), deviation_(std::move(deviation)) {
+  const std::optional<Mode> mode = mode_of(mode_name);
+  require(mode.has_value(), ErrorKind::data, "the scaling '", mode_name, "' is not known");
+  mode_ = *mode;
+  require(mean_.size() == deviation_.size(), ErrorKind::data, "the scaling has ", mean_.size(), " means but ",
+          deviation_.size(), " deviations");
+  float_mean_.assign(mean_.begin(), mean_.end());
+  float_deviation_.assign(deviation_.begin(), deviation_.end());
+  for (std::size_t j = 0; j < mean_.size(); ++j) {
+    require(std::isfinite(float_mean_[j]) && std::isfinite(float_deviation_[j]) && float_deviation_[j] > 0,
+            ErrorKind::data, "the scaling of column ", j, " has mean ", mean_[j], " and deviation ",
+            deviation_[j], "; both must be finite and the deviation above 0");
+    const bool fits = mode_ == Mode::feature || (mean_[j] == mean_[0] && deviation_[j] == deviation_[0]);
+    const bool fits_name = (mode_ != Mode::none || (mean_[j] == 0 && deviation_[j] == 1)) &&
+                           (mode_ != Mode::unit || (mean_[j] == 0 && deviation_[j] == 255));
+    require(fits && fits_name, ErrorKind::data, "the scaling is called '", mode_name, "', but column ", j,
+            " has mean ", mean_[j], " and deviation ", deviation_[j]);
+  }
+}
+
+std::string Scaling::mode_name() const { return mode_names()[static_cast<std::size_t>(mode_)]; }
+
+void Scaling::apply(const float* raw, std::int64_t rows, float* scaled) const {
+  for (std::int64_t i = 0; i < rows; ++i) scale_row(raw + i * features(), *this, scaled + i * features());
+}
+
+void Scaling::invert(const float* scaled, std::int64_t rows, float* raw) const {
+  const std::int64_t columns = features();
+  for (std::int64_t i = 0; i < rows; ++i) {
+    for (std::int64_t j = 0; j < columns; ++j) {
+      raw[i * columns + j] = scaled[i * columns + j] * float_deviation_[j] + float_mean_[j];
+    }
+  }
+}
+
+Scaling input_scaling(const DataSet& data, std::span<const std::int64_t> rows, const std::string& option) {
+  const DataFacts& facts = data.facts();
+  const bool bytes = facts.element_type == "uint8";
+  const std::string name = !option.empty() ? option : bytes ? "unit" : "feature";
+  const std::optional<Scaling::Mode> mode = mode_of(name);
+  if (!mode) fail_unknown("--scale", name, mode_names());
+  require(*mode != Scaling::Mode::unit || bytes, ErrorKind::usage,
+          "--scale: unit divides bytes by 255, but the inputs are ", facts.element_type,
+          "; expected feature, global or none");
+  if (*mode == Scaling::Mode::none) return Scaling::none(facts.features);
+  if (*mode == Scaling::Mode::unit) return Scaling::unit(facts.features);
+  return measured(*mode, rows, facts.features, [&](auto chunk, float* raw) { data.gather(chunk, raw); });
+}
+
+Scaling target_scaling(const DataSet& data, std::span<const std::int64_t> rows, const std::string& option) {
+  const DataFacts& facts = data.facts();
+  if (facts.kind == TargetKind::classes) {
+    require(option.empty() || option == "none", ErrorKind::usage, "--scale-targets: '", option,
+            "' needs a regression, but the targets are classes; expected none");
+    return Scaling::none(0);
+  }
+  require(option != "log", ErrorKind::usage,
+          "--scale-targets: log is not available yet; expected feature or none");
+  if (option == "none") return Scaling::none(facts.targets);
+  if (!option.empty() && option != "feature") fail_unknown("--scale-targets", option, {"feature", "none"});
+  return measured(Scaling::Mode::feature, rows, facts.targets,
+                  [&](auto chunk, float* raw) { data.gather_values(chunk, raw); });
+}
+
+}  // namespace trainer::data
