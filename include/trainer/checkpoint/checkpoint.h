@@ -65,6 +65,9 @@ const T& get(const Attributes& attributes, const std::string& name, const std::s
           "; the file was not written by this version of trainer");
   return std::get<T>(found->second);
 }
+template <class T>
+const T& get(Attributes&&, const std::string&,
+             const std::string&) = delete;  // the value would be gone with the map
 
 /// Writes a checkpoint so that `path` holds either what it held before or the whole new file, on disk:
 /// written as .tmp-NAME beside it, synced, renamed over `path`, folder synced. Equal content gives equal

@@ -95,8 +95,9 @@ class File {
   /// is refused.
   Attributes attributes(const std::string& object) const;
 
+  struct State;  ///< for the files of this room
+
  private:
-  struct State;
   explicit File(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };

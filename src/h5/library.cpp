@@ -1,0 +1,40 @@
+#include "library.h"
+
+namespace trainer::h5 {
+
+namespace {
+
+// HDF5 keeps global tables and Debian builds it without its own lock.
+std::recursive_mutex& library_mutex() {
+  static std::recursive_mutex mutex;
+  return mutex;
+}
+
+herr_t take_innermost(unsigned n, const H5E_error2_t* error, void* reason) {
+  if (n == 0 && error != nullptr && error->desc != nullptr) {
+    try {
+      *static_cast<std::string*>(reason) = error->desc;
+    } catch (...) {  // nothing may be thrown through C
+      return -1;
+    }
+  }
+  return 0;
+}
+
+}  // namespace
+
+Inside::Inside() : lock_(library_mutex()) {
+  H5Eget_auto2(H5E_DEFAULT, &print_, &print_data_);
+  H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
+}
+
+Inside::~Inside() { H5Eset_auto2(H5E_DEFAULT, print_, print_data_); }
+
+std::string innermost_reason() {
+  std::string reason;
+  H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, take_innermost, &reason);
+  H5Eclear2(H5E_DEFAULT);
+  return reason.empty() ? "no reason given" : reason;
+}
+
+}  // namespace trainer::h5
