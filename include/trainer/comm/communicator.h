@@ -8,22 +8,32 @@
 
 namespace trainer::comm {
 
-/// Owns MPI's life: initialised in the constructor, finalised in the destructor. One per process, made in main.
+/// Owns MPI's life: initialised in the constructor, finalised in the destructor. One per process, made in
+/// main.
 class Environment {
  public:
-  /// MPI_Init_thread with MPI_THREAD_FUNNELED: only the thread that constructs this may call anything of this room.
-  /// Errors of MPI become exceptions (MPI_ERRORS_RETURN). Throws Error(communication) when less than FUNNELED is provided, and when
-  /// the process was started N times as single processes (MPI size 1 while SLURM_NTASKS / PMI_SIZE / OMPI_COMM_WORLD_SIZE says more).
+  /// MPI_Init_thread with MPI_THREAD_FUNNELED: only the thread that constructs this may call anything of this
+  /// room. Errors of MPI become exceptions (MPI_ERRORS_RETURN). Throws Error(communication) when less than
+  /// FUNNELED is provided, and when the process was started N times as single processes (MPI size 1 while
+  /// OMPI_COMM_WORLD_SIZE, PMI_SIZE or SLURM_NTASKS says more). Where MPI is initialised already (a host
+  /// program, a test) it is borrowed: checked, but not finalised.
   Environment(int* argc, char*** argv);
+  /// Collective (MPI_Finalize), unless an exception is on its way: then the other ranks are not there, and
+  /// nothing is called.
   ~Environment();
   Environment(const Environment&) = delete;
   Environment& operator=(const Environment&) = delete;
+
+ private:
+  bool owned_ = true;
 };
 
 /// A group of ranks: owned (freed at destruction) or the world (borrowed). Move-only.
+/// Every function throws Error(communication) with MPI's own text when MPI fails.
 class Communicator {
  public:
   static Communicator world(const Environment&);
+  /// Collective for an owned group, unless an exception is on its way: then the group is leaked.
   ~Communicator();
   Communicator(Communicator&&) noexcept;
   Communicator& operator=(Communicator&&) noexcept;
@@ -32,6 +42,8 @@ class Communicator {
   int size() const;
   /// Collective. The ranks of one colour form a group, ordered by rank.
   Communicator split(int colour) const;
+  /// Collective. The same ranks with message traffic of their own.
+  Communicator duplicate() const;
   /// Collective. The ranks that share this rank's memory (one node).
   Communicator node() const;
 
@@ -45,7 +57,8 @@ class Communicator {
   /// Collective. Every rank's value, by rank, on every rank.
   std::vector<double> all_gather(double mine) const;
   std::vector<std::int64_t> all_gather(std::int64_t mine) const;
-  /// Collective. pieces[k] (a different size on each rank) of every rank, concatenated by rank, on rank `root` only (empty elsewhere). Any size.
+  /// Collective. pieces[k] (a different size on each rank) of every rank, concatenated by rank, on rank
+  /// `root` only (empty elsewhere). Any size.
   std::vector<float> gather(const float* mine, std::int64_t count, int root) const;
 
   /// Lets messages in flight advance. Cheap; called between units of work.

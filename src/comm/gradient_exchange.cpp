@@ -1,0 +1,296 @@
+#include <mpi.h>
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "checked.h"
+#include "fold_program.h"
+#include "requests.h"
+#include "slices.h"
+#include "trainer/comm/tree_exchange.h"
+#include "trainer/core/buffer.h"
+#include "trainer/core/error.h"
+
+namespace trainer::comm {
+
+namespace {
+
+constexpr auto kFloat = static_cast<std::int64_t>(sizeof(float));
+
+// Which message is which. The exchange has a communicator of its own, and each layer two tags: one for
+// gradients, one for parameters. Messages with the same source and tag are matched in the order in which they
+// were sent and their receives were posted (MPI 3.1, 3.5), and both sides use the same order: the pieces of
+// the sender in the tree's order, each from its first float on. So the layers may be sent in any order, and a
+// rank that is ahead, even by a step, does no harm: its message waits until all earlier ones of the same tag
+// are received. Presence is the same function on every rank, so both sides leave out the same pieces.
+int gradient_tag(int layer) { return 2 * layer; }
+int parameter_tag(int layer) { return 2 * layer + 1; }
+
+/// The number of floats rounded up to whole cache lines.
+std::int64_t padded(std::int64_t floats) { return (floats + 15) / 16 * 16; }
+
+void check_tags(MPI_Comm ranks, std::size_t layers) {
+  void* value = nullptr;
+  int found = 0;
+  check(MPI_Comm_get_attr(ranks, MPI_TAG_UB, static_cast<void*>(&value), &found), "MPI_Comm_get_attr");
+  const std::int64_t largest = found != 0 ? *static_cast<int*>(value) : 32767;  // the least that MPI promises
+  require(static_cast<std::int64_t>(2 * layers) <= largest, ErrorKind::communication, "the model has ",
+          layers, " layers with parameters; this MPI library has tags for ", largest / 2);
+}
+
+}  // namespace
+
+struct GradientExchange::State {
+  /// What moves for one layer.
+  struct Layer {
+    RequestSet gradients;          // receives of pieces of the own slice
+    RequestSet parameters;         // sends of the own slice, receives of the others'
+    std::vector<float*> received;  // by slot: where a piece of the own slice arrives; null for own pieces
+    std::vector<const float*> operands;  // by slot: the piece's first float of the own slice
+    bool sent = false;
+    bool shared = false;
+  };
+
+  State(const Communicator& ranks_in, const TreeDeal& deal, std::vector<Segment> segments_in,
+        std::int64_t block, std::int64_t largest_message);
+  void lay_out_slots(const TreeDeal& deal);
+  void place_received();
+  void read_presence(const std::function<bool(Range)>& present);
+  void post_receives(int layer);
+  void send_to(int rank, int tag, const float* from, std::int64_t floats, RequestSet& requests);
+  /// The k-th peer in the order that spreads the load: the next rank first.
+  int peer(int k) const { return (rank + k) % size; }
+  MPI_Comm handle() const { return *static_cast<MPI_Comm*>(ranks.handle()); }
+  Range own(int layer) const {
+    return slices[static_cast<std::size_t>(layer)][static_cast<std::size_t>(rank)];
+  }
+  Layer& at(int layer) {
+    require(layer >= 0 && static_cast<std::size_t>(layer) < layers.size(), ErrorKind::internal, "layer ",
+            layer, " of ", layers.size());
+    return layers[static_cast<std::size_t>(layer)];
+  }
+
+  Communicator ranks;
+  int rank;
+  int size;
+  std::int64_t leaves;
+  std::int64_t largest_bytes;  // of a message
+  std::vector<Segment> segments;
+  std::vector<std::vector<Range>> slices;  // by layer, by rank
+
+  // Slots: all pieces of all ranks, in the order of their leaves.
+  std::vector<Range> nodes;
+  std::vector<Range> slots_of_rank;  // first slot, past the last
+  std::vector<bool> present;         // by slot, in this step
+  std::optional<FoldProgram> program;
+
+  std::vector<Layer> layers;
+  std::shared_ptr<Buffer<float>>
+      storage;  // shared with the receives, which keep it alive while MPI writes to it
+  RequestSet gradient_sends;
+  bool in_step = false;
+  std::int64_t bytes_sent = 0;
+  std::int64_t bytes_sent_before_step = 0;
+};
+
+GradientExchange::State::State(const Communicator& ranks_in, const TreeDeal& deal,
+                               std::vector<Segment> segments_in, std::int64_t block,
+                               std::int64_t largest_message)
+    : ranks(ranks_in.duplicate()),
+      rank(ranks.rank()),
+      size(ranks.size()),
+      leaves(deal.leaves),
+      largest_bytes(largest_message * kFloat),
+      segments(std::move(segments_in)),
+      slices(deal_slices(segments, block, size)),
+      layers(segments.size()) {
+  require(largest_message >= 1 && largest_bytes <= kLargestMessage, ErrorKind::internal, "messages of ",
+          largest_message, " floats");
+  require(static_cast<int>(deal.pieces.size()) == size, ErrorKind::internal, "a tree dealt to ",
+          deal.pieces.size(), " ranks was given to ", size);
+  check_tags(handle(), segments.size());
+  lay_out_slots(deal);
+  place_received();
+}
+
+void GradientExchange::State::lay_out_slots(const TreeDeal& deal) {
+  for (const std::vector<Range>& pieces : deal.pieces) {
+    const auto first = static_cast<std::int64_t>(nodes.size());
+    nodes.insert(nodes.end(), pieces.begin(), pieces.end());
+    slots_of_rank.push_back({first, static_cast<std::int64_t>(nodes.size())});
+  }
+}
+
+void GradientExchange::State::place_received() {
+  const Range mine = slots_of_rank[static_cast<std::size_t>(rank)];
+  const std::int64_t others = static_cast<std::int64_t>(nodes.size()) - mine.size();
+  std::int64_t floats = 0;
+  for (std::size_t layer = 0; layer < layers.size(); ++layer)
+    floats += others * padded(own(static_cast<int>(layer)).size());
+  storage = std::make_shared<Buffer<float>>(floats);
+  float* next = storage->data();
+  for (std::size_t layer = 0; layer < layers.size(); ++layer) {
+    layers[layer].received.assign(nodes.size(), nullptr);
+    layers[layer].operands.assign(nodes.size(), nullptr);
+    const std::int64_t stride = padded(own(static_cast<int>(layer)).size());
+    if (stride == 0) continue;
+    for (std::int64_t slot = 0; slot < static_cast<std::int64_t>(nodes.size()); ++slot) {
+      if (mine.begin <= slot && slot < mine.end) continue;
+      layers[layer].received[static_cast<std::size_t>(slot)] = next;
+      next += stride;
+    }
+  }
+}
+
+void GradientExchange::State::read_presence(const std::function<bool(Range)>& is_present) {
+  std::vector<bool> now(nodes.size());
+  for (std::size_t slot = 0; slot < nodes.size(); ++slot) now[slot] = is_present(nodes[slot]);
+  if (program && now == present) return;
+  present = std::move(now);
+  program.emplace(leaves, nodes, present);
+}
+
+void GradientExchange::State::post_receives(int index) {
+  Layer& layer = at(index);
+  const std::int64_t bytes = own(index).size() * kFloat;
+  if (bytes == 0) return;
+  layer.gradients.pin(storage);
+  for (int k = 1; k < size; ++k) {
+    const int source = peer(k);
+    const Range slots = slots_of_rank[static_cast<std::size_t>(source)];
+    for (auto slot = static_cast<std::size_t>(slots.begin); slot < static_cast<std::size_t>(slots.end);
+         ++slot) {
+      layer.operands[slot] = present[slot] ? layer.received[slot] : nullptr;
+      if (present[slot])
+        receive(layer.gradients, handle(), layer.received[slot], bytes, source, gradient_tag(index),
+                largest_bytes);
+    }
+  }
+}
+
+void GradientExchange::State::send_to(int destination, int tag, const float* from, std::int64_t floats,
+                                      RequestSet& requests) {
+  send(requests, handle(), from, floats * kFloat, destination, tag, largest_bytes);
+  bytes_sent += floats * kFloat;
+}
+
+GradientExchange::GradientExchange(const Communicator& ranks, const TreeDeal& deal,
+                                   std::vector<Segment> layers, std::int64_t block,
+                                   std::int64_t largest_message)
+    : state_(std::make_unique<State>(ranks, deal, std::move(layers), block, largest_message)) {}
+GradientExchange::~GradientExchange() = default;
+GradientExchange::GradientExchange(GradientExchange&&) noexcept = default;
+
+Range GradientExchange::own_slice(int layer) const { return slice(layer, state_->rank); }
+
+Range GradientExchange::slice(int layer, int rank) const {
+  return state_->slices.at(static_cast<std::size_t>(layer)).at(static_cast<std::size_t>(rank));
+}
+
+void GradientExchange::begin_step(const std::function<bool(Range)>& present) {
+  State& s = *state_;
+  require(!s.in_step, ErrorKind::internal, "a step of the exchange was begun before the last one ended");
+  s.in_step = true;
+  s.bytes_sent_before_step = s.bytes_sent;
+  s.read_presence(present);
+  for (std::size_t layer = 0; layer < s.layers.size(); ++layer) {
+    s.layers[layer].sent = false;
+    s.layers[layer].shared = false;
+    s.post_receives(static_cast<int>(layer));
+  }
+}
+
+void GradientExchange::send_gradient(int index, std::span<const float* const> pieces) {
+  State& s = *state_;
+  State::Layer& layer = s.at(index);
+  const Range slots = s.slots_of_rank[static_cast<std::size_t>(s.rank)];
+  require(s.in_step && !layer.sent, ErrorKind::internal, "the gradient of layer ", index,
+          " was sent twice or outside of a step");
+  require(static_cast<std::int64_t>(pieces.size()) == slots.size(), ErrorKind::internal, "layer ", index,
+          ": ", pieces.size(), " pieces were sent, but this rank holds ", slots.size());
+  const std::int64_t offset = s.segments[static_cast<std::size_t>(index)].offset;
+  for (std::size_t j = 0; j < pieces.size(); ++j) {
+    const std::size_t slot = static_cast<std::size_t>(slots.begin) + j;
+    require((pieces[j] != nullptr) == s.present[slot], ErrorKind::internal, "layer ", index, ": piece ", j,
+            " is ", s.present[slot] ? "missing" : "not empty", " against what begin_step was told");
+    layer.operands[slot] = pieces[j] == nullptr ? nullptr : pieces[j] + (s.own(index).begin - offset);
+  }
+  layer.sent = true;
+  for (int k = 1; k < s.size; ++k) {
+    const Range slice = this->slice(index, s.peer(k));
+    for (const float* piece : pieces) {
+      if (piece == nullptr || slice.size() == 0) continue;
+      s.send_to(s.peer(k), gradient_tag(index), piece + (slice.begin - offset), slice.size(),
+                s.gradient_sends);
+    }
+  }
+}
+
+void GradientExchange::wait_gradient(int index) {
+  State::Layer& layer = state_->at(index);
+  require(layer.sent, ErrorKind::internal, "the gradient of layer ", index,
+          " was waited for before it was sent");
+  wait(layer.gradients);
+}
+
+void GradientExchange::fold(int index, std::int64_t begin, std::int64_t count, float* sum) const {
+  State& s = *state_;
+  State::Layer& layer = s.at(index);
+  require(layer.sent && !layer.gradients.is_active(), ErrorKind::internal, "layer ", index,
+          " was folded before wait_gradient");
+  require(begin >= 0 && count >= 0 && begin + count <= s.own(index).size(), ErrorKind::internal, "floats ",
+          begin, " to ", begin + count, " of a slice of ", s.own(index).size(), " in layer ", index);
+  s.program->run(layer.operands, begin, count, sum);
+}
+
+void GradientExchange::share_parameters(int index, float* parameters) {
+  State& s = *state_;
+  State::Layer& layer = s.at(index);
+  require(s.in_step && !layer.shared, ErrorKind::internal, "the parameters of layer ", index,
+          " were shared twice or outside of a step");
+  layer.shared = true;
+  // All receives before the sends: a message that finds its receive posted needs no copy.
+  for (int k = 1; k < s.size; ++k) {
+    const Range slice = this->slice(index, s.peer(k));
+    receive(layer.parameters, s.handle(), parameters + slice.begin, slice.size() * kFloat, s.peer(k),
+            parameter_tag(index), s.largest_bytes);
+  }
+  const Range own = s.own(index);
+  for (int k = 1; k < s.size; ++k) {
+    if (own.size() > 0)
+      s.send_to(s.peer(k), parameter_tag(index), parameters + own.begin, own.size(), layer.parameters);
+  }
+}
+
+void GradientExchange::wait_parameters(int index) {
+  State::Layer& layer = state_->at(index);
+  require(layer.shared, ErrorKind::internal, "the parameters of layer ", index,
+          " were waited for before they were shared");
+  wait(layer.parameters);
+}
+
+void GradientExchange::end_step() {
+  State& s = *state_;
+  require(s.in_step, ErrorKind::internal, "a step of the exchange was ended that was not begun");
+  for (std::size_t layer = 0; layer < s.layers.size(); ++layer) {
+    require(s.layers[layer].sent, ErrorKind::internal, "a step ended, but the gradient of layer ", layer,
+            " was not sent");
+  }
+  for (State::Layer& layer : s.layers) {
+    wait(layer.gradients);
+    wait(layer.parameters);
+  }
+  wait(s.gradient_sends);
+  s.in_step = false;
+}
+
+void GradientExchange::poll() const { state_->ranks.poll(); }
+
+std::int64_t GradientExchange::bytes_sent() const { return state_->bytes_sent; }
+std::int64_t GradientExchange::bytes_sent_last_step() const {
+  return state_->bytes_sent - state_->bytes_sent_before_step;
+}
+std::int64_t GradientExchange::buffer_bytes() const { return state_->storage->size() * kFloat; }
+
+}  // namespace trainer::comm
