@@ -21,6 +21,10 @@ target_compile_options(trainer_flags INTERFACE -fno-math-errno -fno-trapping-mat
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   target_compile_options(trainer_flags INTERFACE -march=x86-64-v3)
 endif()
+# GCC 12 warns falsely of overlapping copies in std::string's operator+ (GCC bug 105651).
+if(CMAKE_CXX_COMPILER_ID STREQUAL GNU AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
+  target_compile_options(trainer_flags INTERFACE -Wno-restrict)
+endif()
 if(TRAINER_WARNINGS_AS_ERRORS)
   target_compile_options(trainer_flags INTERFACE -Werror)
 endif()
