@@ -1,0 +1,103 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "trainer/core/team.h"
+#include "trainer/core/tree.h"
+#include "trainer/nn/loss.h"
+#include "trainer/nn/network.h"
+
+namespace trainer::nn {
+
+/// Where a pass gets its rows from. Called by all threads at once; rows are local to the pass.
+class RowSource {
+ public:
+  virtual ~RowSource() = default;
+  /// out: [rows, inputs], scaled.
+  virtual void inputs(Range rows, float* out) const = 0;
+  /// out: [rows]; called when the targets are classes.
+  virtual void classes(Range rows, std::int32_t* out) const = 0;
+  /// out: [rows, outputs]; called when the targets are values.
+  virtual void values(Range rows, float* out) const = 0;
+  /// The index in the data set of a local row: what its random numbers are drawn by.
+  virtual std::int64_t sample(std::int64_t row) const = 0;
+};
+
+enum class TargetForm { classes, values };
+
+/// Folds records of doubles over the shards of all ranks, in the fixed tree. `channel` numbers the folds of one step; start() does not wait,
+/// so that other work may go on until finish().
+class ShardFold {
+ public:
+  /// left <- left (+) right, for the nodes that the records belong to.
+  using Combine = std::function<void(Range left_node, Range right_node, double* left, const double* right)>;
+  virtual ~ShardFold() = default;
+  /// `records`: this rank's pieces, one after the other, `width` doubles each.
+  virtual void start(int channel, std::span<const double> records, std::int64_t width) = 0;
+  virtual void finish(int channel, const Combine& combine, std::span<double> total) = 0;
+};
+
+/// How a batch lies on the shards, and which of them this rank computes. Shards and pieces are numbered over the whole job.
+struct ShardPlan {
+  std::int64_t shards = 1;
+  Range run;                  ///< this rank's shards
+  std::vector<Range> pieces;  ///< the maximal subtrees of `run`
+};
+
+/// Rows of a unit of work for forward and backward-data, from the batch size alone.
+std::int64_t unit_rows(std::int64_t batch, std::int64_t shards);
+
+/// Forward and backward of one rank's shards of a mini-batch. Memory: activations and gradients of the rank's rows, one gradient
+/// vector for each piece.
+class TrainingPass {
+ public:
+  /// `batches`: every batch size that may come (kernels are made for these and no others); the first is the largest.
+  TrainingPass(const Network& network, const Loss& loss, TargetForm form, const Team& team, ShardPlan plan,
+               std::span<const std::int64_t> batches, ShardFold& fold);
+  ~TrainingPass();
+
+  /// The rows of the batch that this rank computes: the local rows of a RowSource count from rows(batch).begin.
+  Range rows(std::int64_t batch) const;
+  /// Whether a node of the tree has any row in a batch of this size.
+  static bool present(Range node, std::int64_t batch, std::int64_t shards);
+
+  /// Collective through the fold when the net has batch norm. Forward and loss; `statistics` (running statistics) are updated.
+  /// Returns this rank's sums, one for each piece. `step` addresses the random numbers.
+  std::span<const LossSums> forward(const RowSource& source, std::int64_t batch, std::uint64_t seed, std::uint64_t step,
+                                    const float* parameters, float* statistics);
+  /// Collective through the fold when the net has batch norm. After forward, with the same parameters. Calls `done(layer)` when the gradient
+  /// sums of a layer (not divided by the number of rows) stand in every present piece; layers come in the order of Network::layers().
+  void backward(const std::function<void(int layer)>& done);
+  /// The flat gradient vector of a piece.
+  const float* gradient(std::size_t piece) const;
+  std::int64_t memory_bytes() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// Forward with fixed parameters: evaluation and prediction, in chunks of kChunk rows counted from row 0 of the data set. Each thread computes
+/// whole chunks.
+class InferencePass {
+ public:
+  static constexpr std::int64_t kChunk = 256;
+  /// `sizes`: the numbers of rows a chunk may have (kernels are made for these).
+  InferencePass(const Network& network, const Loss& loss, TargetForm form, int threads, std::span<const std::int64_t> sizes);
+  ~InferencePass();
+  /// To be called before run() whenever the values changed. Both must outlive the runs.
+  void set(const float* parameters, const float* statistics);
+  /// One chunk: local rows [rows) of the source, at most kChunk. With `outputs`, the activated outputs [rows, outputs] are written there.
+  /// Thread-safe for different `thread`.
+  LossSums run(const RowSource& source, Range rows, int thread, float* outputs = nullptr) const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace trainer::nn

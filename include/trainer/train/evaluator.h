@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "trainer/comm/communicator.h"
+#include "trainer/comm/tree_exchange.h"
+#include "trainer/core/team.h"
+#include "trainer/nn/pass.h"
+
+namespace trainer::train {
+
+/// Evaluates a fixed set of rows with the parameters of the moment, in chunks of 256 rows shared by all ranks and threads; sums are
+/// folded in the fixed tree over the chunks, so the result depends on the rows alone.
+class Evaluator {
+ public:
+  /// Collective. `source`: all rows of the set, [0, rows); outlives this object.
+  Evaluator(const comm::Communicator& world, const Team& team, const nn::RowSource& source, std::int64_t rows);
+
+  /// Collective. Sums over all rows, the same on every rank.
+  nn::LossSums run(const nn::InferencePass& pass);
+  std::int64_t rows() const { return rows_; }
+  /// The chunk sizes that occur for a set of so many rows: what InferencePass must be made for.
+  static std::vector<std::int64_t> sizes(std::int64_t rows);
+
+ private:
+  const comm::Communicator& world_;
+  const Team& team_;
+  const nn::RowSource& source_;
+  std::int64_t rows_;
+  comm::TreeDeal deal_;
+  std::unique_ptr<comm::SmallFold> fold_;
+};
+
+}  // namespace trainer::train

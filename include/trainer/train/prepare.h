@@ -1,0 +1,82 @@
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "trainer/comm/communicator.h"
+#include "trainer/data/open.h"
+#include "trainer/data/order.h"
+#include "trainer/data/split.h"
+#include "trainer/nn/loss.h"
+#include "trainer/nn/network.h"
+#include "trainer/optim/optimizer.h"
+#include "trainer/optim/schedule.h"
+#include "trainer/train/configuration.h"
+#include "trainer/train/rows.h"
+#include "trainer/train/stopping.h"
+
+namespace trainer::train {
+
+/// Numbers of a run that follow from the configuration and the data.
+struct Plan {
+  std::int64_t batch = 0;
+  std::int64_t shards = 0;
+  std::int64_t steps_per_epoch = 0;
+  std::int64_t total_steps = 0;
+  std::int64_t evaluate_every = 0;    ///< steps
+  std::int64_t checkpoint_every = 0;  ///< steps; 0: by time
+  double checkpoint_seconds = 0;      ///< > 0: by time
+  double rate = 0;                    ///< peak learning rate
+};
+
+/// The data as a run takes it: split, scaled, in order.
+struct PreparedData {
+  data::OpenedData opened;
+  data::Split split;
+  Scalings scalings;
+  nn::TargetForm form = nn::TargetForm::classes;
+  std::string task;
+  std::vector<std::string> notes;
+
+  const data::DataFacts& facts() const { return opened.train->facts(); }
+  const data::DataSet& validation_set() const { return split.validation_is_test ? *opened.test : *opened.train; }
+};
+
+/// Everything that is decided before the first step, the same on every rank.
+struct Prepared {
+  PreparedData data;
+  nn::Loss loss;
+  std::unique_ptr<nn::Network> network;
+  std::unique_ptr<optim::Optimizer> optimizer;
+  Plan plan;
+  std::string schedule_text, warmup_text;
+  std::unique_ptr<Stopping> stopping;
+  std::optional<Goal> goal;
+  std::vector<std::string> metric_names;  ///< of one evaluation, without prefix: loss, accuracy
+  bool has_validation = false, has_test = false;
+  std::map<std::string, std::string> resolved;  ///< option values that were left open, by option name
+
+  optim::Schedule schedule(std::int64_t horizon) const {
+    return {schedule_text, warmup_text, plan.rate, horizon, plan.steps_per_epoch};
+  }
+};
+
+/// Collective. Opens the data and resolves every option against it. Throws comm::AgreedError on all ranks.
+Prepared prepare(const comm::Communicator& world, const comm::Communicator& node, const Configuration& configuration,
+                 int threads);
+
+/// Collective. Opens, splits and scales the data alone. `stored`: the scalings of a checkpoint, instead of new ones.
+PreparedData prepare_data(const comm::Communicator& world, const comm::Communicator& node,
+                          const Configuration& configuration, const Scalings* stored = nullptr);
+
+/// A duration: "90 min", "30 s", "2 h", "24:00:00", "1-00:00:00"; in seconds. Throws Error(usage) naming the option.
+double parse_duration(const std::string& option, const std::string& text);
+
+/// Bytes of one rank of a job of `ranks` ranks: parameters, gradients, optimizer state, activations.
+std::int64_t estimated_bytes(const Prepared& prepared, int ranks);
+
+}  // namespace trainer::train

@@ -1,0 +1,46 @@
+#pragma once
+
+#include <cstdio>
+#include <functional>
+#include <map>
+#include <string>
+
+#include "trainer/comm/communicator.h"
+#include "trainer/train/configuration.h"
+
+namespace trainer::train {
+
+/// What the command line asks of a run.
+struct RunRequest {
+  Configuration configuration;
+  std::string command;           ///< the command line, for the records
+  bool resume = false;           ///< continue the run in configuration.out, which must hold one
+  int threads = 1;               ///< of each rank
+  std::FILE* out = nullptr;      ///< progress and results; written by rank 0 only
+  /// The text of RUN/config.ini, given resolved values by option name.
+  std::function<std::string(const std::map<std::string, std::string>& resolved)> config_text;
+  /// Throws Error(usage) when two such texts differ in an option that decides results.
+  std::function<void(const std::string& was, const std::string& now)> require_same_bits;
+  /// Called on rank 0 with the path once the folder is there; and on every rank, for record_failure.
+  std::function<void(const std::string& path)> on_folder;
+};
+
+/// Collective. Trains from the start, or resumes. Returns the exit code: 0 or 75. Throws comm::AgreedError where ranks have
+/// agreed on an error; any other exception is this rank's alone.
+int run_training(const comm::Communicator& world, const RunRequest& request);
+
+struct EvaluateRequest {
+  std::string model;  ///< a checkpoint file, or a run folder (then its best.h5)
+  std::string data;
+  std::string split = "test";  ///< test|validation|train
+  std::string validation = "0.1";
+  std::uint64_t split_seed = 0;
+  std::string out_json;
+  int threads = 1;
+  std::FILE* out = nullptr;
+};
+
+/// Collective. Prints one `name value` a line on rank 0. Returns the exit code.
+int run_evaluation(const comm::Communicator& world, const EvaluateRequest& request);
+
+}  // namespace trainer::train

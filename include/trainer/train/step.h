@@ -1,0 +1,95 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "trainer/comm/communicator.h"
+#include "trainer/core/team.h"
+#include "trainer/nn/loss.h"
+#include "trainer/nn/network.h"
+#include "trainer/nn/pass.h"
+#include "trainer/optim/optimizer.h"
+#include "trainer/optim/penalty.h"
+
+namespace trainer::train {
+
+/// What happened in a step, the same on every rank.
+struct StepResult {
+  double loss_sum = 0;       ///< over the rows of the batch, without penalties
+  double correct = 0;        ///< rows predicted rightly
+  std::int64_t rows = 0;
+  double gradient_norm = 0;  ///< before clipping; only when asked for or clipping
+  bool stop_requested = false;        ///< by any rank
+  bool checkpoint_requested = false;  ///< by any rank
+};
+
+/// Seconds of this rank, summed over steps.
+struct StepSeconds {
+  double total = 0;
+  double read = 0;         ///< gathering rows (a thread's share)
+  double wait = 0;         ///< until the slowest rank had finished its backward pass
+  double communicate = 0;  ///< the rest of the exchange
+  double compute() const { return total - read - wait - communicate; }
+};
+
+/// What a rank wants to tell the others with the next step.
+struct StepRequests {
+  bool stop = false;
+  bool checkpoint = false;
+};
+
+/// The synchronous data-parallel step: forward and backward of this rank's shards, exchange of gradients in the fixed tree, update of this
+/// rank's slices, exchange of parameters. Owns the parameters (every rank all of them), the running statistics, and the optimizer's state of
+/// this rank's slices.
+class Step {
+ public:
+  struct Settings {
+    std::int64_t shards = 1;
+    std::vector<std::int64_t> batches;  ///< sizes that may come, the largest first
+    optim::Penalty penalty;
+    double clip_norm = 0;          ///< 0: off
+    bool report_gradient_norm = false;
+    std::uint64_t seed = 1;
+  };
+  /// Collective.
+  Step(const comm::Communicator& world, Team& team, const nn::Network& network, const nn::Loss& loss, nn::TargetForm form,
+       const optim::Optimizer& optimizer, Settings settings);
+  ~Step();
+
+  /// The rows of a batch that this rank computes, within the batch.
+  Range rows(std::int64_t batch) const;
+
+  /// Collective. One step on `batch` rows; `source`: this rank's rows, local. `step` counts from 1.
+  /// Throws comm::AgreedError(numeric) on all ranks, before any parameter has changed, when the loss or a gradient is not finite.
+  StepResult run(const nn::RowSource& source, std::int64_t batch, std::int64_t step, double rate, StepRequests requests);
+
+  std::span<float> parameters();
+  std::span<float> statistics();
+  /// Collective. State `index` of all slices as a flat vector like the parameters, on rank 0 only.
+  std::vector<float> gather_state(std::size_t index) const;
+  /// Takes this rank's slices of a flat vector (given on every rank).
+  void set_state(std::size_t index, std::span<const float> flat);
+
+  /// The penalty of the current parameters; the same on every rank. Not collective.
+  double penalty() const;
+
+  const StepSeconds& seconds() const;
+  std::int64_t bytes_sent_last_step() const;  ///< by this rank: gradients and parameters
+  std::int64_t bytes_sent() const;            ///< by this rank: everything, since construction
+  std::int64_t memory_bytes() const;
+  std::int64_t pieces_of_job() const;  ///< maximal subtrees over all ranks
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// Floats of a block: the unit in which slices are cut and norms are summed. A function of the network's size alone.
+std::int64_t block_floats(std::int64_t parameter_floats);
+
+}  // namespace trainer::train

@@ -1,0 +1,66 @@
+#pragma once
+
+// All that knows oneDNN, and all that differs between oneDNN 2 and 3, stands in this file and onednn.cpp. Private to this room.
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "trainer/core/buffer.h"
+
+namespace trainer::nn {
+
+/// One oneDNN primitive of a fixed shape, executed single-threaded by any thread of the team at the same time: each
+/// thread has its own stream, memory objects and scratchpad (a shared default scratchpad gives wrong results).
+class Kernel {
+ public:
+  struct State;
+  Kernel();
+  explicit Kernel(std::unique_ptr<State> state);
+  ~Kernel();
+  Kernel(Kernel&&) noexcept;
+  Kernel& operator=(Kernel&&) noexcept;
+  explicit operator bool() const { return state_ != nullptr; }
+  /// `arguments`: pointers in the order that the maker of the kernel documents. Returns when done.
+  void operator()(int thread, std::span<void* const> arguments) const;
+  void operator()(int thread, std::initializer_list<void*> arguments) const {
+    (*this)(thread, std::span<void* const>(arguments.begin(), arguments.size()));
+  }
+
+ private:
+  std::unique_ptr<State> state_;
+};
+
+enum class Function { sigmoid, tanh, exp, softplus };
+
+/// Makes kernels. Only one thread may make kernels; every thread may run them.
+class KernelFactory {
+ public:
+  explicit KernelFactory(int threads);
+  ~KernelFactory();
+
+  /// y = x W^T + b. Arguments: x [rows, inputs], weights, bias [outputs] (left out without bias), y [rows, outputs].
+  Kernel dense_forward(std::int64_t rows, std::int64_t inputs, std::int64_t outputs, std::int64_t panel, bool bias);
+  /// dx = dy W. Arguments: dy [rows, outputs], weights, dx [rows, inputs].
+  Kernel dense_backward_data(std::int64_t rows, std::int64_t inputs, std::int64_t outputs, std::int64_t panel);
+  /// y = f(x), element by element. Arguments: x, y (may be the same).
+  Kernel elementwise(Function function, std::int64_t count);
+  /// dx = dy f'(x), computed from y = f(x). Arguments: y, dy, dx (may be dy). sigmoid and tanh only.
+  Kernel elementwise_backward(Function function, std::int64_t count);
+  /// Row-wise softmax. Arguments: x [rows, columns], y (may be x).
+  Kernel softmax(std::int64_t rows, std::int64_t columns);
+
+  /// The width of the column panels in which this machine's kernels want a weight matrix: see WeightLayout.
+  std::int64_t preferred_panel(std::int64_t inputs, std::int64_t outputs);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// c[m, n] (row stride ldc) = a^T b with a [k, m] (row stride lda), b [k, n] (row stride ldb), single-threaded.
+void multiply_transposed(std::int64_t m, std::int64_t n, std::int64_t k, const float* a, std::int64_t lda,
+                         const float* b, std::int64_t ldb, float* c, std::int64_t ldc);
+
+}  // namespace trainer::nn

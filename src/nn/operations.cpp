@@ -1,0 +1,341 @@
+#include "operations.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+
+#include "trainer/core/vectorise.h"
+
+namespace trainer::nn {
+namespace {
+
+float* at(float* const* buffers, int index, std::int64_t width, std::int64_t row) { return buffers[index] + row * width; }
+float* value(const View& view, const Slot& slot, std::int64_t row) { return at(view.values, slot.value, slot.width, row); }
+float* gradient(const View& view, const Slot& slot, std::int64_t row) {
+  return at(view.gradients, slot.gradient, slot.width, row);
+}
+
+TRAINER_VECTORISED void relu_forward(const float* x, float* y, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) y[i] = x[i] < 0.0f ? 0.0f : x[i];  // a nan stays a nan
+}
+
+TRAINER_VECTORISED void relu_backward(const float* y, const float* dy, float* dx, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) dx[i] = y[i] > 0.0f ? dy[i] : 0.0f;
+}
+
+TRAINER_VECTORISED void normalise(const float* x, float* y, const float* mean, const float* inverse, const float* scale,
+                                  const float* shift, std::int64_t width) {
+  for (std::int64_t c = 0; c < width; ++c) y[c] = (x[c] - mean[c]) * inverse[c] * scale[c] + shift[c];
+}
+
+TRAINER_VECTORISED void normalise_backward(const float* x, const float* dy, float* dx, const float* mean,
+                                           const float* inverse, const float* scale, const float* mean_dy,
+                                           const float* mean_dy_x, std::int64_t width) {
+  for (std::int64_t c = 0; c < width; ++c) {
+    const float xhat = (x[c] - mean[c]) * inverse[c];
+    dx[c] = scale[c] * inverse[c] * (dy[c] - mean_dy[c] - xhat * mean_dy_x[c]);
+  }
+}
+
+TRAINER_VECTORISED void add_to_double(const float* x, double* sum, std::int64_t count) {
+  for (std::int64_t c = 0; c < count; ++c) sum[c] += static_cast<double>(x[c]);
+}
+
+TRAINER_VECTORISED void add_squared_deviation(const float* x, const double* mean, double* m2, std::int64_t count) {
+  for (std::int64_t c = 0; c < count; ++c) {
+    const double d = static_cast<double>(x[c]) - mean[c];
+    m2[c] += d * d;
+  }
+}
+
+TRAINER_VECTORISED void add_gradient_sums(const float* x, const float* dy, const float* mean, const float* inverse,
+                                          double* sum, double* sum_x, std::int64_t count) {
+  for (std::int64_t c = 0; c < count; ++c) {
+    const double g = static_cast<double>(dy[c]);
+    sum[c] += g;
+    sum_x[c] += g * static_cast<double>((x[c] - mean[c]) * inverse[c]);
+  }
+}
+
+TRAINER_VECTORISED void add(const float* x, float* sum, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) sum[i] += x[i];
+}
+
+TRAINER_VECTORISED void add_two(const float* x, const float* y, float* sum, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) sum[i] = x[i] + y[i];
+}
+
+TRAINER_VECTORISED void drop(const std::uint32_t* words, std::uint32_t threshold, float factor, const float* x, float* y,
+                             std::uint8_t* mask, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    const bool kept = words[i] >= threshold;
+    mask[i] = kept ? 1 : 0;
+    y[i] = kept ? x[i] * factor : 0.0f;
+  }
+}
+
+TRAINER_VECTORISED void drop_backward(const std::uint8_t* mask, float factor, const float* dy, float* dx,
+                                      std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) dx[i] = mask[i] != 0 ? dy[i] * factor : 0.0f;
+}
+
+}  // namespace
+
+// ---- dense
+
+void Dense::prepare(KernelFactory& factory, std::int64_t rows, bool training) {
+  Kernels& kernels = kernels_[rows];
+  if (!kernels.forward) kernels.forward = factory.dense_forward(rows, in_.width, out_.width, panel_, bias_ >= 0);
+  if (training && in_.needs_gradient && !kernels.backward)
+    kernels.backward = factory.dense_backward_data(rows, in_.width, out_.width, panel_);
+}
+
+void Dense::forward(const View& view, const Unit& unit, int thread) const {
+  const Kernels& kernels = kernels_.at(unit.rows.size());
+  float* x = value(view, in_, unit.rows.begin);
+  float* y = value(view, out_, unit.rows.begin);
+  auto* parameters = const_cast<float*>(view.parameters);  // oneDNN's handles are not const; it only reads
+  if (bias_ >= 0) {
+    kernels.forward(thread, {x, parameters + weight_, parameters + bias_, y});
+  } else {
+    kernels.forward(thread, {x, parameters + weight_, y});
+  }
+}
+
+void Dense::backward(const View& view, const Unit& unit, int thread) const {
+  if (!in_.needs_gradient) return;
+  auto* parameters = const_cast<float*>(view.parameters);
+  kernels_.at(unit.rows.size())
+      .backward(thread, {gradient(view, out_, unit.rows.begin), parameters + weight_,
+                         gradient(view, in_, unit.rows.begin)});
+}
+
+std::vector<Dense::Tile> Dense::tiles() const {
+  // Tile shapes decide bits (through the product's blocking), so they follow from the layer's shape alone. Both sides at most
+  // 256: a tile's stack of partial sums then stays in a core's second-level cache.
+  constexpr std::int64_t kSide = 256;
+  const std::int64_t grain = panel_ < out_.width ? panel_ : 1;
+  const std::int64_t groups = out_.width / grain;
+  const std::int64_t output_parts = (out_.width + kSide - 1) / kSide;
+  const std::int64_t input_parts = (in_.width + kSide - 1) / kSide;
+  std::vector<Tile> tiles;
+  for (std::int64_t o = 0; o < output_parts; ++o) {
+    const Range outputs = cut(groups, output_parts, o);
+    for (std::int64_t i = 0; i < input_parts; ++i)
+      tiles.push_back({cut(in_.width, input_parts, i), {outputs.begin * grain, outputs.end * grain}});
+  }
+  return tiles;
+}
+
+std::int64_t Dense::tile_floats(const Tile& tile) { return (tile.inputs.size() + 1) * tile.outputs.size(); }
+
+void Dense::product(const View& view, Range rows, const Tile& tile, float* record) const {
+  const std::int64_t m = tile.inputs.size(), n = tile.outputs.size();
+  const float* x = value(view, in_, rows.begin) + tile.inputs.begin;
+  const float* dy = gradient(view, out_, rows.begin) + tile.outputs.begin;
+  multiply_transposed(m, n, rows.size(), x, in_.width, dy, out_.width, record, n);
+  float* bias = record + m * n;
+  std::memset(bias, 0, static_cast<std::size_t>(n) * sizeof(float));
+  if (bias_ < 0 || tile.inputs.begin > 0) return;
+  for (std::int64_t r = 0; r < rows.size(); ++r) add(dy + r * out_.width, bias, n);
+}
+
+void Dense::store(const Tile& tile, const float* record, float* flat) const {
+  const std::int64_t n = tile.outputs.size();
+  for (std::int64_t first = tile.outputs.begin; first < tile.outputs.end;) {
+    const std::int64_t panel = first / panel_;
+    const std::int64_t end = std::min(tile.outputs.end, (panel + 1) * panel_);
+    float* to = flat + weight_ + panel * panel_ * in_.width + first % panel_;
+    const float* from = record + (first - tile.outputs.begin);
+    for (std::int64_t i = tile.inputs.begin; i < tile.inputs.end; ++i, from += n)
+      std::memcpy(to + i * panel_, from, static_cast<std::size_t>(end - first) * sizeof(float));
+    first = end;
+  }
+  if (bias_ >= 0 && tile.inputs.begin == 0)
+    std::memcpy(flat + bias_ + tile.outputs.begin, record + tile.inputs.size() * n,
+                static_cast<std::size_t>(n) * sizeof(float));
+}
+
+// ---- batch norm
+
+void BatchNorm::moments(const View& view, Range rows, Range columns, double* mean, double* m2) const {
+  const std::int64_t count = columns.size();
+  std::fill(mean, mean + count, 0.0);
+  std::fill(m2, m2 + count, 0.0);
+  const auto row = [&](std::int64_t r) { return value(view, in_, r) + columns.begin; };
+  for (std::int64_t r = rows.begin; r < rows.end; ++r) add_to_double(row(r), mean, count);
+  for (std::int64_t c = 0; c < count; ++c) mean[c] /= static_cast<double>(rows.size());
+  for (std::int64_t r = rows.begin; r < rows.end; ++r) add_squared_deviation(row(r), mean, m2, count);
+}
+
+void BatchNorm::gradient_sums(const View& view, const Unit& unit, Range columns, double* sum, double* sum_x) const {
+  const NormState& state = view.norms[index_];
+  const std::int64_t group = (state.per_shard ? unit.shard : 0) * in_.width + columns.begin;
+  std::fill(sum, sum + columns.size(), 0.0);
+  std::fill(sum_x, sum_x + columns.size(), 0.0);
+  for (std::int64_t r = unit.rows.begin; r < unit.rows.end; ++r)
+    add_gradient_sums(value(view, in_, r) + columns.begin, gradient(view, out_, r) + columns.begin,
+                      state.mean.data() + group, state.inverse_deviation.data() + group, sum, sum_x, columns.size());
+}
+
+void BatchNorm::set_group(NormState& state, std::int64_t group, const double* mean, const double* m2,
+                          std::int64_t rows) const {
+  for (std::int64_t c = 0; c < in_.width; ++c) {
+    const double variance = m2[c] / static_cast<double>(rows);
+    state.mean[group * in_.width + c] = static_cast<float>(mean[c]);
+    state.inverse_deviation[group * in_.width + c] = static_cast<float>(1.0 / std::sqrt(variance + spec_.epsilon));
+  }
+}
+
+void BatchNorm::update_running(float* statistics, const double* mean, const double* m2, std::int64_t rows) const {
+  if (rows < 2) return;
+  for (std::int64_t c = 0; c < in_.width; ++c) {
+    float& running_mean = statistics[running_mean_ + c];
+    float& running_variance = statistics[running_variance_ + c];
+    const double variance = m2[c] / static_cast<double>(rows - 1);
+    running_mean = static_cast<float>((1 - spec_.momentum) * running_mean + spec_.momentum * mean[c]);
+    running_variance = static_cast<float>((1 - spec_.momentum) * running_variance + spec_.momentum * variance);
+  }
+}
+
+void BatchNorm::set_from_running(NormState& state, const float* statistics) const {
+  for (std::int64_t c = 0; c < in_.width; ++c) {
+    state.mean[c] = statistics[running_mean_ + c];
+    const double variance = static_cast<double>(statistics[running_variance_ + c]);
+    state.inverse_deviation[c] = static_cast<float>(1.0 / std::sqrt(variance + spec_.epsilon));
+  }
+}
+
+void BatchNorm::forward(const View& view, const Unit& unit, int /*thread*/) const {
+  const NormState& state = view.norms[index_];
+  const std::int64_t group = state.per_shard ? unit.shard * in_.width : 0;
+  for (std::int64_t r = unit.rows.begin; r < unit.rows.end; ++r)
+    normalise(value(view, in_, r), value(view, out_, r), state.mean.data() + group,
+              state.inverse_deviation.data() + group, view.parameters + scale_, view.parameters + shift_, in_.width);
+}
+
+void BatchNorm::backward(const View& view, const Unit& unit, int /*thread*/) const {
+  if (!in_.needs_gradient) return;
+  const NormState& state = view.norms[index_];
+  const std::int64_t group = state.per_shard ? unit.shard * in_.width : 0;
+  for (std::int64_t r = unit.rows.begin; r < unit.rows.end; ++r)
+    normalise_backward(value(view, in_, r), gradient(view, out_, r), gradient(view, in_, r), state.mean.data() + group,
+                       state.inverse_deviation.data() + group, view.parameters + scale_,
+                       state.mean_gradient.data() + group, state.mean_gradient_x.data() + group, in_.width);
+}
+
+void BatchNorm::store(const float* sum, const float* sum_x, float* flat) const {
+  std::memcpy(flat + shift_, sum, static_cast<std::size_t>(in_.width) * sizeof(float));
+  std::memcpy(flat + scale_, sum_x, static_cast<std::size_t>(in_.width) * sizeof(float));
+}
+
+// ---- activations
+
+void Relu::forward(const View& view, const Unit& unit, int /*thread*/) const {
+  relu_forward(value(view, in_, unit.rows.begin), value(view, out_, unit.rows.begin), unit.rows.size() * in_.width);
+}
+
+void Relu::backward(const View& view, const Unit& unit, int /*thread*/) const {
+  if (!in_.needs_gradient) return;
+  relu_backward(value(view, out_, unit.rows.begin), gradient(view, out_, unit.rows.begin),
+                gradient(view, in_, unit.rows.begin), unit.rows.size() * in_.width);
+}
+
+void Smooth::prepare(KernelFactory& factory, std::int64_t rows, bool training) {
+  Kernels& kernels = kernels_[rows];
+  if (!kernels.forward) kernels.forward = factory.elementwise(function_, rows * in_.width);
+  if (training && in_.needs_gradient && !kernels.backward)
+    kernels.backward = factory.elementwise_backward(function_, rows * in_.width);
+}
+
+void Smooth::forward(const View& view, const Unit& unit, int thread) const {
+  kernels_.at(unit.rows.size())
+      .forward(thread, {value(view, in_, unit.rows.begin), value(view, out_, unit.rows.begin)});
+}
+
+void Smooth::backward(const View& view, const Unit& unit, int thread) const {
+  if (!in_.needs_gradient) return;
+  kernels_.at(unit.rows.size())
+      .backward(thread, {value(view, out_, unit.rows.begin), gradient(view, out_, unit.rows.begin),
+                         gradient(view, in_, unit.rows.begin)});
+}
+
+void Softmax::prepare(KernelFactory& factory, std::int64_t rows, bool /*training*/) {
+  Kernel& kernel = kernels_[rows];
+  if (!kernel) kernel = factory.softmax(rows, in_.width);
+}
+
+void Softmax::forward(const View& view, const Unit& unit, int thread) const {
+  kernels_.at(unit.rows.size())(thread, {value(view, in_, unit.rows.begin), value(view, out_, unit.rows.begin)});
+}
+
+void Softmax::backward(const View& view, const Unit& unit, int /*thread*/) const {
+  if (!in_.needs_gradient) return;
+  for (std::int64_t r = unit.rows.begin; r < unit.rows.end; ++r) {
+    const float* p = value(view, out_, r);
+    const float* dy = gradient(view, out_, r);
+    float* dx = gradient(view, in_, r);
+    double dot = 0;
+    for (std::int64_t c = 0; c < in_.width; ++c) dot += static_cast<double>(p[c]) * static_cast<double>(dy[c]);
+    for (std::int64_t c = 0; c < in_.width; ++c) dx[c] = p[c] * (dy[c] - static_cast<float>(dot));
+  }
+}
+
+// ---- dropout
+
+Dropout::Dropout(Slot in, Slot out, int index, double rate)
+    : in_(in), out_(out), index_(index),
+      threshold_(static_cast<std::uint32_t>(std::min(rate * 4294967296.0, 4294967295.0))),
+      factor_(static_cast<float>(1.0 / (1.0 - rate))) {}
+
+void Dropout::forward(const View& view, const Unit& unit, int /*thread*/) const {
+  if (!view.training) {
+    if (in_.value != out_.value)
+      std::memcpy(value(view, out_, unit.rows.begin), value(view, in_, unit.rows.begin),
+                  static_cast<std::size_t>(unit.rows.size() * in_.width) * sizeof(float));
+    return;
+  }
+  const RandomKey key(view.seed, Purpose::dropout, view.step, static_cast<std::uint32_t>(index_));
+  constexpr std::int64_t kBlock = 1024;
+  std::array<std::uint32_t, kBlock> words;
+  std::uint8_t* mask = view.masks[index_];
+  for (std::int64_t r = unit.rows.begin; r < unit.rows.end; ++r) {
+    // One stream a sample; columns beyond a block go on in the stream of the block's own address.
+    for (std::int64_t c = 0; c < in_.width; c += kBlock) {
+      const std::int64_t count = std::min(kBlock, in_.width - c);
+      const auto index = static_cast<std::uint64_t>(view.samples[r]) * 16384 + static_cast<std::uint64_t>(c / kBlock);
+      random_words(key, index, words.data(), count);
+      drop(words.data(), threshold_, factor_, value(view, in_, r) + c, value(view, out_, r) + c,
+           mask + r * in_.width + c, count);
+    }
+  }
+}
+
+void Dropout::backward(const View& view, const Unit& unit, int /*thread*/) const {
+  if (!in_.needs_gradient) return;
+  drop_backward(view.masks[index_] + unit.rows.begin * in_.width, factor_, gradient(view, out_, unit.rows.begin),
+                gradient(view, in_, unit.rows.begin), unit.rows.size() * in_.width);
+}
+
+// ---- residual
+
+void Fork::backward(const View& view, const Unit& unit, int /*thread*/) const {
+  if (!in_.needs_gradient) return;
+  add(gradient(view, body_, unit.rows.begin), gradient(view, in_, unit.rows.begin), unit.rows.size() * in_.width);
+}
+
+void Join::forward(const View& view, const Unit& unit, int /*thread*/) const {
+  add_two(value(view, body_, unit.rows.begin), value(view, shortcut_, unit.rows.begin),
+          value(view, out_, unit.rows.begin), unit.rows.size() * out_.width);
+}
+
+void Join::backward(const View& view, const Unit& unit, int /*thread*/) const {
+  const auto bytes = static_cast<std::size_t>(unit.rows.size() * out_.width) * sizeof(float);
+  const float* dy = gradient(view, out_, unit.rows.begin);
+  if (shortcut_.needs_gradient) std::memcpy(gradient(view, shortcut_, unit.rows.begin), dy, bytes);
+  if (body_.needs_gradient && body_.gradient != out_.gradient)
+    std::memcpy(gradient(view, body_, unit.rows.begin), dy, bytes);
+}
+
+}  // namespace trainer::nn

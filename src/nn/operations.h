@@ -1,0 +1,209 @@
+#pragma once
+
+// The operations that a network is made of. Private to this room.
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <vector>
+
+#include "onednn.h"
+#include "trainer/core/buffer.h"
+#include "trainer/core/random.h"
+#include "trainer/core/tree.h"
+#include "trainer/nn/network.h"
+
+namespace trainer::nn {
+
+using Slot = Network::Slot;
+
+/// Statistics of one batch norm in one pass, float, [groups][width]: one group for the whole batch, or one a shard.
+struct NormState {
+  Buffer<float> mean, inverse_deviation;
+  Buffer<float> mean_gradient, mean_gradient_x;  ///< sums of dy and dy * xhat over the group's rows, divided by their number
+  bool per_shard = false;
+};
+
+/// The buffers that operations work on: those of a training batch, or of one thread's chunk in inference. Rows are local.
+struct View {
+  bool training = false;
+  float* const* values = nullptr;       ///< by buffer index: [rows, width]
+  float* const* gradients = nullptr;    ///< by buffer index: [rows, width]; training only
+  std::uint8_t* const* masks = nullptr; ///< by dropout index: [rows, width]; training only
+  NormState* norms = nullptr;           ///< by batch norm index
+  const float* parameters = nullptr;    ///< flat
+  std::uint64_t seed = 0, step = 0;
+  const std::int64_t* samples = nullptr;  ///< by row: index of the sample in the data set
+};
+
+/// A run of rows of one shard: the unit of work.
+struct Unit {
+  Range rows;              ///< local
+  std::int64_t shard = 0;  ///< local
+};
+
+/// One step of a network, row by row: what it does to some rows depends on those rows alone (batch norm: and on
+/// statistics that are already there). Operations are stateless but for their kernels.
+class Operation {
+ public:
+  virtual ~Operation() = default;
+  /// Makes the kernels for units of `rows` rows, unless they are there. Not thread-safe.
+  virtual void prepare(KernelFactory&, std::int64_t /*rows*/, bool /*training*/) {}
+  virtual void forward(const View& view, const Unit& unit, int thread) const = 0;
+  /// Turns the gradient of the output into that of the input.
+  virtual void backward(const View& view, const Unit& unit, int thread) const = 0;
+};
+
+class Dense final : public Operation {
+ public:
+  Dense(Slot in, Slot out, std::int64_t weight, std::int64_t bias, std::int64_t panel)
+      : in_(in), out_(out), weight_(weight), bias_(bias), panel_(panel) {}
+  void prepare(KernelFactory& factory, std::int64_t rows, bool training) override;
+  void forward(const View& view, const Unit& unit, int thread) const override;
+  void backward(const View& view, const Unit& unit, int thread) const override;
+
+  /// The weight gradient is computed in tiles, each folded over the shards on its own.
+  struct Tile {
+    Range inputs, outputs;
+  };
+  std::vector<Tile> tiles() const;
+  /// Floats of scratch that one level of the fold takes.
+  static std::int64_t tile_floats(const Tile& tile);
+  /// record = this tile's sum over `rows` (at least one): [inputs][outputs] products, then [outputs] sums for the bias.
+  void product(const View& view, Range rows, const Tile& tile, float* record) const;
+  /// Writes a folded record to its place in a flat gradient vector.
+  void store(const Tile& tile, const float* record, float* gradient) const;
+
+  int layer = -1;  ///< index in Network::layers()
+
+ private:
+  struct Kernels {
+    Kernel forward, backward;
+  };
+  Slot in_, out_;
+  std::int64_t weight_, bias_, panel_;  // offsets in the flat vector; bias_ is -1 without
+  std::map<std::int64_t, Kernels> kernels_;
+};
+
+class BatchNorm final : public Operation {
+ public:
+  BatchNorm(Slot in, Slot out, int index, const LayerSpec& spec, std::int64_t scale, std::int64_t shift,
+            std::int64_t running_mean, std::int64_t running_variance)
+      : in_(in), out_(out), index_(index), spec_(spec), scale_(scale), shift_(shift), running_mean_(running_mean),
+        running_variance_(running_variance) {}
+  void forward(const View& view, const Unit& unit, int thread) const override;
+  void backward(const View& view, const Unit& unit, int thread) const override;
+
+  std::int64_t width() const { return in_.width; }
+  int index() const { return index_; }
+  bool per_shard() const { return spec_.shard_statistics; }
+  bool input_needs_gradient() const { return in_.needs_gradient; }
+  /// mean and m2 (sum of squared deviations) of `rows` for the columns [columns), two passes in double.
+  void moments(const View& view, Range rows, Range columns, double* mean, double* m2) const;
+  /// Sums of dy and dy * xhat over `rows` for the columns.
+  void gradient_sums(const View& view, const Unit& unit, Range columns, double* sum, double* sum_x) const;
+  /// Sets a group's statistics from merged moments over `rows` rows.
+  void set_group(NormState& state, std::int64_t group, const double* mean, const double* m2, std::int64_t rows) const;
+  /// running <- (1 - m) running + m batch, with the unbiased variance; a batch of one row changes nothing.
+  void update_running(float* statistics, const double* mean, const double* m2, std::int64_t rows) const;
+  /// Sets the one group of an inference pass from the running statistics.
+  void set_from_running(NormState& state, const float* statistics) const;
+  /// Writes sums [width] to the gradients of scale and shift.
+  void store(const float* sum, const float* sum_x, float* gradient) const;
+
+  int layer = -1;
+
+ private:
+  Slot in_, out_;
+  int index_;
+  LayerSpec spec_;
+  std::int64_t scale_, shift_, running_mean_, running_variance_;
+};
+
+/// relu, by own loops; in place.
+class Relu final : public Operation {
+ public:
+  Relu(Slot in, Slot out) : in_(in), out_(out) {}
+  void forward(const View& view, const Unit& unit, int thread) const override;
+  void backward(const View& view, const Unit& unit, int thread) const override;
+
+ private:
+  Slot in_, out_;
+};
+
+/// sigmoid and tanh, by oneDNN.
+class Smooth final : public Operation {
+ public:
+  Smooth(Function function, Slot in, Slot out) : function_(function), in_(in), out_(out) {}
+  void prepare(KernelFactory& factory, std::int64_t rows, bool training) override;
+  void forward(const View& view, const Unit& unit, int thread) const override;
+  void backward(const View& view, const Unit& unit, int thread) const override;
+
+ private:
+  struct Kernels {
+    Kernel forward, backward;
+  };
+  Function function_;
+  Slot in_, out_;
+  std::map<std::int64_t, Kernels> kernels_;
+};
+
+class Softmax final : public Operation {
+ public:
+  Softmax(Slot in, Slot out) : in_(in), out_(out) {}
+  void prepare(KernelFactory& factory, std::int64_t rows, bool training) override;
+  void forward(const View& view, const Unit& unit, int thread) const override;
+  void backward(const View& view, const Unit& unit, int thread) const override;
+
+ private:
+  Slot in_, out_;
+  std::map<std::int64_t, Kernel> kernels_;
+};
+
+/// Inverted dropout (Srivastava et al., 2014). The mask is a pure function of (seed, step, sample, layer, unit).
+class Dropout final : public Operation {
+ public:
+  Dropout(Slot in, Slot out, int index, double rate);
+  void forward(const View& view, const Unit& unit, int thread) const override;
+  void backward(const View& view, const Unit& unit, int thread) const override;
+
+ private:
+  Slot in_, out_;
+  int index_;
+  std::uint32_t threshold_;  // a unit is kept when its word is at or above
+  float factor_;
+};
+
+/// The fork of a residual: the same values go to the body and to the shortcut. Backward adds the two gradients.
+class Fork final : public Operation {
+ public:
+  Fork(Slot in, Slot body) : in_(in), body_(body) {}
+  void forward(const View&, const Unit&, int) const override {}
+  void backward(const View& view, const Unit& unit, int thread) const override;
+
+ private:
+  Slot in_, body_;
+};
+
+/// The end of a residual: out = body + shortcut.
+class Join final : public Operation {
+ public:
+  Join(Slot body, Slot shortcut, Slot out) : body_(body), shortcut_(shortcut), out_(out) {}
+  void forward(const View& view, const Unit& unit, int thread) const override;
+  void backward(const View& view, const Unit& unit, int thread) const override;
+
+ private:
+  Slot body_, shortcut_, out_;
+};
+
+/// The operations in order, and what they need.
+struct Network::Plan {
+  std::vector<std::unique_ptr<Operation>> operations;
+  std::vector<Dense*> dense;           ///< by operation index, null for others
+  std::vector<BatchNorm*> batch_norm;  ///< by operation index, null for others
+  std::vector<std::int64_t> value_widths, gradient_widths, mask_widths;  ///< by buffer index
+  Slot input, output;
+  int norms = 0;
+};
+
+}  // namespace trainer::nn

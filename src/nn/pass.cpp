@@ -1,0 +1,546 @@
+#include "trainer/nn/pass.h"
+
+#include <algorithm>
+#include <bit>
+#include <cstring>
+#include <set>
+
+#include "loss_function.h"
+#include "operations.h"
+#include "trainer/core/vectorise.h"
+
+namespace trainer::nn {
+namespace {
+
+TRAINER_VECTORISED void add(const float* x, float* sum, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) sum[i] += x[i];
+}
+
+/// The buffers of one set of rows.
+struct Buffers {
+  Buffers(const Network::Plan& plan, std::int64_t rows, bool training) {
+    for (const std::int64_t width : plan.value_widths) values.emplace_back(rows * width);
+    if (training) {
+      for (const std::int64_t width : plan.gradient_widths) gradients.emplace_back(rows * width);
+      for (const std::int64_t width : plan.mask_widths) masks.emplace_back(rows * width);
+    }
+    for (auto& buffer : values) value_pointers.push_back(buffer.data());
+    for (auto& buffer : gradients) gradient_pointers.push_back(buffer.data());
+    for (auto& buffer : masks) mask_pointers.push_back(buffer.data());
+  }
+  std::int64_t bytes() const {
+    std::int64_t sum = 0;
+    for (const auto& buffer : values) sum += buffer.size() * 4;
+    for (const auto& buffer : gradients) sum += buffer.size() * 4;
+    for (const auto& buffer : masks) sum += buffer.size();
+    return sum;
+  }
+  std::vector<Buffer<float>> values, gradients;
+  std::vector<Buffer<std::uint8_t>> masks;
+  std::vector<float*> value_pointers, gradient_pointers;
+  std::vector<std::uint8_t*> mask_pointers;
+};
+
+std::vector<NormState> make_norms(const Network::Plan& plan, std::int64_t groups, bool training) {
+  std::vector<NormState> norms(static_cast<std::size_t>(plan.norms));
+  for (const BatchNorm* norm : plan.batch_norm) {
+    if (norm == nullptr) continue;
+    NormState& state = norms[static_cast<std::size_t>(norm->index())];
+    state.per_shard = training && norm->per_shard();
+    const std::int64_t size = (state.per_shard ? groups : 1) * norm->width();
+    state.mean = Buffer<float>(size);
+    state.inverse_deviation = Buffer<float>(size);
+    if (training) {
+      state.mean_gradient = Buffer<float>(size);
+      state.mean_gradient_x = Buffer<float>(size);
+    }
+  }
+  return norms;
+}
+
+/// A run of operations without a batch norm among them, except that it may begin with one.
+std::vector<Range> regions_of(const Network::Plan& plan) {
+  std::vector<Range> regions = {{0, 0}};
+  for (std::int64_t i = 0; i < static_cast<std::int64_t>(plan.operations.size()); ++i) {
+    if (plan.batch_norm[static_cast<std::size_t>(i)] != nullptr) regions.push_back({i, i});
+    regions.back().end = i + 1;
+  }
+  return regions;
+}
+
+/// Merged moments of two groups of rows (Chan, Golub, LeVeque, 1979): record = mean [width], m2 [width].
+void merge_moments(double* left, const double* right, std::int64_t width, double left_rows, double right_rows) {
+  const double rows = left_rows + right_rows;
+  for (std::int64_t c = 0; c < width; ++c) {
+    const double delta = right[c] - left[c];
+    left[c] += delta * (right_rows / rows);
+    left[width + c] += right[width + c] + delta * delta * (left_rows * right_rows / rows);
+  }
+}
+
+}  // namespace
+
+std::int64_t unit_rows(std::int64_t batch, std::int64_t shards) {
+  // Units must be many enough for the threads and large enough for the products; see benchmarks/README.md for the measurements.
+  const auto per_shard = std::max<std::int64_t>(1, (batch + shards - 1) / shards);
+  const auto sixteenth = static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(std::max<std::int64_t>(1, batch / 8))));
+  return std::min(per_shard, std::clamp<std::int64_t>(sixteenth, 16, 128));
+}
+
+struct TrainingPass::State {
+  const Network& network;
+  const Team& team;
+  ShardPlan plan;
+  ShardFold& fold;
+  TargetForm form;
+  LossFunction loss;
+  std::vector<Range> regions;
+  std::int64_t unit_limit;  // rows of a unit
+  std::int64_t max_rows;
+  Buffers buffers;
+  std::vector<NormState> norms;
+  std::vector<Buffer<float>> gradients;  // by piece: flat
+  Buffer<std::int32_t> classes;          // [max_rows]
+  Buffer<float> values;                  // [max_rows, outputs]
+  Buffer<std::int64_t> samples;          // [max_rows]
+
+  // One unit of the weight gradient: a dense layer's tile over a piece.
+  struct TileUnit {
+    const Dense* dense;
+    Dense::Tile tile;
+    std::size_t piece;
+  };
+  std::vector<std::vector<TileUnit>> tile_units;  // by region
+  std::vector<Buffer<float>> scratch;             // by thread: a stack of records
+  std::int64_t record_floats = 0;
+
+  // Of the current batch.
+  std::int64_t batch = 0;
+  std::int64_t first_row = 0;
+  std::vector<Unit> units;
+  std::vector<LossSums> unit_sums, piece_sums;
+  View view;
+
+  State(const Network& net, const Loss& loss_text, TargetForm target_form, const Team& the_team, ShardPlan shard_plan,
+        std::span<const std::int64_t> batches, ShardFold& shard_fold)
+      : network(net), team(the_team), plan(std::move(shard_plan)), fold(shard_fold), form(target_form),
+        loss(loss_text, net.model().outputs(), the_team.size(), unit_rows(batches[0], plan.shards)),
+        regions(regions_of(net.plan())), unit_limit(unit_rows(batches[0], plan.shards)),
+        max_rows(most_rows(batches)), buffers(net.plan(), max_rows, true),
+        norms(make_norms(net.plan(), std::max<std::int64_t>(1, plan.run.size()), true)) {
+    for (std::size_t p = 0; p < plan.pieces.size(); ++p) gradients.emplace_back(network.parameter_floats());
+    if (form == TargetForm::classes) classes = Buffer<std::int32_t>(max_rows);
+    else values = Buffer<float>(max_rows * network.model().outputs());
+    samples = Buffer<std::int64_t>(max_rows);
+    prepare_kernels(batches);
+    prepare_tiles();
+    view.training = true;
+    view.values = buffers.value_pointers.data();
+    view.gradients = buffers.gradient_pointers.data();
+    view.masks = buffers.mask_pointers.data();
+    view.norms = norms.data();
+    view.samples = samples.data();
+  }
+
+  Range rows_of(std::int64_t size) const {
+    if (plan.run.size() == 0) return {0, 0};
+    return {cut(size, plan.shards, plan.run.begin).begin, cut(size, plan.shards, plan.run.end - 1).end};
+  }
+
+  /// Rounding can give a run of shards more rows of a smaller batch: 8 rows on 5 shards are 1, 2, 1, 2, 2, but 7 are 1, 1, 2, 1, 2.
+  std::int64_t most_rows(std::span<const std::int64_t> batches) const {
+    std::int64_t most = 0;
+    for (const std::int64_t size : batches) most = std::max(most, rows_of(size).size());
+    return most;
+  }
+
+  /// Local rows of a shard of the current batch.
+  Range shard_rows(std::int64_t shard) const {
+    const Range global = cut(batch, plan.shards, shard);
+    return {global.begin - first_row, global.end - first_row};
+  }
+
+  void set_batch(std::int64_t size) {
+    batch = size;
+    first_row = rows_of(size).begin;
+    units.clear();
+    for (std::int64_t shard = plan.run.begin; shard < plan.run.end; ++shard) {
+      const Range rows = shard_rows(shard);
+      const std::int64_t parts = (rows.size() + unit_limit - 1) / unit_limit;
+      for (std::int64_t part = 0; part < parts; ++part) {
+        const Range within = cut(rows.size(), parts, part);
+        units.push_back({{rows.begin + within.begin, rows.begin + within.end}, shard - plan.run.begin});
+      }
+    }
+    unit_sums.assign(units.size(), {});
+    piece_sums.assign(plan.pieces.size(), {});
+  }
+
+  void prepare_kernels(std::span<const std::int64_t> batches) {
+    std::set<std::int64_t> sizes;
+    for (const std::int64_t size : batches) {
+      set_batch(size);
+      for (const Unit& unit : units) sizes.insert(unit.rows.size());
+    }
+    for (const std::int64_t rows : sizes) {
+      for (const auto& operation : network.plan().operations) operation->prepare(network.factory(), rows, true);
+      loss.prepare(network.factory(), rows);
+    }
+  }
+
+  void prepare_tiles() {
+    std::int64_t depth = 1;
+    for (const Range& piece : plan.pieces)
+      depth = std::max<std::int64_t>(depth, std::bit_width(static_cast<std::uint64_t>(piece.size())) + 1);
+    for (const Range& region : regions) {
+      auto& list = tile_units.emplace_back();
+      for (std::int64_t i = region.end; i-- > region.begin;) {
+        const Dense* dense = network.plan().dense[static_cast<std::size_t>(i)];
+        if (dense == nullptr) continue;
+        for (const Dense::Tile& tile : dense->tiles()) {
+          record_floats = std::max(record_floats, (Dense::tile_floats(tile) + 15) / 16 * 16);
+          for (std::size_t p = 0; p < plan.pieces.size(); ++p) list.push_back({dense, tile, p});
+        }
+      }
+    }
+    for (int t = 0; t < team.size(); ++t) scratch.emplace_back(plan.pieces.empty() ? 0 : depth * record_floats);
+  }
+
+  const Operation& operation(std::int64_t i) const { return *network.plan().operations[static_cast<std::size_t>(i)]; }
+  const BatchNorm* leading_norm(std::size_t region) const {
+    return region < regions.size() && regions[region].size() > 0
+               ? network.plan().batch_norm[static_cast<std::size_t>(regions[region].begin)]
+               : nullptr;
+  }
+
+  // ---- folds within this rank
+
+  /// The tree's fold of a tile's products over `node`, into record `level` of this thread's stack; false when it has no rows.
+  bool fold_products(const TileUnit& unit, Range node, float* stack) {
+    if (node.size() == 1) {
+      const Range rows = shard_rows(node.begin);
+      if (rows.size() == 0) return false;
+      unit.dense->product(view, rows, unit.tile, stack);
+      return true;
+    }
+    const std::int64_t middle = tree_cut(node);
+    const bool left = fold_products(unit, {node.begin, middle}, stack);
+    float* right_stack = left ? stack + record_floats : stack;
+    const bool right = fold_products(unit, {middle, node.end}, right_stack);
+    if (left && right) add(right_stack, stack, Dense::tile_floats(unit.tile));
+    return left || right;
+  }
+
+  std::int64_t node_rows(Range node) const {
+    return cut(batch, plan.shards, node.end - 1).end - cut(batch, plan.shards, node.begin).begin;
+  }
+
+  /// The tree's fold of per-shard records [run shards][width] over a piece; the result stands in the first present shard's record.
+  template <class T, class CombineRecords>
+  T* fold_records(Range node, T* records, std::int64_t width, const CombineRecords& combine) {
+    if (node.size() == 1)
+      return shard_rows(node.begin).size() == 0 ? nullptr : records + (node.begin - plan.run.begin) * width;
+    const std::int64_t middle = tree_cut(node);
+    const Range left_node{node.begin, middle}, right_node{middle, node.end};
+    T* left = fold_records(left_node, records, width, combine);
+    T* right = fold_records(right_node, records, width, combine);
+    if (left != nullptr && right != nullptr) combine(left_node, right_node, left, right);
+    return left != nullptr ? left : right;
+  }
+
+  /// Calls work(shard, columns) for column tiles of every shard of this rank that has rows.
+  void for_shard_columns(std::int64_t width, const std::function<void(std::int64_t shard, Range columns)>& work) {
+    constexpr std::int64_t kColumns = 128;
+    const std::int64_t parts = (width + kColumns - 1) / kColumns;
+    team.run(plan.run.size() * parts, [&](std::int64_t unit, int) {
+      const std::int64_t shard = plan.run.begin + unit / parts;
+      if (shard_rows(shard).size() > 0) work(shard, cut(width, parts, unit % parts));
+    });
+  }
+
+  /// Folds per-shard records of doubles over this rank's pieces and starts the fold over the ranks.
+  void start_fold(int channel, std::vector<double>& records, std::int64_t width, const ShardFold::Combine& combine) {
+    std::vector<double> pieces(plan.pieces.size() * static_cast<std::size_t>(width), 0.0);
+    for (std::size_t p = 0; p < plan.pieces.size(); ++p) {
+      const double* folded = fold_records(plan.pieces[p], records.data(), width, combine);
+      if (folded != nullptr) std::copy_n(folded, width, pieces.begin() + static_cast<std::ptrdiff_t>(p) * width);
+    }
+    fold.start(channel, pieces, width);
+  }
+
+  // ---- forward
+
+  void compute_moments(const BatchNorm& norm, float* statistics) {
+    const std::int64_t width = norm.width(), record = 2 * width;
+    NormState& state = norms[static_cast<std::size_t>(norm.index())];
+    std::vector<double> records(static_cast<std::size_t>(plan.run.size() * record));
+    for_shard_columns(width, [&](std::int64_t shard, Range columns) {
+      double* mean = records.data() + (shard - plan.run.begin) * record + columns.begin;
+      norm.moments(view, shard_rows(shard), columns, mean, mean + width);
+    });
+    if (state.per_shard)
+      for (std::int64_t shard = plan.run.begin; shard < plan.run.end; ++shard) {
+        const double* mine = records.data() + (shard - plan.run.begin) * record;
+        const std::int64_t rows = shard_rows(shard).size();
+        if (rows > 0) norm.set_group(state, shard - plan.run.begin, mine, mine + width, rows);
+      }
+    const auto combine = [&](Range left, Range right, double* into, const double* from) {
+      merge_moments(into, from, width, static_cast<double>(node_rows(left)), static_cast<double>(node_rows(right)));
+    };
+    start_fold(2 * norm.index(), records, record, combine);
+    std::vector<double> total(static_cast<std::size_t>(record));
+    fold.finish(2 * norm.index(), combine, total);
+    if (!state.per_shard) norm.set_group(state, 0, total.data(), total.data() + width, batch);
+    norm.update_running(statistics, total.data(), total.data() + width, batch);
+  }
+
+  void load(const RowSource& source, const Unit& unit) {
+    source.inputs(unit.rows, buffers.values[static_cast<std::size_t>(network.plan().input.value)].data() +
+                                 unit.rows.begin * network.model().inputs());
+    for (std::int64_t r = unit.rows.begin; r < unit.rows.end; ++r) samples[r] = source.sample(r);
+    if (form == TargetForm::classes) source.classes(unit.rows, classes.data() + unit.rows.begin);
+    else source.values(unit.rows, values.data() + unit.rows.begin * network.model().outputs());
+  }
+
+  LossSums compute_loss(const Unit& unit, int thread) {
+    const Slot& output = network.plan().output;
+    const std::int64_t offset = unit.rows.begin * output.width;
+    Targets targets;
+    if (form == TargetForm::classes) targets.classes = classes.data() + unit.rows.begin;
+    else targets.values = values.data() + offset;
+    return loss(view.values[output.value] + offset, unit.rows.size(), targets, view.gradients[output.gradient] + offset,
+                thread);
+  }
+
+  void forward(const RowSource& source, float* statistics) {
+    for (std::size_t region = 0; region < regions.size(); ++region) {
+      if (const BatchNorm* norm = leading_norm(region)) compute_moments(*norm, statistics);
+      const bool first = region == 0, last = region + 1 == regions.size();
+      team.run(static_cast<std::int64_t>(units.size()), [&](std::int64_t u, int thread) {
+        const Unit& unit = units[static_cast<std::size_t>(u)];
+        if (first) load(source, unit);
+        for (std::int64_t i = regions[region].begin; i < regions[region].end; ++i)
+          operation(i).forward(view, unit, thread);
+        if (last) unit_sums[static_cast<std::size_t>(u)] = compute_loss(unit, thread);
+      });
+    }
+    sum_losses();
+  }
+
+  /// Units within a shard in their order, shards in the tree.
+  void sum_losses() {
+    std::vector<LossSums> shards(static_cast<std::size_t>(plan.run.size()));
+    for (std::size_t u = 0; u < units.size(); ++u) {
+      LossSums& sums = shards[static_cast<std::size_t>(units[u].shard)];
+      sums.loss += unit_sums[u].loss;
+      sums.correct += unit_sums[u].correct;
+    }
+    for (std::size_t p = 0; p < plan.pieces.size(); ++p) {
+      const LossSums* sums = fold_records(plan.pieces[p], shards.data(), 1,
+                                          [](Range, Range, LossSums* left, const LossSums* right) {
+                                            left->loss += right->loss;
+                                            left->correct += right->correct;
+                                          });
+      if (sums != nullptr) piece_sums[p] = *sums;
+    }
+  }
+
+  // ---- backward
+
+  /// Starts the fold of sum(dy) and sum(dy xhat), which its backward needs and which are the gradients of shift and scale.
+  void start_gradient_sums(const BatchNorm& norm, std::vector<double>& records) {
+    const std::int64_t width = norm.width(), record = 2 * width;
+    NormState& state = norms[static_cast<std::size_t>(norm.index())];
+    records.assign(static_cast<std::size_t>(plan.run.size() * record), 0.0);
+    for_shard_columns(width, [&](std::int64_t shard, Range columns) {
+      double* sum = records.data() + (shard - plan.run.begin) * record + columns.begin;
+      norm.gradient_sums(view, {shard_rows(shard), shard - plan.run.begin}, columns, sum, sum + width);
+    });
+    if (state.per_shard)
+      for (std::int64_t shard = plan.run.begin; shard < plan.run.end; ++shard)
+        set_mean_gradients(norm, shard - plan.run.begin, records.data() + (shard - plan.run.begin) * record,
+                           shard_rows(shard).size());
+    const auto combine = [record](Range, Range, double* left, const double* right) {
+      for (std::int64_t c = 0; c < record; ++c) left[c] += right[c];
+    };
+    // The pieces' sums are this rank's gradients of shift and scale.
+    start_fold(2 * norm.index() + 1, records, record, combine);
+    std::vector<float> sums(static_cast<std::size_t>(record));
+    for (std::size_t p = 0; p < plan.pieces.size(); ++p) {
+      const double* folded = first_present(plan.pieces[p], records.data(), record);
+      if (folded == nullptr) continue;
+      std::transform(folded, folded + record, sums.begin(), [](double v) { return static_cast<float>(v); });
+      norm.store(sums.data(), sums.data() + width, gradients[p].data());
+    }
+  }
+
+  /// Where fold_records left the result of a piece.
+  const double* first_present(Range node, const double* records, std::int64_t width) const {
+    for (std::int64_t shard = node.begin; shard < node.end; ++shard)
+      if (shard_rows(shard).size() > 0) return records + (shard - plan.run.begin) * width;
+    return nullptr;
+  }
+
+  void finish_gradient_sums(const BatchNorm& norm) {
+    const std::int64_t record = 2 * norm.width();
+    std::vector<double> total(static_cast<std::size_t>(record));
+    fold.finish(2 * norm.index() + 1,
+                [record](Range, Range, double* left, const double* right) {
+                  for (std::int64_t c = 0; c < record; ++c) left[c] += right[c];
+                },
+                total);
+    if (!norm.per_shard()) set_mean_gradients(norm, 0, total.data(), batch);
+  }
+
+  void set_mean_gradients(const BatchNorm& norm, std::int64_t group, const double* sums, std::int64_t rows) {
+    NormState& state = norms[static_cast<std::size_t>(norm.index())];
+    const std::int64_t width = norm.width();
+    for (std::int64_t c = 0; c < width && rows > 0; ++c) {
+      state.mean_gradient[group * width + c] = static_cast<float>(sums[c] / static_cast<double>(rows));
+      state.mean_gradient_x[group * width + c] = static_cast<float>(sums[width + c] / static_cast<double>(rows));
+    }
+  }
+
+  void backward(const std::function<void(int)>& done) {
+    std::vector<double> records;
+    for (std::size_t region = regions.size(); region-- > 0;) {
+      const BatchNorm* above = leading_norm(region + 1);
+      const BatchNorm* norm = leading_norm(region);
+      const std::int64_t begin = regions[region].begin + (norm != nullptr ? 1 : 0);
+      if (above != nullptr || begin < regions[region].end)
+        team.run(static_cast<std::int64_t>(units.size()), [&](std::int64_t u, int thread) {
+          const Unit& unit = units[static_cast<std::size_t>(u)];
+          if (above != nullptr) above->backward(view, unit, thread);
+          for (std::int64_t i = regions[region].end; i-- > begin;) operation(i).backward(view, unit, thread);
+        });
+      if (norm != nullptr) start_gradient_sums(*norm, records);
+      weight_gradients(region, done);
+      if (norm != nullptr) {
+        finish_gradient_sums(*norm);
+        done(norm->layer);
+      }
+    }
+  }
+
+  void weight_gradients(std::size_t region, const std::function<void(int)>& done) {
+    const auto& list = tile_units[region];
+    // Layer by layer, so that a layer's exchange goes on while the next one is computed.
+    for (std::size_t begin = 0; begin < list.size();) {
+      std::size_t end = begin;
+      while (end < list.size() && list[end].dense == list[begin].dense) ++end;
+      team.run(static_cast<std::int64_t>(end - begin), [&](std::int64_t i, int thread) {
+        const TileUnit& unit = list[begin + static_cast<std::size_t>(i)];
+        float* stack = scratch[static_cast<std::size_t>(thread)].data();
+        if (fold_products(unit, plan.pieces[unit.piece], stack))
+          unit.dense->store(unit.tile, stack, gradients[unit.piece].data());
+      });
+      done(list[begin].dense->layer);
+      begin = end;
+    }
+    if (plan.pieces.empty())  // an idle rank has no tiles, but takes part in the exchange
+      for (std::int64_t i = regions[region].end; i-- > regions[region].begin;)
+        if (const Dense* dense = network.plan().dense[static_cast<std::size_t>(i)]) done(dense->layer);
+  }
+};
+
+TrainingPass::TrainingPass(const Network& network, const Loss& loss, TargetForm form, const Team& team, ShardPlan plan,
+                           std::span<const std::int64_t> batches, ShardFold& fold)
+    : state_(std::make_unique<State>(network, loss, form, team, std::move(plan), batches, fold)) {}
+
+TrainingPass::~TrainingPass() = default;
+
+Range TrainingPass::rows(std::int64_t batch) const { return state_->rows_of(batch); }
+
+bool TrainingPass::present(Range node, std::int64_t batch, std::int64_t shards) {
+  return cut(batch, shards, node.begin).begin < cut(batch, shards, node.end - 1).end;
+}
+
+std::span<const LossSums> TrainingPass::forward(const RowSource& source, std::int64_t batch, std::uint64_t seed,
+                                                std::uint64_t step, const float* parameters, float* statistics) {
+  if (batch != state_->batch) state_->set_batch(batch);
+  std::fill(state_->piece_sums.begin(), state_->piece_sums.end(), LossSums{});
+  state_->view.parameters = parameters;
+  state_->view.seed = seed;
+  state_->view.step = step;
+  state_->forward(source, statistics);
+  return state_->piece_sums;
+}
+
+void TrainingPass::backward(const std::function<void(int)>& done) { state_->backward(done); }
+
+const float* TrainingPass::gradient(std::size_t piece) const { return state_->gradients[piece].data(); }
+
+std::int64_t TrainingPass::memory_bytes() const {
+  std::int64_t sum = state_->buffers.bytes();
+  for (const auto& buffer : state_->gradients) sum += buffer.size() * 4;
+  for (const auto& buffer : state_->scratch) sum += buffer.size() * 4;
+  return sum;
+}
+
+// ---- inference
+
+struct InferencePass::State {
+  const Network& network;
+  TargetForm form;
+  LossFunction loss;
+  std::vector<Buffers> buffers;  // by thread
+  std::vector<NormState> norms;
+  std::vector<Buffer<float>> scratch, values;  // by thread: [kChunk, outputs]
+  std::vector<Buffer<std::int32_t>> classes;   // by thread: [kChunk]
+  const float* parameters = nullptr;
+
+  State(const Network& net, const Loss& loss_text, TargetForm target_form, int threads)
+      : network(net), form(target_form), loss(loss_text, net.model().outputs(), threads, kChunk),
+        norms(make_norms(net.plan(), 1, false)) {
+    for (int t = 0; t < threads; ++t) {
+      buffers.emplace_back(net.plan(), kChunk, false);
+      scratch.emplace_back(kChunk * net.model().outputs());
+      values.emplace_back(form == TargetForm::values ? kChunk * net.model().outputs() : 0);
+      classes.emplace_back(form == TargetForm::classes ? kChunk : 0);
+    }
+  }
+};
+
+InferencePass::InferencePass(const Network& network, const Loss& loss, TargetForm form, int threads,
+                             std::span<const std::int64_t> sizes)
+    : state_(std::make_unique<State>(network, loss, form, threads)) {
+  for (const std::int64_t rows : std::set<std::int64_t>(sizes.begin(), sizes.end())) {
+    require(rows >= 1 && rows <= kChunk, ErrorKind::internal, "a chunk of ", rows, " rows");
+    for (const auto& operation : network.plan().operations) operation->prepare(network.factory(), rows, false);
+    state_->loss.prepare(network.factory(), rows);
+  }
+}
+
+InferencePass::~InferencePass() = default;
+
+void InferencePass::set(const float* parameters, const float* statistics) {
+  state_->parameters = parameters;
+  for (const BatchNorm* norm : state_->network.plan().batch_norm)
+    if (norm != nullptr) norm->set_from_running(state_->norms[static_cast<std::size_t>(norm->index())], statistics);
+}
+
+LossSums InferencePass::run(const RowSource& source, Range rows, int thread, float* outputs) const {
+  State& state = *state_;
+  const Network::Plan& plan = state.network.plan();
+  const auto t = static_cast<std::size_t>(thread);
+  View view;
+  view.values = state.buffers[t].value_pointers.data();
+  view.norms = state.norms.data();
+  view.parameters = state.parameters;
+  const Unit unit{{0, rows.size()}, 0};
+  source.inputs(rows, view.values[plan.input.value]);
+  for (const auto& operation : plan.operations) operation->forward(view, unit, thread);
+  const float* z = view.values[plan.output.value];
+  if (outputs != nullptr) state.loss.activate(z, rows.size(), outputs, thread);
+  Targets targets;
+  if (state.form == TargetForm::classes) {
+    source.classes(rows, state.classes[t].data());
+    targets.classes = state.classes[t].data();
+  } else {
+    source.values(rows, state.values[t].data());
+    targets.values = state.values[t].data();
+  }
+  return state.loss(z, rows.size(), targets, state.scratch[t].data(), thread);
+}
+
+}  // namespace trainer::nn

@@ -1,0 +1,222 @@
+#include "trainer/train/prepare.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+#include "trainer/comm/agreement.h"
+#include "trainer/comm/tree_exchange.h"
+#include "trainer/core/grammar.h"
+#include "trainer/core/tree.h"
+#include "trainer/nn/pass.h"
+
+namespace trainer::train {
+namespace {
+
+const std::string kDefaultModel = "512-512";
+
+std::string task_of(const Configuration& configuration, const data::DataFacts& facts) {
+  const std::string natural = facts.kind == data::TargetKind::classes ? "classification" : "regression";
+  return configuration.task.empty() ? natural : configuration.task;
+}
+
+/// `--batch-size`: a number, or `full`.
+std::int64_t batch_of(const Configuration& configuration, std::int64_t rows, std::vector<std::string>& notes) {
+  if (configuration.batch_size == "full") return rows;
+  const auto number = parse_integer(configuration.batch_size);
+  require(number && *number >= 1, ErrorKind::usage, "--batch-size ", configuration.batch_size,
+          ": expected a number of rows from 1 on, or full");
+  if (*number > rows)
+    notes.push_back(text("batch: ", *number, " rows were asked for, there are ", rows,
+                         " training rows: every step takes all of them"));
+  return std::min(*number, rows);
+}
+
+Plan make_plan(const Configuration& configuration, std::int64_t rows, const optim::Optimizer& optimizer,
+               std::vector<std::string>& notes) {
+  Plan plan;
+  plan.batch = batch_of(configuration, rows, notes);
+  plan.shards = configuration.shards > 0 ? configuration.shards : default_shards(plan.batch);
+  plan.steps_per_epoch = (rows + plan.batch - 1) / plan.batch;
+  const bool epochs_given = configuration.epochs >= 0;
+  const std::int64_t epochs = epochs_given ? configuration.epochs : 20;
+  constexpr std::int64_t kMostSteps = 1'000'000'000'000;
+  require(epochs <= kMostSteps / plan.steps_per_epoch, ErrorKind::usage, "--epochs ", epochs, " of ",
+          plan.steps_per_epoch, " steps are more than ", kMostSteps, " steps");
+  plan.total_steps = epochs * plan.steps_per_epoch;
+  if (configuration.max_steps > 0)
+    plan.total_steps = epochs_given ? std::min(plan.total_steps, configuration.max_steps) : configuration.max_steps;
+  plan.evaluate_every =
+      optim::Length::parse("--evaluate-every", configuration.evaluate_every).steps(plan.steps_per_epoch);
+  require(plan.evaluate_every > 0, ErrorKind::usage, "--evaluate-every ", configuration.evaluate_every,
+          ": expected at least one step, as in 1 epoch or 500 steps");
+  if (configuration.checkpoint_every.find("step") != std::string::npos ||
+      configuration.checkpoint_every.find("epoch") != std::string::npos) {
+    plan.checkpoint_every =
+        optim::Length::parse("--checkpoint-every", configuration.checkpoint_every).steps(plan.steps_per_epoch);
+    require(plan.checkpoint_every > 0, ErrorKind::usage, "--checkpoint-every ", configuration.checkpoint_every,
+            ": expected at least one step, as in 1 epoch, 500 steps or 10 min");
+  } else {
+    plan.checkpoint_seconds = parse_duration("--checkpoint-every", configuration.checkpoint_every);
+    require(plan.checkpoint_seconds > 0, ErrorKind::usage, "--checkpoint-every ", configuration.checkpoint_every,
+            ": expected more than no time");
+  }
+  plan.rate = configuration.lr.value_or(optimizer.default_rate());
+  return plan;
+}
+
+std::vector<std::string> evaluated_names(const Prepared& prepared) {
+  std::vector<std::string> names;
+  for (const std::string& metric : prepared.metric_names) {
+    names.push_back("train_" + metric);
+    if (prepared.has_validation) names.push_back("val_" + metric);
+  }
+  return names;
+}
+
+void check_supported(const Configuration& configuration) {
+  require(configuration.precision == "f32", ErrorKind::usage, "--precision ", configuration.precision,
+          ": this build computes in f32");
+}
+
+void resolve(Prepared& prepared, const Configuration& configuration, int threads) {
+  check_supported(configuration);
+  PreparedData& data = prepared.data;
+  const data::DataFacts& facts = data.facts();
+  const std::string model_text = configuration.model.empty() ? kDefaultModel : configuration.model;
+  const std::int64_t outputs = data.task == "autoencoder" ? facts.features : facts.targets;
+  const bool two_classes = data.task == "classification" && facts.kind == data::TargetKind::classes && outputs == 2;
+  const bool allow_one =
+      two_classes && (configuration.loss.empty() ||
+                      nn::Loss::parse(configuration.loss).kind != nn::LossKind::softmax_cross_entropy);
+  nn::Model model(model_text, facts.features, outputs, allow_one);
+  const std::string loss_text =
+      configuration.loss.empty() ? nn::Loss::default_for(data.task, model.outputs()) : configuration.loss;
+  prepared.loss = nn::Loss::parse(loss_text);
+  prepared.network = std::make_unique<nn::Network>(nn::join(std::move(model), prepared.loss), threads);
+  prepared.optimizer = optim::Optimizer::parse(configuration.optimizer);
+  prepared.plan =
+      make_plan(configuration, static_cast<std::int64_t>(data.split.training.size()), *prepared.optimizer, data.notes);
+  prepared.schedule_text = configuration.schedule;
+  prepared.warmup_text = configuration.warmup;
+  (void)prepared.schedule(prepared.plan.total_steps);  // a bad text is an error now, not at the first step
+  prepared.metric_names = {"loss"};
+  if (data.task == "classification") prepared.metric_names.push_back("accuracy");
+  prepared.has_validation = !data.split.validation.empty();
+  prepared.has_test = configuration.test != "none" && data.opened.test != nullptr;
+  prepared.stopping = std::make_unique<Stopping>(configuration.early_stopping, evaluated_names(prepared),
+                                                 prepared.has_validation ? "val_loss" : "train_loss");
+  prepared.goal = Goal::parse(configuration.goal, evaluated_names(prepared));
+  prepared.resolved = {{"task", data.task},
+                       {"model", model_text},
+                       {"loss", loss_text},
+                       {"lr", format_number(prepared.plan.rate)},
+                       {"shards", std::to_string(prepared.plan.shards)},
+                       {"scale", data.scalings.inputs.mode_name()},
+                       {"shuffle", configuration.shuffle.empty() ? "rows" : configuration.shuffle}};
+  if (data.form == nn::TargetForm::values) prepared.resolved["scale-targets"] = data.scalings.targets.mode_name();
+  if (!configuration.time_limit.empty()) (void)parse_duration("--time-limit", configuration.time_limit);
+  (void)parse_duration("--time-margin", configuration.time_margin);
+}
+
+std::int64_t two_digits(const std::string& option, const std::string& whole, std::string_view part) {
+  std::int64_t value = 0;
+  const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), value);
+  require(!part.empty() && error == std::errc() && end == part.data() + part.size() && value >= 0 && value < 1'000'000,
+          ErrorKind::usage, option, " ", whole, ": expected a time as in 90 min, 24:00:00 or 1-00:00:00");
+  return value;
+}
+
+}  // namespace
+
+double parse_duration(const std::string& option, const std::string& source) {
+  if (source.find(':') == std::string::npos) {
+    const ParsedText parsed(option, source);
+    const auto& terms = parsed.sequence();
+    const auto number = terms.empty() ? std::nullopt : parse_number(terms[0].name);
+    if (terms.size() != 2 || !number || *number < 0 || *number > 1e9)
+      parsed.fail_at(0, "expected a time as in 90 min, 30 s, 2 h, 24:00:00 or 1-00:00:00");
+    const std::string& unit = terms[1].name;
+    if (unit == "s" || unit == "seconds" || unit == "second") return *number;
+    if (unit == "min" || unit == "minutes" || unit == "minute") return *number * 60;
+    if (unit == "h" || unit == "hours" || unit == "hour") return *number * 3600;
+    if (unit == "d" || unit == "days" || unit == "day") return *number * 86400;
+    parsed.fail_at(terms[1].offset, "expected s, min, h or d");
+  }
+  std::string_view rest = source;
+  std::int64_t days = 0;
+  if (const auto dash = rest.find('-'); dash != std::string_view::npos) {
+    days = two_digits(option, source, rest.substr(0, dash));
+    rest.remove_prefix(dash + 1);
+  }
+  std::int64_t seconds = 0;
+  int parts = 0;
+  while (true) {
+    const auto colon = rest.find(':');
+    seconds = seconds * 60 + two_digits(option, source, rest.substr(0, colon));
+    ++parts;
+    if (colon == std::string_view::npos) break;
+    rest.remove_prefix(colon + 1);
+  }
+  require(parts == 3 || (parts == 2 && days == 0), ErrorKind::usage, option, " ", source,
+          ": expected a time as in 90 min, 24:00:00 or 1-00:00:00");
+  return static_cast<double>(days * 86400 + seconds);
+}
+
+PreparedData prepare_data(const comm::Communicator& world, const comm::Communicator& node,
+                          const Configuration& configuration, const Scalings* stored) {
+  PreparedData data;
+  data.opened = data::open_data(world, node, configuration.data, configuration.task);
+  comm::together(world, [&] {
+    const data::DataFacts& facts = data.facts();
+    data.task = task_of(configuration, facts);
+    require(data.task != "autoencoder", ErrorKind::usage, "--task autoencoder is not in this version");
+    data.form = facts.kind == data::TargetKind::classes ? nn::TargetForm::classes : nn::TargetForm::values;
+    data.split = data::split_rows(configuration.validation, configuration.split_seed, facts.rows,
+                                  data.opened.test ? data.opened.test->facts().rows : 0);
+    if (configuration.validation_rows > 0 &&
+        configuration.validation_rows < static_cast<std::int64_t>(data.split.validation.size())) {
+      std::vector<std::int64_t> some;  // spread evenly over the split
+      const auto all = static_cast<std::int64_t>(data.split.validation.size());
+      for (std::int64_t i = 0; i < configuration.validation_rows; ++i)
+        some.push_back(data.split.validation[static_cast<std::size_t>(cut(all, configuration.validation_rows, i).begin)]);
+      data.split.validation = std::move(some);
+    }
+    if (stored != nullptr) {
+      require(stored->inputs.features() == facts.features, ErrorKind::data, "the model takes ",
+              stored->inputs.features(), " input columns, ", facts.name, " has ", facts.features);
+      data.scalings = *stored;
+    } else {
+      data.scalings.inputs = data::input_scaling(*data.opened.train, data.split.training, configuration.scale);
+      data.scalings.targets =
+          data::target_scaling(*data.opened.train, data.split.training, configuration.scale_targets);
+    }
+    data.notes = data.opened.notes;
+  });
+  return data;
+}
+
+Prepared prepare(const comm::Communicator& world, const comm::Communicator& node, const Configuration& configuration,
+                 int threads) {
+  Prepared prepared;
+  prepared.data = prepare_data(world, node, configuration);
+  comm::together(world, [&] { resolve(prepared, configuration, threads); });
+  return prepared;
+}
+
+std::int64_t estimated_bytes(const Prepared& prepared, int ranks) {
+  const comm::TreeDeal deal(prepared.plan.shards, ranks);
+  std::size_t pieces = 1;
+  std::int64_t shards = 1;
+  for (int rank = 0; rank < ranks; ++rank) {
+    pieces = std::max(pieces, deal.pieces[static_cast<std::size_t>(rank)].size());
+    shards = std::max(shards, deal.runs[static_cast<std::size_t>(rank)].size());
+  }
+  const std::int64_t floats = prepared.network->parameter_floats();
+  const std::int64_t rows = (prepared.plan.batch * shards + prepared.plan.shards - 1) / prepared.plan.shards;
+  const auto states = static_cast<std::int64_t>(prepared.optimizer->state_names().size());
+  const auto copies = static_cast<std::int64_t>(pieces) + 1;  // parameters, and a gradient a piece
+  return 4 * floats * copies + 4 * floats * (1 + states) / ranks + rows * prepared.network->activation_bytes_per_row();
+}
+
+}  // namespace trainer::train

@@ -1,0 +1,61 @@
+#include "records.h"
+
+namespace trainer::train {
+namespace {
+
+const std::vector<std::string> kTimingColumns = {"epoch",   "step",        "seconds", "samples_per_second",
+                                                 "compute", "communicate", "wait",    "read"};
+const std::vector<std::string> kStepsColumns = {"step", "loss", "lr", "grad_norm", "bytes_sent"};
+
+}  // namespace
+
+Records::Records(std::optional<report::RunFolder> folder, const Configuration& configuration, std::FILE* out)
+    : folder_(std::move(folder)), out_(out) {
+  if (!active() || out == nullptr) return;
+  const report::Terminal terminal = report::find_terminal();
+  progress_ = std::make_unique<report::Progress>(
+      out, report::choose_style(configuration.progress, configuration.quiet, terminal), configuration.log_every_seconds,
+      configuration.quiet, terminal.columns);
+}
+
+void Records::open_files(std::vector<std::string> metrics_columns, bool with_steps, bool resume,
+                         std::int64_t metrics_rows, std::int64_t timing_rows, std::int64_t steps_rows) {
+  if (!active()) return;
+  const auto open = [&](const char* name, std::vector<std::string> columns, std::int64_t rows) {
+    const std::string path = folder_->file(name);
+    return std::make_unique<report::CsvFile>(resume ? report::CsvFile::reopen(path, std::move(columns), rows)
+                                                    : report::CsvFile::create(path, std::move(columns)));
+  };
+  metrics_ = open("metrics.csv", std::move(metrics_columns), metrics_rows);
+  timing_ = open("timing.csv", kTimingColumns, timing_rows);
+  if (with_steps) {
+    const bool anew = resume && steps_rows == 0;
+    steps_ = anew ? std::make_unique<report::CsvFile>(report::CsvFile::create(folder_->file("steps.csv"), kStepsColumns))
+                  : open("steps.csv", kStepsColumns, steps_rows);
+  }
+}
+
+void Records::note(const std::string& line) {
+  if (!active()) return;
+  log(line);
+  if (progress_) progress_->note(line);
+}
+
+void Records::log(const std::string& line) {
+  if (active()) folder_->log(line);
+}
+
+void Records::progress(const report::ProgressState& state) {
+  if (progress_) progress_->update(state, watch_.seconds());
+}
+
+void Records::finish_progress() {
+  if (progress_) progress_->finish();
+}
+
+void Records::sync() {
+  for (auto* file : {&metrics_, &timing_, &steps_})
+    if (*file) (*file)->sync();
+}
+
+}  // namespace trainer::train

@@ -1,0 +1,74 @@
+#pragma once
+
+// What of a run goes into a checkpoint, and back. Private to this room.
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "trainer/checkpoint/checkpoint.h"
+#include "trainer/comm/communicator.h"
+#include "trainer/train/prepare.h"
+#include "trainer/train/step.h"
+#include "trainer/train/stopping.h"
+
+namespace trainer::train {
+
+/// Where a run stands: everything that a resumed run needs and that is not a tensor. The same on every rank.
+struct Progress {
+  std::int64_t step = 0;     ///< done
+  std::int64_t horizon = 0;  ///< of the schedule: the steps planned at the first start
+  double loss_sum = 0;       ///< over the steps since the previous row of metrics.csv
+  double correct_sum = 0;
+  std::int64_t sum_rows = 0;
+  Stopping::State stopping;
+  std::int64_t metrics_rows = 0, steps_rows = 0, timing_rows = 0;  ///< data rows of the CSV files
+  std::int64_t ended = 0;    ///< 1: finished (planned steps, early stopping or goal)
+  std::int64_t goal_step = -1;
+  std::int64_t goal_samples = 0;
+};
+
+/// The columns of metrics.csv, kept for the checkpoint.
+struct History {
+  std::vector<std::string> columns;
+  std::vector<std::vector<double>> values;  ///< by column
+  void append(const std::vector<double>& row);
+};
+
+/// A model in memory: flat parameters and running statistics.
+struct ModelValues {
+  std::vector<float> parameters, statistics;
+};
+
+/// The tensors under /model in checkpoint layout.
+std::vector<checkpoint::Tensor> model_tensors(const nn::Network& network, std::span<const float> parameters,
+                                              std::span<const float> statistics);
+/// The `weights` digest of a model.
+std::string weights_digest(const nn::Network& network, std::span<const float> parameters, std::span<const float> statistics);
+
+/// Fills a model from tensors. Throws Error(data) naming `where` when a tensor is missing, has another shape, or there is one too many.
+/// With `statistics_may_lack`, missing running statistics keep their values.
+void set_model(const nn::Network& network, const std::vector<checkpoint::Tensor>& tensors, bool statistics_may_lack,
+               const std::string& where, std::span<float> parameters, std::span<float> statistics);
+
+/// What is the same in every checkpoint of a run.
+struct RunFacts {
+  std::string command, arithmetic;
+  std::uint64_t seed = 1;
+};
+
+/// The parts that best.h5 and the checkpoints share.
+checkpoint::Checkpoint describe(const Prepared& prepared, const RunFacts& facts, const History& history,
+                                const Progress& progress, const ModelValues& model);
+
+Progress read_progress(const checkpoint::Checkpoint& checkpoint, const std::string& where);
+History read_history(const checkpoint::Checkpoint& checkpoint);
+Scalings read_scalings(const checkpoint::Checkpoint& checkpoint, const std::string& where);
+
+/// Collective. The optimizer's state as tensors, on rank 0.
+std::vector<checkpoint::Tensor> gather_optimizer(const Prepared& prepared, const Step& step);
+/// Collective. The reverse: tensors on rank 0 to every rank's slices.
+void scatter_optimizer(const comm::Communicator& world, const Prepared& prepared,
+                       const std::vector<checkpoint::Tensor>& tensors, const std::string& where, Step& step);
+
+}  // namespace trainer::train
