@@ -29,10 +29,10 @@ struct ProgressState {
   std::int64_t epoch = 0;   ///< from 1
   std::int64_t epochs = 0;  ///< planned; 0: unknown
   std::int64_t step = 0;
-  std::int64_t steps = 0;       ///< planned; 0: unknown
-  std::int64_t first_step = 0;  ///< done before this process began (resume)
-  double loss = 0;              ///< of the running epoch
-  std::string metric_name;      ///< "accuracy"; empty: none
+  std::int64_t steps = 0;        ///< planned; 0: unknown
+  std::int64_t first_step = 0;   ///< done before this process began (resume)
+  double loss = 0;               ///< of the running epoch
+  std::string metric_name = {};  ///< "accuracy"; empty: none
   double metric = 0;
   double samples_per_second = 0;
 };

@@ -12,8 +12,8 @@ struct RunStatus {
   RunState state = RunState::running;
   int exit_code = 0;
   std::int64_t step = 0;
-  std::string reason;      ///< a sentence; may be empty
-  std::string checkpoint;  ///< the newest checkpoint, relative to the run folder; may be empty
+  std::string reason = {};      ///< a sentence; may be empty
+  std::string checkpoint = {};  ///< the newest checkpoint, relative to the run folder; may be empty
   bool operator==(const RunStatus&) const = default;
 };
 

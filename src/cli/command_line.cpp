@@ -1,0 +1,192 @@
+#include "trainer/cli/command_line.h"
+
+#include <algorithm>
+#include <boost/program_options.hpp>
+#include <utility>
+
+#include "apply_option.h"
+#include "description.h"
+#include "trainer/cli/config_file.h"
+#include "trainer/cli/default_recipe.h"
+#include "trainer/core/error.h"
+#include "trainer/core/grammar.h"
+
+namespace trainer::cli {
+namespace {
+
+namespace po = boost::program_options;
+
+using Arguments = std::vector<std::string>;
+
+struct GivenOption {
+  std::string name;
+  std::string value;
+};
+
+struct Parsed {
+  std::vector<GivenOption> options;
+  Arguments positional;
+};
+
+constexpr Command kCommands[] = {Command::train, Command::resume, Command::evaluate, Command::inspect};
+
+/// The command and what is behind it. No command means train.
+std::pair<Command, Arguments> take_command(const Arguments& arguments) {
+  if (arguments.empty() || arguments.front().starts_with("-")) return {Command::train, arguments};
+  std::vector<std::string> names;
+  for (const Command command : kCommands) {
+    if (arguments.front() == command_name(command))
+      return {command, {arguments.begin() + 1, arguments.end()}};
+    names.push_back(command_name(command));
+  }
+  const std::string near = nearest_name(arguments.front(), names);
+  fail(ErrorKind::usage, "\"", arguments.front(), "\" is no command; ",
+       near.empty() ? "" : "did you mean " + near + "? ",
+       "there are train, resume, evaluate and inspect, see `trainer --help`");
+}
+
+/// Boost would take any next word for the value of a boolean: it is written behind `=`, where there is one,
+/// or true.
+Arguments with_joined_booleans(const Arguments& arguments, Command command) {
+  Arguments joined;
+  for (std::size_t i = 0; i < arguments.size(); ++i) {
+    const std::string& word = arguments[i];
+    joined.push_back(word == "-h" ? "--help" : word);
+    if (word == "--") {
+      joined.insert(joined.end(), arguments.begin() + static_cast<std::ptrdiff_t>(i) + 1, arguments.end());
+      break;
+    }
+    const Option* option = word.starts_with("--") ? find_option(word.substr(2), command) : nullptr;
+    if (option == nullptr) continue;
+    const bool has_next = i + 1 < arguments.size();
+    if (!option->is_boolean()) {
+      // The next word is the value, even if it looks like a boolean option.
+      if (has_next) joined.push_back(arguments[++i]);
+    } else {
+      joined.back() += has_next && parse_boolean(arguments[i + 1]) ? "=" + arguments[++i] : "=true";
+    }
+  }
+  return joined;
+}
+
+std::string without_dashes(const std::string& name) {
+  const std::size_t begin = name.find_first_not_of('-');
+  return begin == std::string::npos ? name : name.substr(begin);
+}
+
+Parsed split_arguments(const Arguments& arguments, Command command) {
+  const po::options_description description = parser_description(command);
+  Parsed parsed;
+  try {
+    // No allow_guessing: a prefix of an option is not that option.
+    const int exact = po::command_line_style::allow_long | po::command_line_style::long_allow_adjacent |
+                      po::command_line_style::long_allow_next;
+    const po::parsed_options result =
+        po::command_line_parser(arguments).options(description).style(exact).run();
+    for (const po::option& option : result.options) {
+      if (option.position_key >= 0 || option.string_key.empty()) {
+        parsed.positional.insert(parsed.positional.end(), option.value.begin(), option.value.end());
+      } else {
+        parsed.options.push_back({option.string_key, option.value.empty() ? "true" : option.value.front()});
+      }
+    }
+  } catch (const po::unknown_option& error) {
+    fail(ErrorKind::usage, unknown_option_text(without_dashes(error.get_option_name()), command));
+  } catch (const po::error_with_option_name& error) {
+    fail(ErrorKind::usage, "--", without_dashes(error.get_option_name()), " needs a value; see `trainer ",
+         command_name(command), " --help`");
+  } catch (const po::error& error) {
+    fail(ErrorKind::usage, error.what());
+  }
+  return parsed;
+}
+
+/// A value that begins with dashes is a forgotten value and the next option.
+void require_no_option_as_value(const Parsed& parsed) {
+  for (const GivenOption& option : parsed.options) {
+    require(!option.value.starts_with("--"), ErrorKind::usage, "--", option.name, " needs a value; found ",
+            option.value);
+  }
+}
+
+void take_positional(const Parsed& parsed, CommandLine& line) {
+  const bool takes_one = line.command != Command::train;
+  for (const std::string& word : parsed.positional) {
+    require(word.empty() || word.front() != '-' || word == "-", ErrorKind::usage,
+            unknown_option_text(without_dashes(word), line.command));
+  }
+  const std::size_t most = takes_one ? 1 : 0;
+  require(parsed.positional.size() <= most, ErrorKind::usage, "\"",
+          parsed.positional.size() > most ? parsed.positional[most] : "",
+          "\" is one argument too many for `trainer ", command_name(line.command),
+          "`; a value of several words needs quotes, an option two dashes");
+  if (!parsed.positional.empty()) {
+    line.model_or_run = parsed.positional.front();
+    require(!line.model_or_run.empty(), ErrorKind::usage, "an argument of `trainer ",
+            command_name(line.command), "` is empty");
+  } else if (line.command == Command::resume) {
+    line.model_or_run = "runs/latest";
+  }
+}
+
+const std::string* find_given(const Parsed& parsed, const std::string& name) {
+  for (const GivenOption& option : parsed.options) {
+    if (option.name == name) return &option.value;
+  }
+  return nullptr;
+}
+
+/// The options that the command line changes: those of --config, or the built-in recipe, or the defaults.
+CommandLine base_of(const Parsed& parsed, Command command) {
+  CommandLine base;
+  base.command = command;
+  if (command != Command::train) return base;
+  if (const std::string* file = find_given(parsed, "config")) {
+    require(!file->empty(), ErrorKind::usage, "--config needs a value: FILE");
+    apply_config(read_config(*file), base);
+  } else if (find_given(parsed, "data") == nullptr && find_given(parsed, "model") == nullptr) {
+    apply_default_recipe(base.configuration);
+  }
+  return base;
+}
+
+void require_complete(const CommandLine& line) {
+  if (line.help || line.version) return;
+  const bool needs_file = line.command == Command::evaluate || line.command == Command::inspect;
+  require(
+      !needs_file || !line.model_or_run.empty(), ErrorKind::usage, "`trainer ", command_name(line.command),
+      "` needs ",
+      line.command == Command::evaluate ? "MODEL, a checkpoint file or a run folder" : "FILE, a checkpoint");
+  require(line.command != Command::evaluate || line.given.contains("data"), ErrorKind::usage,
+          "`trainer evaluate` needs --data, such as --data fashion-mnist");
+  if (line.command != Command::train) return;
+  require(!line.configuration.model.empty(), ErrorKind::usage,
+          "--model is missing; give the layers, such as --model \"dense(512) relu dense(outputs)\" or "
+          "--model 512-512");
+  require(!line.resume || !line.configuration.out.empty(), ErrorKind::usage,
+          "--resume needs --out, the run folder to continue or to start");
+}
+
+}  // namespace
+
+CommandLine parse_command_line(const std::vector<std::string>& arguments) {
+  const auto [command, rest] = take_command(arguments);
+  const Parsed parsed = split_arguments(with_joined_booleans(rest, command), command);
+  require_no_option_as_value(parsed);
+  CommandLine line;
+  line.command = command;
+  take_positional(parsed, line);
+  const bool only_asks = find_given(parsed, "help") != nullptr || find_given(parsed, "version") != nullptr;
+  if (!only_asks) {
+    CommandLine base = base_of(parsed, command);
+    base.model_or_run = line.model_or_run;
+    line = std::move(base);
+  }
+  const std::set<std::string> from_file = std::exchange(line.given, {});
+  for (const GivenOption& option : parsed.options) apply_option(line, option.name, option.value, "");
+  line.given.insert(from_file.begin(), from_file.end());
+  require_complete(line);
+  return line;
+}
+
+}  // namespace trainer::cli

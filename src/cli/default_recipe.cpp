@@ -1,0 +1,16 @@
+#include "trainer/cli/default_recipe.h"
+
+namespace trainer::cli {
+
+void apply_default_recipe(train::Configuration& configuration) {
+  configuration.data = "fashion-mnist";
+  configuration.model =
+      "dense(512) batch_norm relu dropout(0.2) dense(512) batch_norm relu dropout(0.2) dense(10)";
+  configuration.batch_size = "512";
+  configuration.epochs = 12;
+  configuration.optimizer = "adam";
+  configuration.lr = 4e-3;
+  configuration.schedule = "one_cycle";
+}
+
+}  // namespace trainer::cli

@@ -1,0 +1,56 @@
+#include "description.h"
+
+#include <boost/program_options/value_semantic.hpp>
+
+namespace trainer::cli {
+namespace {
+
+namespace po = boost::program_options;
+
+constexpr unsigned kColumns = 100;
+
+po::value_semantic* semantic(const Option& option) {
+  po::typed_value<std::string>* value = po::value<std::string>();
+  if (option.is_boolean()) return value->value_name("[BOOL]")->implicit_value("true", "");
+  return value->value_name(option.placeholder);
+}
+
+std::string printed_help(const Option& option) {
+  std::string help = option.help;
+  if (!option.default_text.empty() && option.effect != Effect::none) help += " (" + option.default_text + ")";
+  if (!option.alias.empty()) help += "; also --" + option.alias;
+  if (option.effect == Effect::bits) help += " [bits]";
+  if (option.effect == Effect::free) help += " [free]";
+  return help;
+}
+
+}  // namespace
+
+po::options_description parser_description(Command command) {
+  po::options_description all;
+  for (const Option& option : option_table()) {
+    if (!option.belongs_to(command)) continue;
+    all.add_options()(option.name.c_str(), semantic(option), "");
+    if (!option.alias.empty()) all.add_options()(option.alias.c_str(), semantic(option), "");
+  }
+  return all;
+}
+
+po::options_description printed_description(Command command) {
+  po::options_description all(kColumns, kColumns / 2);
+  std::vector<std::string> groups;
+  for (const Option& option : option_table()) {
+    if (groups.empty() || groups.back() != option.group) groups.push_back(option.group);
+  }
+  for (const std::string& group : groups) {
+    po::options_description part(group, kColumns, kColumns / 2);
+    for (const Option& option : option_table()) {
+      if (option.group != group || !option.belongs_to(command)) continue;
+      part.add_options()(option.name.c_str(), semantic(option), printed_help(option).c_str());
+    }
+    if (!part.options().empty()) all.add(part);
+  }
+  return all;
+}
+
+}  // namespace trainer::cli

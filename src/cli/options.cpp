@@ -1,0 +1,305 @@
+#include "trainer/cli/options.h"
+
+#include <algorithm>
+#include <limits>
+#include <utility>
+
+#include "option_makers.h"
+#include "trainer/core/grammar.h"
+
+namespace trainer::cli {
+namespace {
+
+using C = Configuration;
+
+constexpr std::int64_t kNoLimit = std::numeric_limits<std::int64_t>::max();
+
+const std::vector<Command> kTraining = {Command::train, Command::resume};
+const std::vector<Command> kWithData = {Command::train, Command::resume, Command::evaluate};
+const std::vector<Command> kAll = {Command::train, Command::resume, Command::evaluate, Command::inspect};
+
+/// What the table says about an option beside its name and value.
+struct Facts {
+  std::string placeholder = {};
+  Effect effect = Effect::free;
+  std::string help = {};
+  std::string default_text = {};  ///< empty: as in the configuration
+  std::string alias = {};
+  std::vector<Command> commands = kTraining;
+};
+
+/// Options under one heading.
+class GroupOfOptions {
+ public:
+  GroupOfOptions(std::vector<Option>& table, std::string name) : table_(table), name_(std::move(name)) {}
+  void add(Option option, Facts facts) {
+    option.group = name_;
+    option.alias = std::move(facts.alias);
+    option.placeholder = std::move(facts.placeholder);
+    option.effect = facts.effect;
+    option.help = std::move(facts.help);
+    option.default_text =
+        facts.default_text.empty() ? option.get(CommandLine{}) : std::move(facts.default_text);
+    option.commands = std::move(facts.commands);
+    table_.push_back(std::move(option));
+  }
+
+ private:
+  std::vector<Option>& table_;
+  std::string name_;
+};
+
+void add_data_options(std::vector<Option>& table) {
+  GroupOfOptions group(table, "Data");
+  group.add(any_text("data", &C::data),
+            {.placeholder = "WHAT",
+             .help = "fashion-mnist, mnist, a folder of IDX files (.gz or not), or "
+                     "generate:NAME(...); at resume the content must be the same",
+             .commands = kWithData});
+  group.add(choice("task", &C::task, {"classification", "regression", "autoencoder"}, "auto"),
+            {.placeholder = "TASK",
+             .effect = Effect::bits,
+             .help = "classification, regression or autoencoder",
+             .default_text = "from the data, when it is plain"});
+  group.add(any_text("validation", &C::validation),
+            {.placeholder = "ROWS",
+             .effect = Effect::bits,
+             .help = "rows to validate with: a fraction of the training rows, `5000 rows`, `tail(0.1)`, "
+                     "test, or 0 for none",
+             .commands = kWithData});
+  group.add(whole("validation-rows", &C::validation_rows, 1, kNoLimit, "all"),
+            {.placeholder = "N", .effect = Effect::bits, .help = "at most so many rows per evaluation"});
+  group.add(whole("split-seed", &C::split_seed), {.placeholder = "N",
+                                                  .effect = Effect::bits,
+                                                  .help = "seed of the draw of the validation rows",
+                                                  .commands = kWithData});
+  group.add(any_text("test", &C::test, "auto"),
+            {.placeholder = "WHAT",
+             .help = "rows to test the best model with, once, at the end; none",
+             .default_text = "the data's own test split"});
+  group.add(
+      choice("scale", &C::scale, {"unit", "feature", "global", "none"}, "auto"),
+      {.placeholder = "HOW",
+       .effect = Effect::bits,
+       .help =
+           "scaling of the inputs: unit (bytes / 255), feature (mean and deviation per column), global, none",
+       .default_text = "unit for bytes, feature for numbers"});
+  group.add(choice("scale-targets", &C::scale_targets, {"feature", "log", "none"}, "auto"),
+            {.placeholder = "HOW",
+             .effect = Effect::bits,
+             .help = "scaling of the targets: feature, log, none",
+             .default_text = "feature for regression"});
+  Option shuffle = choice("shuffle", &C::shuffle, {"rows", "none", "false"}, "auto");
+  shuffle.set = [set = shuffle.set](CommandLine& line, const std::string& value) {
+    set(line, value);
+    if (line.configuration.shuffle == "false") line.configuration.shuffle = "none";
+  };
+  group.add(std::move(shuffle),
+            {.placeholder = "HOW",
+             .effect = Effect::bits,
+             .help = "order of the rows in an epoch: rows (a new permutation each), none (also: false)",
+             .default_text = "rows"});
+}
+
+void add_model_options(std::vector<Option>& table) {
+  GroupOfOptions group(table, "Model");
+  group.add(grammar("model", &C::model), {.placeholder = "TEXT",
+                                          .effect = Effect::bits,
+                                          .help = "the layers, such as \"dense(512) batch_norm relu "
+                                                  "dropout(0.2) dense(outputs)\", or for short 512-512"});
+  group.add(any_text("init", &C::init),
+            {.placeholder = "FROM",
+             .effect = Effect::bits,
+             .help = "weights to start with: auto, a checkpoint file or a run folder"});
+  group.add(grammar("loss", &C::loss, "auto"),
+            {.placeholder = "TEXT",
+             .effect = Effect::bits,
+             .help = "softmax_cross_entropy, binary_cross_entropy, mse, half_squared_error",
+             .default_text = "by task"});
+}
+
+void add_optimizer_options(std::vector<Option>& table) {
+  GroupOfOptions group(table, "Optimizer");
+  group.add(grammar("optimizer", &C::optimizer),
+            {.placeholder = "TEXT",
+             .effect = Effect::bits,
+             .help = "sgd(momentum=0, nesterov=false), adam(beta1, beta2, epsilon)"});
+  group.add(number("lr", &C::lr, 0, true, "auto"), {.placeholder = "RATE",
+                                                    .effect = Effect::bits,
+                                                    .help = "peak learning rate",
+                                                    .default_text = "adam 1e-3, sgd 1e-1"});
+  group.add(
+      grammar("schedule", &C::schedule),
+      {.placeholder = "TEXT",
+       .effect = Effect::bits,
+       .help = "constant, cosine(final), one_cycle(start, final, peak): the rate over the planned steps"});
+  group.add(any_text("warmup", &C::warmup),
+            {.placeholder = "LENGTH",
+             .effect = Effect::bits,
+             .help = "the rate rises from 0 for so long: `500 steps`, `2 epochs`"});
+  group.add(number("l1", &C::l1, 0),
+            {.placeholder = "X", .effect = Effect::bits, .help = "penalty X * sum |w|"});
+  group.add(number("l2", &C::l2, 0),
+            {.placeholder = "X", .effect = Effect::bits, .help = "penalty X/2 * sum w^2"});
+  group.add(choice("penalty-scope", &C::penalty_scope, {"weights", "all"}),
+            {.placeholder = "SCOPE",
+             .effect = Effect::bits,
+             .help = "what the penalties count: weights (of dense layers) or all parameters"});
+  group.add(
+      number("clip-norm", &C::clip_norm, 0),
+      {.placeholder = "X", .effect = Effect::bits, .help = "largest norm of the gradient; 0 for no limit"});
+}
+
+void add_length_options(std::vector<Option>& table) {
+  GroupOfOptions group(table, "Training");
+  group.add(batch_size("batch-size", &C::batch_size),
+            {.placeholder = "ROWS",
+             .effect = Effect::bits,
+             .help = "rows per step over all ranks (it does not change with their number), or full",
+             .alias = "batch"});
+  group.add(whole("shards", &C::shards, 1, 1 << 20, "auto"),
+            {.placeholder = "S",
+             .effect = Effect::bits,
+             .help = "pieces of a batch that sums are made of; at most so many ranks can compute",
+             .default_text = "from the batch"});
+  group.add(whole("epochs", &C::epochs, 0, kNoLimit, "auto", -1),
+            {.placeholder = "N",
+             .help = "passes over the training rows",
+             .default_text = "20 unless --max-steps is given"});
+  group.add(whole("max-steps", &C::max_steps, 1, kNoLimit, "none"),
+            {.placeholder = "N", .help = "steps at most"});
+  group.add(any_text("time-limit", &C::time_limit, "none"),
+            {.placeholder = "TIME",
+             .help = "stop with a checkpoint and exit code 75: `90 min`, 24:00:00, 1-00:00:00"});
+  group.add(any_text("time-margin", &C::time_margin),
+            {.placeholder = "TIME", .help = "stop so much before the time limit"});
+  group.add(
+      any_text("evaluate-every", &C::evaluate_every),
+      {.placeholder = "LENGTH", .effect = Effect::bits, .help = "`1 epoch`, `500 steps`, `0.25 epochs`"});
+  group.add(
+      any_text("goal", &C::goal, "none"),
+      {.placeholder = "TEXT", .help = "stop when reached: \"val_accuracy>=0.9\", \"train_loss<=1e-4\""});
+  group.add(grammar("early-stopping", &C::early_stopping, "none"),
+            {.placeholder = "TEXT",
+             .effect = Effect::bits,
+             .help = "stop when a metric no longer improves: \"val_loss(patience=5, min_delta=0)\""});
+  group.add(
+      whole("seed", &C::seed),
+      {.placeholder = "N", .effect = Effect::bits, .help = "of the starting weights, the order and dropout"});
+  group.add(choice("precision", &C::precision, {"f32"}),
+            {.placeholder = "TYPE", .effect = Effect::bits, .help = "of the arithmetic"});
+}
+
+void add_machine_options(std::vector<Option>& table) {
+  GroupOfOptions group(table, "Machine");
+  group.add(instruction_set("isa", &C::isa, "auto"),
+            {.placeholder = "NAME",
+             .effect = Effect::bits,
+             .help = "limit of oneDNN's instruction set: AVX2, AVX512_CORE, ...",
+             .default_text = "what the processor has",
+             .commands = kWithData});
+  group.add(whole("threads", &C::threads, 1, 4096, "auto"),
+            {.placeholder = "N",
+             .help = "threads of each rank",
+             .default_text = "from the processors of the rank and OMP_NUM_THREADS",
+             .commands = kWithData});
+}
+
+void add_output_options(std::vector<Option>& table) {
+  GroupOfOptions group(table, "Output");
+  group.add(any_text("out", &C::out), {.placeholder = "FOLDER",
+                                       .help = "run folder; an existing run is never overwritten",
+                                       .default_text = "runs/<data>-<date>-<time>",
+                                       .commands = {Command::train}});
+  group.add(any_text("checkpoint-every", &C::checkpoint_every),
+            {.placeholder = "LENGTH", .help = "`1 epoch`, `500 steps`, `10 min`"});
+  group.add(whole("keep", &C::keep, 1, kNoLimit), {.placeholder = "N", .help = "checkpoints to keep"});
+  group.add(boolean("log-steps", &C::log_steps), {.help = "write steps.csv, a row a step"});
+  group.add(number("log-every", &C::log_every_seconds, 0, true),
+            {.placeholder = "SECONDS", .help = "between plain progress lines"});
+  group.add(choice("progress", &C::progress, {"auto", "bar", "lines", "none"}),
+            {.placeholder = "STYLE", .help = "auto (a bar on a terminal), bar, lines, none"});
+  group.add(boolean("quiet", &C::quiet), {.help = "print the last line only"});
+}
+
+void add_command_options(std::vector<Option>& table) {
+  GroupOfOptions group(table, "This call");
+  const std::vector<Command> train = {Command::train};
+  const std::vector<Command> evaluate = {Command::evaluate};
+  group.add(any_text("config", &CommandLine::config),
+            {.placeholder = "FILE",
+             .effect = Effect::none,
+             .help = "options as lines `name = value`, as in a run's config.ini; the command line wins",
+             .commands = train});
+  group.add(
+      boolean("resume", &CommandLine::resume),
+      {.effect = Effect::none,
+       .help = "start the run of --out if it is not there, continue it if it is: the line for job scripts",
+       .commands = train});
+  group.add(boolean("dry-run", &CommandLine::dry_run),
+            {.effect = Effect::none,
+             .help = "check options, files and folder, print the model, and stop",
+             .commands = train});
+  group.add(choice("split", &CommandLine::split, {"test", "validation", "train"}),
+            {.placeholder = "NAME",
+             .effect = Effect::none,
+             .help = "test, validation or train",
+             .commands = evaluate});
+  group.add(any_text("out", &CommandLine::out_json), {.placeholder = "FILE.json",
+                                                      .effect = Effect::none,
+                                                      .help = "write the figures there too",
+                                                      .commands = evaluate});
+  group.add(boolean("verify", &CommandLine::verify),
+            {.effect = Effect::none,
+             .help = "read everything and check the digests: exit code 3 when it is not good",
+             .commands = {Command::inspect}});
+  group.add(boolean("help", &CommandLine::help),
+            {.effect = Effect::none, .help = "print this and stop", .commands = kAll});
+  group.add(boolean("version", &CommandLine::version),
+            {.effect = Effect::none,
+             .help = "print the versions of the program and its libraries, and stop",
+             .commands = kAll});
+}
+
+std::vector<Option> make_table() {
+  std::vector<Option> table;
+  add_data_options(table);
+  add_model_options(table);
+  add_optimizer_options(table);
+  add_length_options(table);
+  add_machine_options(table);
+  add_output_options(table);
+  add_command_options(table);
+  return table;
+}
+
+}  // namespace
+
+bool Option::belongs_to(Command command) const {
+  return std::find(commands.begin(), commands.end(), command) != commands.end();
+}
+
+const std::vector<Option>& option_table() {
+  static const std::vector<Option> table = make_table();
+  return table;
+}
+
+const Option* find_option(const std::string& name, Command command) {
+  for (const Option& option : option_table()) {
+    const bool named = option.name == name || (!option.alias.empty() && option.alias == name);
+    if (named && option.belongs_to(command)) return &option;
+  }
+  return nullptr;
+}
+
+std::vector<std::string> option_names(Command command) {
+  std::vector<std::string> names;
+  for (const Option& option : option_table()) {
+    if (!option.belongs_to(command)) continue;
+    names.push_back(option.name);
+    if (!option.alias.empty()) names.push_back(option.alias);
+  }
+  return names;
+}
+
+}  // namespace trainer::cli

@@ -1,0 +1,90 @@
+#include <cstdio>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "trainer/cli/command_line.h"
+#include "trainer/cli/commands.h"
+#include "trainer/cli/exit.h"
+#include "trainer/comm/communicator.h"
+#include "trainer/comm/host.h"
+#include "trainer/core/error.h"
+#include "trainer/report/run_folder.h"
+
+namespace trainer::cli {
+namespace {
+
+/// Printed once for the whole job, however many processes were started.
+void print_once(const std::string& text) {
+  if (rank_from_environment() != 0) return;
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  require(std::fflush(stdout) == 0, ErrorKind::data, "cannot write to standard output");
+}
+
+/// What is done without MPI; false when there is more to do.
+bool done_without_mpi(const Job& job) {
+  const CommandLine& line = job.line;
+  if (line.help) {
+    print_once(line.command == Command::train ? program_help_text() : help_text(line.command));
+  } else if (line.version) {
+    print_once(version_text());
+  } else if (line.command == Command::inspect) {
+    print_once(inspect_text(line.model_or_run, line.verify));
+  } else {
+    return false;
+  }
+  return true;
+}
+
+/// Everything before MPI. The job, or nothing when it is done.
+std::optional<Job> prepare(const std::vector<std::string>& words, char** argv) {
+  Job job;
+  job.line = parse_command_line({words.begin() + 1, words.end()});
+  job.command = shell_text(words);
+  if (done_without_mpi(job)) return std::nullopt;
+  job.threads = resolve_threads(job.line.configuration);
+  comm::restart_with_passive_waiting(job.threads, argv);
+  limit_instruction_set(job.line.configuration);
+  return job;
+}
+
+int run_command(const comm::Communicator& world, const Job& job) {
+  switch (job.line.command) {
+    case Command::train:
+      return run_train(world, job);
+    case Command::resume:
+      return run_resume(world, job);
+    case Command::evaluate:
+      return run_evaluate(world, job);
+    case Command::inspect:
+      break;
+  }
+  fail(ErrorKind::internal, "a command without a function");
+}
+
+}  // namespace
+
+int run_program(int argc, char** argv) {
+  std::optional<Job> job;
+  const int code = run_before_mpi([&] {
+    std::vector<std::string> words(argv, argv + argc);
+    if (words.empty()) words.emplace_back("trainer");
+    job = prepare(words, argv);
+    if (job && job->line.dry_run) return run_dry_run(*job);
+    return 0;
+  });
+  if (code != 0 || !job || job->line.dry_run) return code;
+  return run_before_mpi([&] {  // what fails here fails in starting or ending MPI
+    const comm::Environment environment(&argc, &argv);
+    const comm::Communicator world = comm::Communicator::world(environment);
+    std::string run;
+    job->on_folder = [&run](const std::string& path) { run = path; };
+    return run_collectively(
+        world, [&] { return run_command(world, *job); },
+        [&run](int exit_code, const std::string& message) {
+          if (!run.empty()) report::record_failure(run, exit_code, message);
+        });
+  });
+}
+
+}  // namespace trainer::cli

@@ -1,0 +1,85 @@
+#include <cstdio>
+#include <filesystem>
+
+#include "trainer/cli/commands.h"
+#include "trainer/cli/config_file.h"
+#include "trainer/comm/agreement.h"
+#include "trainer/report/run_folder.h"
+#include "trainer/train/run.h"
+
+namespace trainer::cli {
+namespace {
+
+train::RunRequest request_of(const Job& job, const CommandLine& line, bool resume) {
+  train::RunRequest request;
+  request.configuration = line.configuration;
+  request.command = job.command;
+  request.resume = resume;
+  request.threads = job.threads;
+  request.out = stdout;
+  request.on_folder = job.on_folder;
+  const train::Configuration configuration = line.configuration;
+  request.config_text = [configuration](const std::map<std::string, std::string>& resolved) {
+    return config_text(configuration, resolved, "What this run was asked for; trainer --config FILE runs it again.");
+  };
+  request.require_same_bits = [run = line.configuration.out](const std::string& was, const std::string& now) {
+    require_same_bits(run, was, now);
+  };
+  return request;
+}
+
+int continue_run(const comm::Communicator& world, const Job& job, const std::string& run) {
+  std::string config_ini;
+  comm::together(world, [&] {
+    if (world.rank() != 0) return;
+    const std::string path = run + "/config.ini";
+    require(std::filesystem::exists(path), ErrorKind::data, run, ": there is no run (no config.ini); give a run folder");
+    config_ini = read_config_text(path);
+  });
+  config_ini = world.broadcast(config_ini, 0);
+  CommandLine line;
+  comm::together(world, [&] { line = with_run_settings(job.line, run, config_ini); });
+  return train::run_training(world, request_of(job, line, true));
+}
+
+}  // namespace
+
+int run_train(const comm::Communicator& world, const Job& job) {
+  const std::string& out = job.line.configuration.out;
+  if (job.line.resume) {
+    bool there = false;
+    comm::together(world, [&] {
+      require(!out.empty(), ErrorKind::usage, "train --resume needs --out: the run folder that is started or continued");
+      if (world.rank() == 0) there = report::RunFolder::holds_run(out);
+    });
+    there = world.broadcast(there ? "yes" : "no", 0) == "yes";
+    if (there) return continue_run(world, job, out);
+  }
+  return train::run_training(world, request_of(job, job.line, false));
+}
+
+int run_resume(const comm::Communicator& world, const Job& job) {
+  return continue_run(world, job, job.line.model_or_run.empty() ? "runs/latest" : job.line.model_or_run);
+}
+
+int run_evaluate(const comm::Communicator& world, const Job& job) {
+  train::EvaluateRequest request;
+  request.model = job.line.model_or_run;
+  request.data = job.line.configuration.data;
+  request.split = job.line.split;
+  request.validation = job.line.configuration.validation;
+  request.split_seed = job.line.configuration.split_seed;
+  request.out_json = job.line.out_json;
+  request.threads = job.threads;
+  request.out = stdout;
+  return train::run_evaluation(world, request);
+}
+
+int run_dry_run(const Job& job) {
+  train::RunRequest request = request_of(job, job.line, false);
+  request.dry_run = true;
+  request.ranks = ranks_from_environment();
+  return train::run_training(comm::Communicator::alone(), request);
+}
+
+}  // namespace trainer::cli

@@ -1,0 +1,81 @@
+#include <gtest/gtest.h>
+
+#include <set>
+#include <sstream>
+
+#include "trainer/cli/command_line.h"
+#include "trainer/cli/commands.h"
+
+namespace trainer::cli {
+namespace {
+
+constexpr Command kCommands[] = {Command::train, Command::resume, Command::evaluate, Command::inspect};
+
+TEST(Help, NamesEveryOptionWithMarkAliasAndDefault) {
+  for (const Command command : kCommands) {
+    const std::string help = help_text(command);
+    for (const Option& option : option_table()) {
+      const bool named = help.find("--" + option.name + " ") != std::string::npos;
+      if (find_option(option.name, command) != nullptr && !option.belongs_to(command))
+        continue;  // --out of another
+      EXPECT_EQ(named, option.belongs_to(command)) << option.name;
+      if (!option.belongs_to(command)) continue;
+      if (!option.alias.empty()) {
+        EXPECT_NE(help.find("--" + option.alias), std::string::npos);
+      }
+    }
+  }
+}
+
+TEST(Help, OfTheProgramNamesTheCommands) {
+  const std::string help = program_help_text();
+  for (const char* name : {"[train]", "resume", "evaluate", "inspect"}) {
+    EXPECT_NE(help.find(std::string("trainer ") + name), std::string::npos) << name;
+  }
+  EXPECT_NE(help.find("--batch-size ROWS"), std::string::npos);
+}
+
+TEST(Help, FitsAScreensWidthAndIsPlainText) {
+  for (const Command command : kCommands) {
+    std::istringstream lines(help_text(command));
+    for (std::string line; std::getline(lines, line);) {
+      EXPECT_LE(line.size(), 118U) << line;
+      for (const char c : line) EXPECT_TRUE(c >= ' ' && c < 127) << line;
+    }
+  }
+}
+
+TEST(OptionTable, IsConsistent) {
+  for (const Command command : kCommands) {
+    std::set<std::string> names;
+    for (const std::string& name : option_names(command)) EXPECT_TRUE(names.insert(name).second) << name;
+  }
+  for (const Option& option : option_table()) {
+    EXPECT_FALSE(option.help.empty()) << option.name;
+    EXPECT_FALSE(option.commands.empty()) << option.name;
+    EXPECT_FALSE(option.group.empty()) << option.name;
+    if (option.is_boolean()) {
+      EXPECT_EQ(option.get(CommandLine{}), "false") << option.name;
+    }
+  }
+}
+
+TEST(OptionTable, EveryDefaultReadsBackAsItself) {
+  for (const Option& option : option_table()) {
+    CommandLine line;
+    const std::string value = option.get(line);
+    if (value.empty()) continue;
+    option.set(line, value);
+    EXPECT_EQ(option.get(line), value) << option.name;
+  }
+}
+
+TEST(Version, NamesTheProgramAndItsLibraries) {
+  const std::string text = version_text();
+  for (const char* part : {"trainer 0.", "compiler ", "build ", "oneDNN ", "MPI "}) {
+    EXPECT_NE(text.find(part), std::string::npos) << part;
+  }
+}
+
+}  // namespace
+}  // namespace trainer::cli
