@@ -81,7 +81,7 @@ void agree_on_error(const Communicator& ranks, std::exception_ptr mine) {
     all_the_same = all_the_same && kinds[k] == *first && messages[k] == messages[rank];
   }
   const std::string prefix = all_the_same ? std::string() : text("rank ", rank, " on ", hosts[rank], ": ");
-  throw Error(static_cast<ErrorKind>(*first), prefix + messages[rank]);
+  throw AgreedError(static_cast<ErrorKind>(*first), prefix + messages[rank]);
 }
 
 void require_same(const Communicator& ranks, const std::string& what, const std::string& value) {
@@ -94,10 +94,12 @@ void require_same(const Communicator& ranks, const std::string& what, const std:
   const std::string other =
       ranks.broadcast(value, rank);  // the first rank that differs serves as the example
   const std::size_t line = first_difference(expected, other);
-  fail(ErrorKind::communication, what, " is not the same on all ranks: ", list_ranks(differs, hosts),
-       " differ from rank 0 on ", hosts[0], "; the first difference is line ", line + 1, ": rank ", rank,
-       " has ", line_of(other, line), ", rank 0 has ", line_of(expected, line),
-       "; start every rank with the same program, options and files");
+  throw AgreedError(
+      ErrorKind::communication,
+      text(what, " is not the same on all ranks: ", list_ranks(differs, hosts), " differ from rank 0 on ",
+           hosts[0], "; the first difference is line ", line + 1, ": rank ", rank, " has ",
+           line_of(other, line), ", rank 0 has ", line_of(expected, line),
+           "; start every rank with the same program, options and files"));
 }
 
 }  // namespace trainer::comm
