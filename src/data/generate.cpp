@@ -126,7 +126,7 @@ void Generator::fill(std::int64_t begin, std::int64_t count, float* inputs, std:
     if (noise_ > 0) {
       for (double& value : regression ? y : x) value += noise_ * draws.normal();
     }
-    std::copy(x.begin(), x.end(), inputs + i * columns);
+    if (inputs != nullptr) std::copy(x.begin(), x.end(), inputs + i * columns);
     if (regression) {
       std::copy(y.begin(), y.end(), values + i * targets());
     } else {

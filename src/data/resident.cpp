@@ -1,9 +1,6 @@
 #include "resident.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <limits>
 #include <optional>
 #include <utility>
 
@@ -19,44 +16,6 @@ namespace {
 /// them.
 constexpr std::size_t kRowsAhead = 2;
 constexpr std::int64_t kLineBytes = 64;
-
-bool stores_bytes(const DataFacts& facts) { return facts.element_type == "uint8"; }
-
-/// Throws unless the product fits comfortably.
-std::int64_t bytes_for(std::int64_t rows, std::int64_t columns, std::int64_t size) {
-  std::int64_t bytes = 0;
-  const bool overflow = __builtin_mul_overflow(rows, columns, &bytes) ||
-                        __builtin_mul_overflow(bytes, size, &bytes) ||
-                        bytes > std::numeric_limits<std::int64_t>::max() / 4;
-  require(!overflow, ErrorKind::data, "--data: ", rows, " rows of ", columns,
-          " columns are more than memory can hold");
-  return bytes;
-}
-
-std::int64_t input_bytes(const DataFacts& facts) {
-  const std::int64_t bytes = bytes_for(facts.rows, facts.features, stores_bytes(facts) ? 1 : 4);
-  return (bytes + kLineBytes - 1) / kLineBytes * kLineBytes;
-}
-
-std::int64_t target_bytes(const DataFacts& facts) {
-  return bytes_for(facts.rows, facts.kind == TargetKind::classes ? 1 : facts.targets, 4);
-}
-
-RowStore store_in(std::byte* memory, const DataFacts& facts) {
-  RowStore store;
-  if (stores_bytes(facts)) {
-    store.bytes = reinterpret_cast<std::uint8_t*>(memory);
-  } else {
-    store.floats = reinterpret_cast<float*>(memory);
-  }
-  std::byte* const targets = memory + input_bytes(facts);
-  if (facts.kind == TargetKind::classes) {
-    store.classes = reinterpret_cast<std::int32_t*>(targets);
-  } else {
-    store.values = reinterpret_cast<float*>(targets);
-  }
-  return store;
-}
 
 template <class Raw>
 void prefetch_row(const Raw* row, std::int64_t columns) {
@@ -82,22 +41,12 @@ void gather_raw(const Raw* all, std::int64_t columns, std::span<const std::int64
   }
 }
 
-void check_memory(std::int64_t bytes) {
-  const std::int64_t present = std::int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGESIZE);
-  require(bytes < present, ErrorKind::data, "--data: the rows need ", bytes >> 20,
-          " MiB of memory, but this node has ", present >> 20, " MiB");
-}
-
 /// Collective. Memory may be short on one node only, and then on all of its ranks alike: agree, so that no
 /// node waits for it.
 comm::SharedArray reserve(const comm::Communicator& world, const comm::Communicator& node,
                           const DataFacts& facts) {
   std::optional<comm::SharedArray> memory;
-  comm::together(world, [&] {
-    const std::int64_t bytes = input_bytes(facts) + target_bytes(facts);
-    check_memory(bytes);
-    memory.emplace(node, bytes);
-  });
+  comm::together(world, [&] { memory.emplace(node, bytes_needed(facts)); });
   return std::move(*memory);
 }
 
@@ -125,11 +74,10 @@ std::string ResidentData::content_digest(const std::string& identity) const {
   for (const std::int64_t size : facts_.feature_shape) head += text(" ", size);
   Digest digest;
   digest.add(head);
-  const bool bytes = store_.bytes != nullptr;
-  const void* const inputs = bytes ? static_cast<const void*>(store_.bytes) : store_.floats;
+  const void* const inputs = store_.bytes != nullptr ? static_cast<const void*>(store_.bytes) : store_.floats;
   const void* const targets =
       store_.classes != nullptr ? static_cast<const void*>(store_.classes) : store_.values;
-  digest.add(inputs, static_cast<std::size_t>(bytes_for(facts_.rows, facts_.features, bytes ? 1 : 4)));
+  digest.add(inputs, static_cast<std::size_t>(input_bytes(facts_)));
   digest.add(targets, static_cast<std::size_t>(target_bytes(facts_)));
   return digest.hex();
 }

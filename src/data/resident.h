@@ -1,33 +1,16 @@
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
-#include <functional>
+#include <span>
 #include <string>
+#include <vector>
 
+#include "source.h"
 #include "trainer/comm/communicator.h"
 #include "trainer/comm/shared_array.h"
 #include "trainer/data/data_set.h"
 
 namespace trainer::data {
-
-/// Where a source writes its rows: all of them, in order. Exactly one of bytes and floats, and of classes and
-/// values, is set.
-struct RowStore {
-  std::uint8_t* bytes = nullptr;    ///< [rows, features]
-  float* floats = nullptr;          ///< [rows, features]
-  std::int32_t* classes = nullptr;  ///< [rows]
-  float* values = nullptr;          ///< [rows, targets]
-};
-
-/// A data set that can be read whole, known so far by its facts. For classes, facts.targets may still be 0
-/// (to be counted), and the fingerprint is always still empty.
-struct Source {
-  DataFacts facts;
-  std::string identity;  ///< what belongs into the fingerprint beside types, shapes and content: names of
-                         ///< files without folders
-  std::function<void(const RowStore&)> fill;
-};
 
 /// A data set in memory, one copy per node.
 class ResidentData final : public DataSet {

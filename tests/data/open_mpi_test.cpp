@@ -353,6 +353,39 @@ TEST_F(Open, MadeUpDataAreTheSameOnEveryRank) {
   expect_says(error_of(ErrorKind::data, "generate:circle(rows=1000000000000)"), "MiB");
 }
 
+TEST_F(Open, ALookWithoutMpiTellsTheSameFacts) {
+  prepare([](const fs::path& root) {
+    write_train(root / "digits");
+    write_test(root / "digits");
+    write_train(root / "counts");
+    write_file(root / "counts/train-labels-idx1-ubyte", labels(9));
+  });
+  const std::vector<std::pair<std::string, std::string>> cases{{path("digits"), ""},
+                                                               {path("digits"), "regression"},
+                                                               {"generate:spiral(classes=4)", ""},
+                                                               {"generate:teacher(outputs=3)", ""}};
+  for (const auto& [spec, task] : cases) {
+    const OpenedData opened = open(spec, task);
+    const PeekedData peeked = peek_data(spec, task);
+    for (const bool test : {false, true}) {
+      ASSERT_EQ(peeked.test.has_value(), opened.test != nullptr);
+      if (test && !peeked.test) continue;
+      const DataFacts& known = test ? opened.test->facts() : opened.train->facts();
+      const DataFacts& seen = test ? *peeked.test : peeked.train;
+      EXPECT_EQ(seen.name, known.name);
+      EXPECT_EQ(seen.rows, known.rows);
+      EXPECT_EQ(seen.feature_shape, known.feature_shape);
+      EXPECT_EQ(seen.kind, known.kind);
+      EXPECT_EQ(seen.targets, known.targets);
+      EXPECT_EQ(seen.class_names, known.class_names);
+      EXPECT_EQ(seen.element_type, known.element_type);
+    }
+    EXPECT_EQ(peeked.notes, opened.notes);
+  }
+  EXPECT_THROW(peek_data(path("counts"), ""), Error);
+  EXPECT_THROW(peek_data("generate:circle(rows=1000000000000)", ""), Error);
+}
+
 TEST_F(Open, FashionMnist) {
   if (!fs::exists("/usr/share/datasets/fashion-mnist"))
     GTEST_SKIP() << "dataset-fashion-mnist is not installed";

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,5 +29,16 @@ struct OpenedData {
 /// data.
 OpenedData open_data(const comm::Communicator& world, const comm::Communicator& node, const std::string& spec,
                      const std::string& task);
+
+/// What open_data would find.
+struct PeekedData {
+  DataFacts train;  ///< without a fingerprint
+  std::optional<DataFacts> test;
+  std::vector<std::string> notes;
+};
+
+/// The facts of `--data` for a look without MPI (--dry-run, data describe): files are found and their headers
+/// checked as by open_data and labels are read, but no inputs. Not collective. Throws as open_data does.
+PeekedData peek_data(const std::string& spec, const std::string& task);
 
 }  // namespace trainer::data

@@ -1,0 +1,179 @@
+#include "plan.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+#include "idx_folder.h"
+#include "trainer/core/error.h"
+#include "trainer/core/grammar.h"
+#include "trainer/data/generate.h"
+#include "trainer/data/idx.h"
+
+namespace trainer::data {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kGenerate = "generate:";
+
+Task task_of(const std::string& task) {
+  if (task.empty()) return Task::unsaid;
+  if (task == "classification") return Task::classification;
+  if (task == "regression") return Task::regression;
+  require(task != "autoencoder", ErrorKind::usage, "--task: autoencoder is not available yet");
+  fail(ErrorKind::usage, "--task: '", task, "' is not known; expected classification or regression");
+}
+
+std::string file_name(const std::string& path) { return fs::path(path).filename().string(); }
+
+/// The name that a file and its compressed form share.
+std::string plain_name(const std::string& path) {
+  std::string name = file_name(path);
+  if (name.ends_with(".gz")) name.resize(name.size() - 3);
+  return name;
+}
+
+struct OpenPair {
+  IdxFile images;
+  IdxFile labels;
+};
+
+bool is_whole(IdxType type) { return type != IdxType::float32 && type != IdxType::float64; }
+
+void check_pair(const OpenPair& pair, Task task) {
+  const IdxFile& labels = pair.labels;
+  require(pair.images.shape().front() == labels.shape().front(), ErrorKind::data, pair.images.path(),
+          " holds ", pair.images.shape().front(), " rows but ", labels.path(), " holds ",
+          labels.shape().front(), "; they do not belong together");
+  if (task == Task::regression) return;
+  require(labels.shape().size() == 1, ErrorKind::data, labels.path(),
+          ": class labels must have one dimension, found ", labels.shape().size(),
+          "; for targets that are numbers say --task regression");
+  require(is_whole(labels.type()), ErrorKind::data, labels.path(), ": holds ", name_of(labels.type()),
+          ", which are no class labels; for targets that are numbers say --task regression");
+}
+
+DataFacts facts_of(const OpenPair& pair, const std::string& name, Task task) {
+  DataFacts facts;
+  const std::vector<std::int64_t>& shape = pair.images.shape();
+  facts.name = name;
+  facts.rows = shape.front();
+  facts.feature_shape.assign(shape.begin() + 1, shape.end());
+  if (facts.feature_shape.empty()) facts.feature_shape.push_back(1);
+  facts.features = pair.images.elements() / facts.rows;
+  facts.element_type = name_of(pair.images.type());
+  facts.kind = task == Task::regression ? TargetKind::values : TargetKind::classes;
+  if (task == Task::regression) facts.targets = pair.labels.elements() / facts.rows;
+  return facts;
+}
+
+/// What all ranks must see alike of a file.
+std::string seen(const IdxFile& file) {
+  std::string out = text(file_name(file.path()), ": ", name_of(file.type()));
+  for (const std::int64_t size : file.shape()) out += text(" ", size);
+  return text(out, ", ", fs::file_size(file.path()), " bytes\n");
+}
+
+/// Opens the files, checks what can be checked without reading them through, and keeps them open to be read.
+Source idx_source(const IdxPair& paths, const std::string& name, Task task, std::string& visible) {
+  auto pair = std::make_shared<OpenPair>(OpenPair{IdxFile(paths.images), IdxFile(paths.labels)});
+  check_pair(*pair, task);
+  visible += seen(pair->images) + seen(pair->labels);
+  Source source;
+  source.facts = facts_of(*pair, name, task);
+  source.identity = plain_name(paths.images) + "\n" + plain_name(paths.labels);
+  source.fill = [pair](const RowStore& store) {
+    if (store.classes != nullptr) pair->labels.read(store.classes);
+    if (store.values != nullptr) pair->labels.read(store.values);
+    if (store.bytes != nullptr) pair->images.read(store.bytes);
+    if (store.floats != nullptr) pair->images.read(store.floats);
+  };
+  return source;
+}
+
+Plan idx_plan(const IdxFolder& folder, const std::string& name, Task task) {
+  Plan plan;
+  plan.origin = folder.folder;
+  plan.class_names = class_names_of(name);
+  plan.splits.push_back(idx_source(folder.train, name, task, plan.visible));
+  if (!folder.test) return plan;
+  plan.splits.push_back(idx_source(*folder.test, name, task, plan.visible));
+  const DataFacts& train = plan.splits[0].facts;
+  const DataFacts& test = plan.splits[1].facts;
+  require(train.feature_shape == test.feature_shape && train.element_type == test.element_type &&
+              train.targets == test.targets,
+          ErrorKind::data, folder.test->images, ": its rows differ in shape or type from those of ",
+          folder.train.images);
+  return plan;
+}
+
+Plan generated_plan(const std::string& spec, Task task) {
+  auto generator = std::make_shared<Generator>(spec.substr(std::string(kGenerate).size()));
+  const bool classes = generator->kind() == TargetKind::classes;
+  require(classes || task != Task::classification, ErrorKind::usage,
+          "--task: classification does not fit --data ", spec, ", whose targets are numbers");
+  require(!classes || task != Task::regression, ErrorKind::usage, "--task: regression does not fit --data ",
+          spec, ", whose targets are classes");
+  Source source;
+  source.facts = {.name = kGenerate + generator->name(),
+                  .rows = generator->rows(),
+                  .features = generator->features(),
+                  .feature_shape = {generator->features()},
+                  .kind = generator->kind(),
+                  .targets = generator->targets(),
+                  .class_names = {},
+                  .element_type = "float32",
+                  .fingerprint = ""};
+  source.identity = source.facts.name;
+  source.fill = [generator](const RowStore& store) {
+    generator->fill(0, generator->rows(), store.floats, store.classes, store.values);
+  };
+  Plan plan;
+  plan.origin = spec;
+  plan.splits.push_back(std::move(source));
+  return plan;
+}
+
+Plan folder_plan(const std::string& spec, Task task) {
+  std::error_code error;
+  const fs::file_status status = fs::status(spec, error);
+  if (!fs::exists(status)) {
+    const std::string near = nearest_name(spec, built_in_names());
+    fail(ErrorKind::data, "--data: ", fs::absolute(spec).string(), " does not exist, and '", spec,
+         "' is no built-in name ",
+         near.empty() ? "(fashion-mnist, mnist, generate:NAME)" : "(did you mean " + near + "?)");
+  }
+  require(fs::is_directory(status), ErrorKind::data, "--data: ", spec,
+          " is not a folder; only folders of IDX files can be read so far");
+  const std::optional<IdxFolder> folder = find_idx_files(spec);
+  require(folder.has_value(), ErrorKind::data, "--data: ", fs::absolute(spec).string(),
+          " holds no train-images-idx3-ubyte[.gz] and train-labels-idx1-ubyte[.gz]");
+  fs::path path = fs::absolute(spec).lexically_normal();
+  if (path.filename().empty()) path = path.parent_path();  // written with a slash at its end
+  return idx_plan(*folder, path.filename().string(), task);
+}
+
+Plan plan_for(const std::string& spec, Task task) {
+  if (spec.starts_with(kGenerate)) return generated_plan(spec, task);
+  const auto& names = built_in_names();
+  if (std::find(names.begin(), names.end(), spec) != names.end())
+    return idx_plan(find_built_in(spec), spec, task);
+  require(!spec.empty(), ErrorKind::usage,
+          "--data: is empty; expected fashion-mnist, mnist, a folder or generate:NAME");
+  return folder_plan(spec, task);
+}
+
+}  // namespace
+
+Plan plan_of(const std::string& spec, const std::string& task) {
+  const Task asked = task_of(task);
+  Plan plan = plan_for(spec, asked);
+  plan.task = asked;
+  return plan;
+}
+
+}  // namespace trainer::data
