@@ -4,8 +4,8 @@
 #include <cstdio>
 #include <system_error>
 
-#include "atomic_file.h"
 #include "trainer/core/grammar.h"
+#include "trainer/h5/atomic_file.h"
 
 namespace trainer::checkpoint {
 
@@ -30,7 +30,8 @@ std::vector<std::filesystem::path> files_of(const std::filesystem::path& folder)
 void remove_file(const std::filesystem::path& path) {
   std::error_code error;
   std::filesystem::remove(path, error);
-  require(!error, ErrorKind::data, path.string(), ": cannot be deleted: ", reason_and_remedy(error.value()));
+  require(!error, ErrorKind::data, path.string(),
+          ": cannot be deleted: ", h5::reason_and_remedy(error.value()));
 }
 
 }  // namespace
@@ -64,7 +65,7 @@ std::vector<StepFile> list_checkpoints(const std::filesystem::path& folder) {
 
 void keep_newest(const std::filesystem::path& folder, std::int64_t keep) {
   require(keep >= 1, ErrorKind::internal, "keep ", keep, " checkpoints; at least one stays");
-  const std::string temporary_prefix = temporary_path(kPrefix).string();
+  const std::string temporary_prefix = h5::temporary_path(kPrefix).string();
   for (const std::filesystem::path& path : files_of(folder)) {
     if (path.filename().string().starts_with(temporary_prefix)) remove_file(path);
   }

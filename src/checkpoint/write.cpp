@@ -1,10 +1,10 @@
 #include <algorithm>
 #include <vector>
 
-#include "atomic_file.h"
 #include "content_rules.h"
 #include "trainer/checkpoint/checkpoint.h"
 #include "trainer/core/digest.h"
+#include "trainer/h5/atomic_file.h"
 #include "trainer/h5/file.h"
 #include "user_block.h"
 
@@ -81,7 +81,7 @@ void write(const std::filesystem::path& path, const Checkpoint& checkpoint) {
   const auto block =
       make_user_block({digest_of(content.data(), content.size()), static_cast<std::int64_t>(content.size())});
   std::ranges::copy(block, image.begin());
-  write_atomically(path, image);
+  h5::write_atomically(path, image);
 }
 
 }  // namespace trainer::checkpoint

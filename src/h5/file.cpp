@@ -5,6 +5,7 @@
 #include <system_error>
 
 #include "state.h"
+#include "trainer/h5/atomic_file.h"
 
 namespace trainer::h5 {
 
@@ -61,7 +62,6 @@ File File::create_in_memory(std::int64_t user_block_bytes, std::int64_t expected
   auto state = std::make_unique<State>();
   state->name = "a file in memory";
   state->mode = State::Mode::writing;
-  state->in_memory = true;
   state->user_block_bytes = user_block_bytes;
   const Handle access = access_list();
   checked(H5Pset_fapl_core(access, static_cast<std::size_t>(std::max(expected_bytes, kGrowthBytes)), false),
@@ -73,17 +73,11 @@ File File::create_in_memory(std::int64_t user_block_bytes, std::int64_t expected
   return File(std::move(state));
 }
 
-File File::create(const std::filesystem::path& path, std::int64_t user_block_bytes) {
-  const Inside inside;
-  auto state = std::make_unique<State>();
-  state->name = path.string();
-  state->mode = State::Mode::writing;
-  const Handle access = access_list();
-  const Handle creation = creation_list(user_block_bytes);
-  state->file = Handle(
-      checked(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, creation, access), state->name, ": cannot be created"),
-      H5Fclose);
-  return File(std::move(state));
+File File::create(const std::filesystem::path& path) {
+  File file = create_in_memory(0, 0);
+  file.state_->name = path.string();
+  file.state_->path = path;
+  return file;
 }
 
 File File::open_read(const std::filesystem::path& path) {
@@ -114,7 +108,6 @@ File File::open_image(std::string name, std::vector<std::byte> bytes) {
   const Inside inside;
   auto state = std::make_unique<State>();
   state->name = std::move(name);
-  state->in_memory = true;
   state->bytes = std::move(bytes);
   state->file_bytes = static_cast<std::int64_t>(state->bytes.size());
   require(!state->bytes.empty(), ErrorKind::data, state->name, ": is empty");
@@ -134,8 +127,8 @@ File File::open_image(std::string name, std::vector<std::byte> bytes) {
 
 std::span<std::byte> File::image() {
   const Inside inside;
-  require(state_->in_memory && state_->mode != State::Mode::reading, ErrorKind::internal, state_->name,
-          ": image() is for files made in memory");
+  require(state_->mode != State::Mode::reading, ErrorKind::internal, state_->name,
+          ": image() is for files that are written");
   checked(H5Fflush(state_->file, H5F_SCOPE_GLOBAL), state_->name, ": cannot be finished");
   void** memory = nullptr;
   checked(H5Fget_vfd_handle(state_->file, H5P_DEFAULT, reinterpret_cast<void**>(&memory)), state_->name,
@@ -148,13 +141,10 @@ std::span<std::byte> File::image() {
 }
 
 void File::close() {
-  const Inside inside;
-  state_->require_mode(State::Mode::writing);
-  state_->mode = State::Mode::finished;
-  checked(H5Fflush(state_->file, H5F_SCOPE_GLOBAL), state_->name,
-          ": cannot be written; check the space and the permissions there");
-  checked(state_->file.close(), state_->name,
-          ": cannot be written; check the space and the permissions there");
+  require(!state_->path.empty(), ErrorKind::internal, state_->name,
+          ": close() is for files made with a path");
+  write_atomically(state_->path, image());
+  state_->path.clear();
 }
 
 }  // namespace trainer::h5

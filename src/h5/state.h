@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -15,7 +16,7 @@ struct File::State {
 
   std::string name;  // for messages
   Mode mode = Mode::reading;
-  bool in_memory = false;
+  std::filesystem::path path;  // writing: where the file goes at close()
   std::int64_t user_block_bytes = 0;
   std::int64_t file_bytes = 0;  // reading: the size of the file, the bound of all that it can hold
   std::vector<std::byte>

@@ -41,8 +41,9 @@ class File {
   /// allocated at once. `user_block_bytes`: 0, or a power of two from 512: so many zero bytes come before the
   /// HDF5 data.
   static File create_in_memory(std::int64_t user_block_bytes, std::int64_t expected_bytes);
-  /// A new file on disk; one that exists is overwritten.
-  static File create(const std::filesystem::path& path, std::int64_t user_block_bytes = 0);
+  /// A new file for `path`. It is built in memory and reaches the disk at close(): HDF5 itself does not
+  /// survive a write that fails (it crashes when the process ends).
+  static File create(const std::filesystem::path& path);
   /// Opens for reading, without file locks (other readers and read-only file systems are fine).
   static File open_read(const std::filesystem::path& path);
   /// Opens `bytes`, the whole content of `name` (used in messages only), for reading; they are not copied and
@@ -72,7 +73,7 @@ class File {
   /// The finished bytes of a file made by create_in_memory, user block included; valid as long as the File.
   /// Nothing can be written after.
   std::span<std::byte> image();
-  /// Ends a file made by create(): flushed and closed; what the system could not write is an error here.
+  /// Puts a file made by create() on disk, whole or not at all; see write_atomically().
   void close();
 
   // Reading. Refused, with the reason: soft and external links, an object reached by two links, filters

@@ -1,4 +1,4 @@
-#include "atomic_file.h"
+#include "trainer/h5/atomic_file.h"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -11,7 +11,7 @@
 
 #include "trainer/core/error.h"
 
-namespace trainer::checkpoint {
+namespace trainer::h5 {
 
 namespace {
 
@@ -128,4 +128,4 @@ void write_atomically(const std::filesystem::path& path, std::span<const std::by
   sync_folder(path);
 }
 
-}  // namespace trainer::checkpoint
+}  // namespace trainer::h5

@@ -5,7 +5,7 @@
 #include <span>
 #include <string>
 
-namespace trainer::checkpoint {
+namespace trainer::h5 {
 
 /// The name under which a file is written before it gets its own: ".tmp-NAME", in the same folder.
 std::filesystem::path temporary_path(const std::filesystem::path& path);
@@ -19,4 +19,4 @@ void write_atomically(const std::filesystem::path& path, std::span<const std::by
 /// it.
 std::string reason_and_remedy(int error_number);
 
-}  // namespace trainer::checkpoint
+}  // namespace trainer::h5
