@@ -88,6 +88,7 @@ TEST(NearestName, IsEmptyWhenNothingIsNear) {
 
 TEST(NearestName, AllowsOneErrorAndAThirdOfTheLength) {
   EXPECT_EQ(nearest_name("ab", {"xb"}), "xb");
+  EXPECT_EQ(nearest_name("ab", {"ba"}), "ba") << "a swap is one error";
   EXPECT_EQ(nearest_name("ab", {"xy"}), "");
   EXPECT_EQ(nearest_name("abcdef", {"xyzdef"}), "xyzdef");
   EXPECT_EQ(nearest_name("abcdef", {"xyzwef"}), "");

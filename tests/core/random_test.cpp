@@ -123,9 +123,9 @@ TEST(RandomStream, BelowIsInRangeAndEven) {
   EXPECT_THROW(stream.below(0), Error);
 }
 
-/// Two thirds of 2^64: without the rejected words one half of the results would come twice as often.
+/// Just above two thirds of 2^64: without the rejected words the even results would come twice as often.
 TEST(RandomStream, BelowIsEvenWhereRejectionMatters) {
-  const std::uint64_t n = 0xAAAAAAAAAAAAAAAA;
+  const std::uint64_t n = 0xAAAAAAAAAAAAAAAB;
   RandomStream stream(RandomKey(6, Purpose::self_test), 0);
   constexpr int kDraws = 20000;
   int odd = 0;
