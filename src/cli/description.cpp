@@ -15,13 +15,18 @@ po::value_semantic* semantic(const Option& option) {
   return value->value_name(option.placeholder);
 }
 
-std::string printed_help(const Option& option) {
+/// Marks tell what may change at resume: they mean nothing to other commands.
+std::string mark(const Option& option, Command command) {
+  if (command != Command::train && command != Command::resume) return "";
+  if (option.effect == Effect::bits) return " [bits]";
+  return option.effect == Effect::free ? " [free]" : "";
+}
+
+std::string printed_help(const Option& option, Command command) {
   std::string help = option.help;
   if (!option.default_text.empty() && option.effect != Effect::none) help += " (" + option.default_text + ")";
   if (!option.alias.empty()) help += "; also --" + option.alias;
-  if (option.effect == Effect::bits) help += " [bits]";
-  if (option.effect == Effect::free) help += " [free]";
-  return help;
+  return help + mark(option, command);
 }
 
 }  // namespace
@@ -46,7 +51,7 @@ po::options_description printed_description(Command command) {
     po::options_description part(group, kColumns, kColumns / 2);
     for (const Option& option : option_table()) {
       if (option.group != group || !option.belongs_to(command)) continue;
-      part.add_options()(option.name.c_str(), semantic(option), printed_help(option).c_str());
+      part.add_options()(option.name.c_str(), semantic(option), printed_help(option, command).c_str());
     }
     if (!part.options().empty()) all.add(part);
   }

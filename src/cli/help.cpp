@@ -2,6 +2,8 @@
 
 #include "description.h"
 #include "trainer/cli/command_line.h"
+#include "trainer/cli/commands.h"
+#include "trainer/cli/default_recipe.h"
 
 namespace trainer::cli {
 namespace {
@@ -30,6 +32,19 @@ std::string usage_of(Command command) {
   return "";
 }
 
+/// What apply_default_recipe() sets, as options.
+std::string recipe_text() {
+  CommandLine recipe;
+  apply_default_recipe(recipe.configuration);
+  const CommandLine defaults;
+  std::string options;
+  for (const Option& option : option_table()) {
+    const std::string value = option.get(recipe);
+    if (value != option.get(defaults)) options += "  " + shell_text({"--" + option.name, value}) + "\n";
+  }
+  return "The built-in job is\n" + options;
+}
+
 std::string marks_text() {
   return "\n[bits] decides results and is fixed for a run; [free] may change at resume. A boolean's value "
          "may be left out.\n";
@@ -39,7 +54,9 @@ std::string marks_text() {
 
 std::string help_text(Command command) {
   std::ostringstream out;
-  out << usage_of(command) << printed_description(command);
+  out << usage_of(command);
+  if (command == Command::train) out << recipe_text();
+  out << '\n' << printed_description(command);
   if (command == Command::train || command == Command::resume) out << marks_text();
   return out.str();
 }

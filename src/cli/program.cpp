@@ -17,8 +17,9 @@ namespace {
 /// Printed once for the whole job, however many processes were started.
 void print_once(const std::string& text) {
   if (rank_from_environment() != 0) return;
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  require(std::fflush(stdout) == 0, ErrorKind::data, "cannot write to standard output");
+  const bool written =
+      std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
+  require(written, ErrorKind::data, "cannot write to standard output");
 }
 
 /// What is done without MPI; false when there is more to do.

@@ -4,6 +4,7 @@
 #include "trainer/cli/commands.h"
 #include "trainer/cli/config_file.h"
 #include "trainer/comm/agreement.h"
+#include "trainer/comm/host.h"
 #include "trainer/report/run_folder.h"
 #include "trainer/train/run.h"
 
@@ -20,7 +21,8 @@ train::RunRequest request_of(const Job& job, const CommandLine& line, bool resum
   request.on_folder = job.on_folder;
   const train::Configuration configuration = line.configuration;
   request.config_text = [configuration](const std::map<std::string, std::string>& resolved) {
-    return config_text(configuration, resolved, "What this run was asked for; trainer --config FILE runs it again.");
+    return config_text(configuration, resolved,
+                       "What this run was asked for; trainer --config FILE runs it again.");
   };
   request.require_same_bits = [run = line.configuration.out](const std::string& was, const std::string& now) {
     require_same_bits(run, was, now);
@@ -33,7 +35,8 @@ int continue_run(const comm::Communicator& world, const Job& job, const std::str
   comm::together(world, [&] {
     if (world.rank() != 0) return;
     const std::string path = run + "/config.ini";
-    require(std::filesystem::exists(path), ErrorKind::data, run, ": there is no run (no config.ini); give a run folder");
+    require(std::filesystem::exists(path), ErrorKind::data, run,
+            ": there is no run (no config.ini); give a run folder");
     config_ini = read_config_text(path);
   });
   config_ini = world.broadcast(config_ini, 0);
@@ -49,7 +52,8 @@ int run_train(const comm::Communicator& world, const Job& job) {
   if (job.line.resume) {
     bool there = false;
     comm::together(world, [&] {
-      require(!out.empty(), ErrorKind::usage, "train --resume needs --out: the run folder that is started or continued");
+      require(!out.empty(), ErrorKind::usage,
+              "train --resume needs --out: the run folder that is started or continued");
       if (world.rank() == 0) there = report::RunFolder::holds_run(out);
     });
     there = world.broadcast(there ? "yes" : "no", 0) == "yes";
@@ -78,7 +82,7 @@ int run_evaluate(const comm::Communicator& world, const Job& job) {
 int run_dry_run(const Job& job) {
   train::RunRequest request = request_of(job, job.line, false);
   request.dry_run = true;
-  request.ranks = ranks_from_environment();
+  request.ranks = comm::ranks_of_job();
   return train::run_training(comm::Communicator::alone(), request);
 }
 

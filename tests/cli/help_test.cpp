@@ -33,6 +33,7 @@ TEST(Help, OfTheProgramNamesTheCommands) {
     EXPECT_NE(help.find(std::string("trainer ") + name), std::string::npos) << name;
   }
   EXPECT_NE(help.find("--batch-size ROWS"), std::string::npos);
+  EXPECT_NE(help.find("\n  --batch-size 512\n"), std::string::npos);  // of the built-in job
 }
 
 TEST(Help, FitsAScreensWidthAndIsPlainText) {
@@ -43,6 +44,12 @@ TEST(Help, FitsAScreensWidthAndIsPlainText) {
       for (const char c : line) EXPECT_TRUE(c >= ' ' && c < 127) << line;
     }
   }
+}
+
+TEST(Help, MarksWhatIsFixedForARun) {
+  EXPECT_NE(help_text(Command::train).find(" [bits]"), std::string::npos);
+  EXPECT_NE(help_text(Command::resume).find(" [free]"), std::string::npos);
+  EXPECT_EQ(help_text(Command::evaluate).find(" [bits]"), std::string::npos);
 }
 
 TEST(OptionTable, IsConsistent) {

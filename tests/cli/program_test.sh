@@ -44,6 +44,9 @@ says 0 '^trainer [0-9]' "$program" --version
 says 0 '^trainer [0-9]' "${mpirun[@]}" -np 3 "$program" --version
 says 0 '^oneDNN [0-9]' "$program" --version
 
+"$program" --help >/dev/full 2>"$folder/err"
+[ $? -eq 3 ] || complain "a full disk behind standard output was not seen"
+
 refuses 2 'did you mean --epochs' --epoch 3
 refuses 2 'did you mean --batch-size' --batch-s 5
 refuses 2 '"0" is not a whole number of rows' --batch-size 0
