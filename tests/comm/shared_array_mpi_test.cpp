@@ -81,7 +81,7 @@ TEST_F(SharedArrayTest, NothingAndMoves) {
 }
 
 TEST_F(SharedArrayTest, MoreThanThereIsIsAnErrorOnAll) {
-  EXPECT_THROW(SharedArray(node_, std::int64_t{1} << 60), Error);
+  EXPECT_THROW(SharedArray(node_, std::int64_t{1} << 62), Error);
   EXPECT_THROW(SharedArray(node_, -1), Error);
 }
 

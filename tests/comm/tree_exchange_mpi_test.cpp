@@ -202,6 +202,10 @@ TEST_F(TreeExchangeTest, BytesAreThoseOfAnAllReduce) {
     EXPECT_EQ(exchange.bytes_sent(), 2 * of_first_step);
     EXPECT_EQ(exchange.bytes_sent() == 0, size_ == 1);
     EXPECT_EQ(exchange.buffer_bytes() == 0, size_ == 1);
+    std::int64_t own_floats = 0;
+    for (int layer = 0; layer < 3; ++layer) own_floats += exchange.own_slice(layer).size();
+    const auto pieces = static_cast<std::int64_t>(deal.pieces[static_cast<std::size_t>(rank_)].size());
+    EXPECT_EQ(of_first_step, 4 * (pieces * (floats - own_floats) + (size_ - 1) * own_floats));
     const double limit = 2.0 * (size_ - 1) / size_ * 4 * static_cast<double>(floats) * 1.01;
     if (power_of_two) {
       EXPECT_LE(static_cast<double>(of_first_step), limit) << "S " << leaves;
