@@ -97,6 +97,7 @@ struct Communicator::State {
   int rank = 0;
   int size = 1;
 
+  State() = default;  // alone
   State(MPI_Comm handle_in, bool owned_in) : handle(handle_in), owned(owned_in) {
     check(MPI_Comm_set_errhandler(handle, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
     check(MPI_Comm_rank(handle, &rank), "MPI_Comm_rank");
@@ -116,23 +117,30 @@ Communicator Communicator::world(const Environment&) {
   return Communicator(std::make_unique<State>(MPI_COMM_WORLD, false));
 }
 
+Communicator Communicator::alone() { return Communicator(std::make_unique<State>()); }
+
+bool Communicator::is_alone() const { return state_->handle == MPI_COMM_NULL; }
+
 int Communicator::rank() const { return state_->rank; }
 int Communicator::size() const { return state_->size; }
 void* Communicator::handle() const { return &state_->handle; }
 
 Communicator Communicator::split(int colour) const {
+  if (is_alone()) return alone();
   MPI_Comm group = MPI_COMM_NULL;
   check(MPI_Comm_split(state_->handle, colour, state_->rank, &group), "MPI_Comm_split");
   return Communicator(std::make_unique<State>(group, true));
 }
 
 Communicator Communicator::duplicate() const {
+  if (is_alone()) return alone();
   MPI_Comm group = MPI_COMM_NULL;
   check(MPI_Comm_dup(state_->handle, &group), "MPI_Comm_dup");
   return Communicator(std::make_unique<State>(group, true));
 }
 
 Communicator Communicator::node() const {
+  if (is_alone()) return alone();
   MPI_Comm group = MPI_COMM_NULL;
   check(MPI_Comm_split_type(state_->handle, MPI_COMM_TYPE_SHARED, state_->rank, MPI_INFO_NULL, &group),
         "MPI_Comm_split_type");
@@ -140,12 +148,14 @@ Communicator Communicator::node() const {
 }
 
 void Communicator::barrier() const {
+  if (is_alone()) return;
   RequestSet requests;
   check(MPI_Ibarrier(state_->handle, requests.add()), "MPI_Ibarrier");
   wait(requests);
 }
 
 void Communicator::broadcast(void* data, std::int64_t bytes, int root) const {
+  if (is_alone()) return;
   auto* piece = static_cast<std::byte*>(data);
   for (std::int64_t left = bytes; left > 0; left -= kLargestMessage, piece += kLargestMessage) {
     RequestSet requests;
@@ -164,6 +174,7 @@ std::string Communicator::broadcast(std::string characters, int root) const {
 }
 
 std::vector<std::string> Communicator::all_gather(const std::string& mine) const {
+  if (is_alone()) return {mine};
   const std::vector<std::int64_t> sizes = all_gather(static_cast<std::int64_t>(mine.size()));
   const std::int64_t total = std::accumulate(sizes.begin(), sizes.end(), std::int64_t{0});
   require_small(total);
@@ -184,13 +195,16 @@ std::vector<std::string> Communicator::all_gather(const std::string& mine) const
 }
 
 std::vector<double> Communicator::all_gather(double mine) const {
+  if (is_alone()) return {mine};
   return gather_values(state_->handle, size(), mine);
 }
 std::vector<std::int64_t> Communicator::all_gather(std::int64_t mine) const {
+  if (is_alone()) return {mine};
   return gather_values(state_->handle, size(), mine);
 }
 
 std::vector<float> Communicator::gather(const float* mine, std::int64_t count, int root) const {
+  if (is_alone()) return {mine, mine + count};
   // Messages instead of MPI_Gatherv, whose offsets are int. Nothing else sends messages on this communicator,
   // and messages from one rank arrive in the order they were sent.
   constexpr int kTag = 1;
@@ -218,12 +232,13 @@ std::vector<float> Communicator::gather(const float* mine, std::int64_t count, i
 }
 
 void Communicator::poll() const {
+  if (is_alone()) return;
   int found = 0;
   check(MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, state_->handle, &found, MPI_STATUS_IGNORE), "MPI_Iprobe");
 }
 
 void Communicator::abort(int exit_code) const {
-  MPI_Abort(MPI_COMM_WORLD, std::clamp(exit_code, 1, 125));
+  if (!is_alone()) MPI_Abort(MPI_COMM_WORLD, std::clamp(exit_code, 1, 125));
   std::_Exit(std::clamp(exit_code, 1, 125));
 }
 

@@ -50,6 +50,14 @@ int ranks_on_node() {
   return 1;
 }
 
+int ranks_of_job() {
+  for (const char* variable : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_NTASKS"}) {
+    if (const char* value = std::getenv(variable))
+      return static_cast<int>(std::clamp(parse_integer(value).value_or(1), std::int64_t{1}, std::int64_t{1} << 24));
+  }
+  return 1;
+}
+
 bool bound_by_launcher() {
   const char* value = std::getenv("OMPI_MCA_orte_bound_at_launch");
   return value != nullptr && std::string(value) == "1";

@@ -363,22 +363,16 @@ struct TrainingPass::State {
     const auto combine = [record](Range, Range, double* left, const double* right) {
       for (std::int64_t c = 0; c < record; ++c) left[c] += right[c];
     };
-    // The pieces' sums are this rank's gradients of shift and scale.
+    // The gradients of shift and scale are gradients like others: float from the shard on, so that the exchange goes on with
+    // the very sums that this rank would have made of all shards.
+    std::vector<float> sums(records.begin(), records.end());
     start_fold(2 * norm.index() + 1, records, record, combine);
-    std::vector<float> sums(static_cast<std::size_t>(record));
     for (std::size_t p = 0; p < plan.pieces.size(); ++p) {
-      const double* folded = first_present(plan.pieces[p], records.data(), record);
-      if (folded == nullptr) continue;
-      std::transform(folded, folded + record, sums.begin(), [](double v) { return static_cast<float>(v); });
-      norm.store(sums.data(), sums.data() + width, gradients[p].data());
+      const float* folded = fold_records(plan.pieces[p], sums.data(), record, [record](Range, Range, float* left, const float* right) {
+        add(right, left, record);
+      });
+      if (folded != nullptr) norm.store(folded, folded + width, gradients[p].data());
     }
-  }
-
-  /// Where fold_records left the result of a piece.
-  const double* first_present(Range node, const double* records, std::int64_t width) const {
-    for (std::int64_t shard = node.begin; shard < node.end; ++shard)
-      if (shard_rows(shard).size() > 0) return records + (shard - plan.run.begin) * width;
-    return nullptr;
   }
 
   void finish_gradient_sums(const BatchNorm& norm) {

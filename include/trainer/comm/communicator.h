@@ -33,11 +33,15 @@ class Environment {
 class Communicator {
  public:
   static Communicator world(const Environment&);
+  /// A group of this process alone that never calls MPI: for what must work where MPI is forbidden (login nodes). Its
+  /// collective functions and SharedArray work; the exchanges of tree_exchange.h need MPI.
+  static Communicator alone();
   /// Collective for an owned group, unless an exception is on its way: then the group is leaked.
   ~Communicator();
   Communicator(Communicator&&) noexcept;
   Communicator& operator=(Communicator&&) noexcept;
 
+  bool is_alone() const;  ///< made by alone()
   int rank() const;
   int size() const;
   /// Collective. The ranks of one colour form a group, ordered by rank.

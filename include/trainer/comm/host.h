@@ -19,6 +19,9 @@ int cpus_of_node();
 /// Slurm); 1 when it does not.
 int ranks_on_node();
 
+/// The number of this job's ranks on all nodes, as the launcher tells in the environment; 1 when it does not.
+int ranks_of_job();
+
 /// True when the launcher bound this process to a part of the node's processors (Open MPI).
 bool bound_by_launcher();
 

@@ -15,6 +15,8 @@ struct RunRequest {
   Configuration configuration;
   std::string command;           ///< the command line, for the records
   bool resume = false;           ///< continue the run in configuration.out, which must hold one
+  bool dry_run = false;          ///< check everything, print what would be run, stop
+  int ranks = 1;                 ///< of the job that a dry run describes
   int threads = 1;               ///< of each rank
   std::FILE* out = nullptr;      ///< progress and results; written by rank 0 only
   /// The text of RUN/config.ini, given resolved values by option name.

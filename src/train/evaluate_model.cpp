@@ -1,0 +1,157 @@
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+
+#include "snapshot.h"
+#include "trainer/comm/agreement.h"
+#include "trainer/core/grammar.h"
+#include "trainer/report/result.h"
+#include "trainer/train/evaluator.h"
+#include "trainer/train/run.h"
+
+namespace trainer::train {
+namespace {
+
+/// A checkpoint as all ranks need it for inference; rank 0 reads the file.
+struct LoadedModel {
+  std::string file;
+  std::string model, loss, task;
+  std::int64_t inputs = 0, outputs = 0, classes = 0;
+  Scalings scalings;
+  std::vector<checkpoint::Tensor> tensors;  // rank 0 only
+};
+
+std::vector<double> broadcast(const comm::Communicator& world, std::vector<double> values) {
+  auto size = static_cast<std::int64_t>(values.size());
+  world.broadcast(&size, sizeof(size), 0);
+  values.resize(static_cast<std::size_t>(size));
+  world.broadcast(values.data(), size * static_cast<std::int64_t>(sizeof(double)), 0);
+  return values;
+}
+
+data::Scaling broadcast(const comm::Communicator& world, const data::Scaling& scaling) {
+  const std::string mode = world.broadcast(scaling.mode_name(), 0);
+  auto mean = broadcast(world, scaling.mean());
+  auto deviation = broadcast(world, scaling.deviation());
+  return mean.empty() ? data::Scaling::none(0) : data::Scaling(mode, std::move(mean), std::move(deviation));
+}
+
+LoadedModel load_model(const comm::Communicator& world, const std::string& path) {
+  LoadedModel loaded;
+  comm::together(world, [&] {
+    if (world.rank() != 0) return;
+    loaded.file = std::filesystem::is_directory(path) ? (std::filesystem::path(path) / "best.h5").string() : path;
+    checkpoint::Checkpoint file = checkpoint::read(loaded.file);
+    const auto text_of = [&](const char* name) {
+      return checkpoint::get<std::string>(file.model_attributes, name, loaded.file);
+    };
+    const auto number_of = [&](const char* name) {
+      return checkpoint::get<std::int64_t>(file.model_attributes, name, loaded.file);
+    };
+    loaded.model = text_of("model");
+    loaded.loss = text_of("loss");
+    loaded.task = text_of("task");
+    loaded.inputs = number_of("input_size");
+    loaded.outputs = number_of("output_size");
+    loaded.classes = number_of("classes");
+    loaded.scalings = read_scalings(file, loaded.file);
+    loaded.tensors = std::move(file.model);
+  });
+  for (std::string* field : {&loaded.file, &loaded.model, &loaded.loss, &loaded.task}) *field = world.broadcast(*field, 0);
+  for (std::int64_t* field : {&loaded.inputs, &loaded.outputs, &loaded.classes}) world.broadcast(field, sizeof(*field), 0);
+  loaded.scalings.inputs = broadcast(world, loaded.scalings.inputs);
+  loaded.scalings.targets = broadcast(world, loaded.scalings.targets);
+  return loaded;
+}
+
+/// The data set and rows that --split names.
+const data::DataSet& split_of(const PreparedData& data, const std::string& split, std::vector<std::int64_t>& rows) {
+  if (split == "train") {
+    rows = data.split.training;
+    return *data.opened.train;
+  }
+  if (split == "validation") {
+    require(!data.split.validation.empty(), ErrorKind::usage, "--split validation: there are no validation rows; give --validation");
+    rows = data.split.validation;
+    return data.validation_set();
+  }
+  require(data.opened.test != nullptr, ErrorKind::usage, "--split test: ", data.facts().name,
+          " has no test split; take --split train or validation");
+  for (std::int64_t row = 0; row < data.opened.test->facts().rows; ++row) rows.push_back(row);
+  return *data.opened.test;
+}
+
+void check_fit(const LoadedModel& model, const data::DataFacts& facts) {
+  require(facts.features == model.inputs, ErrorKind::data, facts.name, " has ", facts.features, " input columns, ",
+          model.file, " takes ", model.inputs);
+  if (facts.kind == data::TargetKind::classes)
+    require(facts.targets <= std::max(model.classes, model.outputs), ErrorKind::data, facts.name, " has ", facts.targets,
+            " classes, ", model.file, " knows ", std::max(model.classes, model.outputs));
+  else
+    require(facts.targets == model.outputs, ErrorKind::data, facts.name, " has ", facts.targets, " target columns, ",
+            model.file, " gives ", model.outputs);
+}
+
+}  // namespace
+
+int run_evaluation(const comm::Communicator& world, const EvaluateRequest& request) {
+  const comm::Communicator node = world.node();
+  const LoadedModel loaded = load_model(world, request.model);
+  Configuration configuration;
+  configuration.data = request.data;
+  configuration.task = loaded.task;
+  configuration.validation = request.validation;
+  configuration.split_seed = request.split_seed;
+  const PreparedData data = prepare_data(world, node, configuration, &loaded.scalings);
+
+  nn::Loss loss;
+  std::unique_ptr<nn::Network> network;
+  std::vector<float> parameters, statistics;
+  std::vector<std::int64_t> rows;
+  const data::DataSet* set = nullptr;
+  comm::together(world, [&] {
+    check_fit(loaded, data.facts());
+    loss = nn::Loss::parse(loaded.loss);
+    network = std::make_unique<nn::Network>(nn::join(nn::Model(loaded.model, loaded.inputs, loaded.outputs), loss),
+                                            request.threads);
+    parameters.resize(static_cast<std::size_t>(network->parameter_floats()));
+    statistics.resize(static_cast<std::size_t>(network->statistic_floats()));
+    if (world.rank() == 0) set_model(*network, loaded.tensors, false, loaded.file, parameters, statistics);
+    set = &split_of(data, request.split, rows);
+  });
+  world.broadcast(parameters.data(), static_cast<std::int64_t>(parameters.size() * sizeof(float)), 0);
+  world.broadcast(statistics.data(), static_cast<std::int64_t>(statistics.size() * sizeof(float)), 0);
+
+  const ListedRows source(*set, data.scalings, rows);
+  const auto sizes = Evaluator::sizes(source.size());
+  nn::InferencePass pass(*network, loss, data.form, request.threads, sizes);
+  pass.set(parameters.data(), statistics.data());
+  const Team team(request.threads);
+  Evaluator evaluator(world, team, source, source.size());
+  const nn::LossSums sums = evaluator.run(pass);
+  comm::together(world, [&] {
+    if (world.rank() != 0) return;
+    const auto count = static_cast<double>(source.size());
+    report::JsonObject json;
+    json.add("model", loaded.file).add("data", data.facts().name).add("split", request.split).add("rows", source.size());
+    json.add("loss", sums.loss / count);
+    std::string lines = text("rows ", source.size(), "\nloss ", format_number(sums.loss / count), "\n");
+    if (loaded.task == "classification") {
+      json.add("accuracy", sums.correct / count);
+      lines += text("accuracy ", format_number(sums.correct / count), "\n");
+    }
+    if (request.out != nullptr) {
+      std::fputs(lines.c_str(), request.out);
+      std::fflush(request.out);
+    }
+    if (request.out_json.empty()) return;
+    std::ofstream file(request.out_json);
+    file << json.text() << '\n';
+    file.close();
+    require(!file.fail(), ErrorKind::data, "--out ", request.out_json, " could not be written");
+  });
+  return 0;
+}
+
+}  // namespace trainer::train

@@ -1,0 +1,28 @@
+# Shared by the system tests: real ranks, real files. Sourced with the program as $1; works in a folder of its own.
+set -euo pipefail
+trainer=$(readlink -f "$1")
+export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_btl_vader_single_copy_mechanism=none
+export OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_hwloc_base_binding_policy=none
+work=$(mktemp -d "${TMPDIR:-/tmp}/trainer-test.XXXXXX")
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+
+failures=0
+fail() {
+  echo "FAILED: $*" >&2
+  failures=$((failures + 1))
+}
+finish() {
+  if [ "$failures" -gt 0 ]; then
+    echo "$failures check(s) failed" >&2
+    exit 1
+  fi
+  echo "all checks passed"
+}
+# on RANKS THREADS arguments...: one run; its output goes to standard output.
+on() {
+  local ranks=$1 threads=$2
+  shift 2
+  mpirun -np "$ranks" "$trainer" "$@" --threads "$threads"
+}
+digest_of() { sed -n 's/.*weights \([0-9a-f]\{32\}\).*/\1/p' | tail -n 1; }

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Promise 1: the same bits for every number of ranks and threads. Usage: same_bits_test.sh TRAINER
+source "$(dirname "$0")/common.sh"
+
+# Global batch norm, dropout, a residual block with projection; 203 training rows in batches of 90 over 7 shards: uneven
+# shards, an uneven last batch of 23 rows; every row differs.
+data="generate:blobs(rows=300, features=11, classes=5, noise=3, seed=4)"
+options=(--data "$data" --validation "97 rows" --batch-size 90 --shards 7 --epochs 6 --evaluate-every "2 steps"
+         --model "dense(33) batch_norm relu dropout(0.2) residual(dense(17) batch_norm tanh dense(24)) relu dense(outputs)"
+         --early-stopping "val_loss(patience=4)" --l2 1e-4 --clip-norm 1 --schedule "one_cycle" --log-steps --quiet)
+
+check_grid() {  # NAME RANKS THREADS extra options...
+  local name=$1 all_ranks=$2 all_threads=$3 reference="" ranks threads found run
+  shift 3
+  for ranks in $all_ranks; do
+    for threads in $all_threads; do
+      run="$name-$ranks-$threads"
+      found=$(on "$ranks" "$threads" "${options[@]}" "$@" --out "$run" | digest_of)
+      if [ -z "$reference" ]; then
+        reference=$found
+        cp -r "$run" "$name-reference"
+        [ -n "$found" ] || fail "$name: no digest"
+        continue
+      fi
+      [ "$found" = "$reference" ] || fail "$name: $ranks ranks x $threads threads give $found, not $reference"
+      cmp -s "$run/metrics.csv" "$name-reference/metrics.csv" || fail "$name: metrics.csv differs on $ranks x $threads"
+      diff -q <(cut -d, -f1-4 "$run/steps.csv") <(cut -d, -f1-4 "$name-reference/steps.csv") > /dev/null ||
+        fail "$name: steps.csv differs on $ranks x $threads"
+      [ "$(h5_digest "$run")" = "$(h5_digest "$name-reference")" ] || fail "$name: the last checkpoint differs on $ranks x $threads"
+      rm -r "$run"
+    done
+  done
+  echo "$name: $reference on ranks {$all_ranks} x threads {$all_threads}"
+}
+# Everything of the last checkpoint but when and how it was written.
+h5_digest() {
+  local file
+  file=$(ls "$1"/checkpoints/*.h5 | tail -n 1)
+  for group in /model /optimizer /progress /scaling /history; do h5dump -g "$group" "$file" | tail -n +2; done | md5sum
+}
+
+quick=${TRAINER_TEST_QUICK:-}
+if [ -n "$quick" ]; then
+  check_grid grid "1 2 3" "1 2"
+  finish
+  exit
+fi
+check_grid grid "1 2 3 4 5 7" "1 2 3"
+check_grid more-ranks-than-shards "1 5" "1 2" --shards 3
+check_grid full-batch "1 2 3" "1 2" --batch-size full --shards 4 --early-stopping ""
+check_grid shard-statistics "1 3 4" "1 2" --model "dense(33) batch_norm(statistics=shard) relu dense(outputs)"
+# Blocked weight layouts (wide layers) and fewer rows in the last batch than shards.
+check_grid wide "1 2 3" "1 2" --model "dense(128) batch_norm relu dropout(0.1) dense(192) relu dense(outputs)" --batch-size 100 --shards 8 --epochs 2
+check_grid regression "1 4" "1 2" --data "generate:teacher(rows=301, features=16, outputs=3, seed=2)" --model "dense(40) sigmoid dense(outputs)"
+export ONEDNN_MAX_CPU_ISA=AVX2
+check_grid avx2 "1 2 3 4 5 7" "1 2 3"
+check_grid avx2-wide "1 2 3" "1 2" --model "dense(128) batch_norm relu dropout(0.1) dense(192) relu dense(outputs)" --batch-size 100 --shards 8 --epochs 2
+finish
