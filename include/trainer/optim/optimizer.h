@@ -4,6 +4,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace trainer::optim {
@@ -41,6 +42,8 @@ class Optimizer {
     std::vector<std::string> state_names;
   };
   explicit Optimizer(Description description) : description_(std::move(description)) {}
+  /// Throws as update() promises; for the first line of each update().
+  void require_call(std::span<float* const> state, std::int64_t step) const;
 
  private:
   Description description_;

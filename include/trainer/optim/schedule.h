@@ -21,23 +21,23 @@ struct Length {
   std::int64_t steps(std::int64_t steps_per_epoch) const;
 };
 
-/// The learning rate of every step: a curve over the horizon (the planned steps), times a linear warm-up. All
-/// in double and a function of its arguments alone. The horizon is T; steps count from 1.
+/// The learning rate of every step: a curve over the horizon (the planned steps), times a linear warm-up.
+/// All in double and a function of its arguments alone. The horizon is T; steps count from 1.
 ///
-/// - `constant`: the peak rate.
-/// - `cosine(final=0)`: from the peak at step 1 along half a cosine towards `final` (a fraction of the peak),
-/// which would be
-///   reached at step T + 1, so that the last step still moves (Loshchilov and Hutter 2017, eq. 5, with T_cur
-///   = step - 1; PyTorch's CosineAnnealingLR with T_max = T).
-/// - `one_cycle(start=0.04, final=0.0001, peak=0.3)`: half a cosine up from `start` at step 1 to the peak at
-/// step peak * T
-///   (not rounded; at step 1 when that is earlier), half a cosine down to `final` exactly at step T; `start`
-///   and `final` are fractions of the peak rate, `peak` is a share of the horizon. With T = 1 its only step
-///   has the peak rate. (Smith and Topin 2018; PyTorch's OneCycleLR with div_factor = 1 / start,
-///   final_div_factor = start / final, pct_start = peak.)
+/// `constant`: the peak rate.
 ///
-/// Steps after T keep `final`. Schedules with a horizon take `horizon=LENGTH` (by key) to replace T. Warm-up
-/// over W steps multiplies steps 1 ... W by step / W.
+/// `cosine(final=0)`: from the peak at step 1 along half a cosine towards `final` (a fraction of the peak),
+/// which would be reached at step T + 1, so that the last step still moves (Loshchilov and Hutter 2017,
+/// eq. 5, with T_cur = step - 1; PyTorch's CosineAnnealingLR with T_max = T).
+///
+/// `one_cycle(start=0.04, final=0.0001, peak=0.3)`: half a cosine up from `start` at step 1 to the peak at
+/// step peak * T (not rounded; at step 1 when that is earlier), half a cosine down to `final` exactly at step
+/// T; `start` and `final` are fractions of the peak rate, `peak` is a share of the horizon. With T = 1 its
+/// only step has the peak rate. (Smith and Topin 2018; PyTorch's OneCycleLR with div_factor = 1 / start,
+/// final_div_factor = start / final, pct_start = peak.)
+///
+/// Steps after T keep `final`. Each also takes `horizon=LENGTH` (by key) to replace T. Warm-up over W steps
+/// multiplies the rate of steps 1 ... W by step / W.
 class Schedule {
  public:
   /// `schedule` and `warmup` are the values of --schedule and --warmup (`0` or empty: none); `horizon_steps`
