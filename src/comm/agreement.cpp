@@ -68,7 +68,7 @@ std::string list_ranks(const std::vector<std::int64_t>& flags, const std::vector
 
 }  // namespace
 
-void agree_on_error(const Communicator& ranks, std::exception_ptr mine) {
+void agree_on_error(const Communicator& ranks, const std::exception_ptr& mine) {
   const Failure failure = describe(mine);
   const std::vector<std::int64_t> kinds = ranks.all_gather(failure.kind);
   const auto first = std::find_if(kinds.begin(), kinds.end(), [](std::int64_t kind) { return kind != 0; });

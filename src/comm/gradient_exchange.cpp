@@ -43,7 +43,7 @@ void check_tags(MPI_Comm ranks, std::size_t layers) {
 
 struct GradientExchange::State {
   /// What moves for one layer.
-  struct Layer {
+  struct Traffic {
     RequestSet gradients;          // receives of pieces of the own slice
     RequestSet parameters;         // sends of the own slice, receives of the others'
     std::vector<float*> received;  // by slot: where a piece of the own slice arrives; null for own pieces
@@ -58,14 +58,14 @@ struct GradientExchange::State {
   void place_received();
   void read_presence(const std::function<bool(Range)>& present);
   void post_receives(int layer);
-  void send_to(int rank, int tag, const float* from, std::int64_t floats, RequestSet& requests);
+  void send_to(int destination, int tag, const float* from, std::int64_t floats, RequestSet& requests);
   /// The k-th peer in the order that spreads the load: the next rank first.
   int peer(int k) const { return (rank + k) % size; }
   MPI_Comm handle() const { return *static_cast<MPI_Comm*>(ranks.handle()); }
   Range own(int layer) const {
     return slices[static_cast<std::size_t>(layer)][static_cast<std::size_t>(rank)];
   }
-  Layer& at(int layer) {
+  Traffic& at(int layer) {
     require(layer >= 0 && static_cast<std::size_t>(layer) < layers.size(), ErrorKind::internal, "layer ",
             layer, " of ", layers.size());
     return layers[static_cast<std::size_t>(layer)];
@@ -85,7 +85,7 @@ struct GradientExchange::State {
   std::vector<bool> present;         // by slot, in this step
   std::optional<FoldProgram> program;
 
-  std::vector<Layer> layers;
+  std::vector<Traffic> layers;
   std::shared_ptr<Buffer<float>>
       storage;  // shared with the receives, which keep it alive while MPI writes to it
   RequestSet gradient_sends;
@@ -151,20 +151,20 @@ void GradientExchange::State::read_presence(const std::function<bool(Range)>& is
   program.emplace(leaves, nodes, present);
 }
 
-void GradientExchange::State::post_receives(int index) {
-  Layer& layer = at(index);
-  const std::int64_t bytes = own(index).size() * kFloat;
+void GradientExchange::State::post_receives(int layer) {
+  Traffic& traffic = at(layer);
+  const std::int64_t bytes = own(layer).size() * kFloat;
   if (bytes == 0) return;
-  layer.gradients.pin(storage);
+  traffic.gradients.pin(storage);
   for (int k = 1; k < size; ++k) {
     const int source = peer(k);
     const Range slots = slots_of_rank[static_cast<std::size_t>(source)];
     for (auto slot = static_cast<std::size_t>(slots.begin); slot < static_cast<std::size_t>(slots.end);
          ++slot) {
-      layer.operands[slot] = present[slot] ? layer.received[slot] : nullptr;
-      if (present[slot])
-        receive(layer.gradients, handle(), layer.received[slot], bytes, source, gradient_tag(index),
-                largest_bytes);
+      traffic.operands[slot] = present[slot] ? traffic.received[slot] : nullptr;
+      if (!present[slot]) continue;
+      receive(traffic.gradients, handle(), traffic.received[slot], bytes, source, gradient_tag(layer),
+              largest_bytes);
     }
   }
 }
@@ -201,73 +201,73 @@ void GradientExchange::begin_step(const std::function<bool(Range)>& present) {
   }
 }
 
-void GradientExchange::send_gradient(int index, std::span<const float* const> pieces) {
+void GradientExchange::send_gradient(int layer, std::span<const float* const> pieces) {
   State& s = *state_;
-  State::Layer& layer = s.at(index);
+  State::Traffic& traffic = s.at(layer);
   const Range slots = s.slots_of_rank[static_cast<std::size_t>(s.rank)];
-  require(s.in_step && !layer.sent, ErrorKind::internal, "the gradient of layer ", index,
+  require(s.in_step && !traffic.sent, ErrorKind::internal, "the gradient of layer ", layer,
           " was sent twice or outside of a step");
-  require(static_cast<std::int64_t>(pieces.size()) == slots.size(), ErrorKind::internal, "layer ", index,
+  require(static_cast<std::int64_t>(pieces.size()) == slots.size(), ErrorKind::internal, "layer ", layer,
           ": ", pieces.size(), " pieces were sent, but this rank holds ", slots.size());
-  const std::int64_t offset = s.segments[static_cast<std::size_t>(index)].offset;
+  const std::int64_t offset = s.segments[static_cast<std::size_t>(layer)].offset;
   for (std::size_t j = 0; j < pieces.size(); ++j) {
     const std::size_t slot = static_cast<std::size_t>(slots.begin) + j;
-    require((pieces[j] != nullptr) == s.present[slot], ErrorKind::internal, "layer ", index, ": piece ", j,
+    require((pieces[j] != nullptr) == s.present[slot], ErrorKind::internal, "layer ", layer, ": piece ", j,
             " is ", s.present[slot] ? "missing" : "not empty", " against what begin_step was told");
-    layer.operands[slot] = pieces[j] == nullptr ? nullptr : pieces[j] + (s.own(index).begin - offset);
+    traffic.operands[slot] = pieces[j] == nullptr ? nullptr : pieces[j] + (s.own(layer).begin - offset);
   }
-  layer.sent = true;
+  traffic.sent = true;
   for (int k = 1; k < s.size; ++k) {
-    const Range slice = this->slice(index, s.peer(k));
+    const Range slice = this->slice(layer, s.peer(k));
     for (const float* piece : pieces) {
       if (piece == nullptr || slice.size() == 0) continue;
-      s.send_to(s.peer(k), gradient_tag(index), piece + (slice.begin - offset), slice.size(),
+      s.send_to(s.peer(k), gradient_tag(layer), piece + (slice.begin - offset), slice.size(),
                 s.gradient_sends);
     }
   }
 }
 
-void GradientExchange::wait_gradient(int index) {
-  State::Layer& layer = state_->at(index);
-  require(layer.sent, ErrorKind::internal, "the gradient of layer ", index,
+void GradientExchange::wait_gradient(int layer) {
+  State::Traffic& traffic = state_->at(layer);
+  require(traffic.sent, ErrorKind::internal, "the gradient of layer ", layer,
           " was waited for before it was sent");
-  wait(layer.gradients);
+  wait(traffic.gradients);
 }
 
-void GradientExchange::fold(int index, std::int64_t begin, std::int64_t count, float* sum) const {
+void GradientExchange::fold(int layer, std::int64_t begin, std::int64_t count, float* sum) const {
   State& s = *state_;
-  State::Layer& layer = s.at(index);
-  require(layer.sent && !layer.gradients.is_active(), ErrorKind::internal, "layer ", index,
+  State::Traffic& traffic = s.at(layer);
+  require(traffic.sent && !traffic.gradients.is_active(), ErrorKind::internal, "layer ", layer,
           " was folded before wait_gradient");
-  require(begin >= 0 && count >= 0 && begin + count <= s.own(index).size(), ErrorKind::internal, "floats ",
-          begin, " to ", begin + count, " of a slice of ", s.own(index).size(), " in layer ", index);
-  s.program->run(layer.operands, begin, count, sum);
+  require(begin >= 0 && count >= 0 && begin + count <= s.own(layer).size(), ErrorKind::internal, "floats ",
+          begin, " to ", begin + count, " of a slice of ", s.own(layer).size(), " in layer ", layer);
+  s.program->run(traffic.operands, begin, count, sum);
 }
 
-void GradientExchange::share_parameters(int index, float* parameters) {
+void GradientExchange::share_parameters(int layer, float* parameters) {
   State& s = *state_;
-  State::Layer& layer = s.at(index);
-  require(s.in_step && !layer.shared, ErrorKind::internal, "the parameters of layer ", index,
+  State::Traffic& traffic = s.at(layer);
+  require(s.in_step && !traffic.shared, ErrorKind::internal, "the parameters of layer ", layer,
           " were shared twice or outside of a step");
-  layer.shared = true;
+  traffic.shared = true;
   // All receives before the sends: a message that finds its receive posted needs no copy.
   for (int k = 1; k < s.size; ++k) {
-    const Range slice = this->slice(index, s.peer(k));
-    receive(layer.parameters, s.handle(), parameters + slice.begin, slice.size() * kFloat, s.peer(k),
-            parameter_tag(index), s.largest_bytes);
+    const Range slice = this->slice(layer, s.peer(k));
+    receive(traffic.parameters, s.handle(), parameters + slice.begin, slice.size() * kFloat, s.peer(k),
+            parameter_tag(layer), s.largest_bytes);
   }
-  const Range own = s.own(index);
+  const Range own = s.own(layer);
   for (int k = 1; k < s.size; ++k) {
     if (own.size() > 0)
-      s.send_to(s.peer(k), parameter_tag(index), parameters + own.begin, own.size(), layer.parameters);
+      s.send_to(s.peer(k), parameter_tag(layer), parameters + own.begin, own.size(), traffic.parameters);
   }
 }
 
-void GradientExchange::wait_parameters(int index) {
-  State::Layer& layer = state_->at(index);
-  require(layer.shared, ErrorKind::internal, "the parameters of layer ", index,
+void GradientExchange::wait_parameters(int layer) {
+  State::Traffic& traffic = state_->at(layer);
+  require(traffic.shared, ErrorKind::internal, "the parameters of layer ", layer,
           " were waited for before they were shared");
-  wait(layer.parameters);
+  wait(traffic.parameters);
 }
 
 void GradientExchange::end_step() {
@@ -277,9 +277,9 @@ void GradientExchange::end_step() {
     require(s.layers[layer].sent, ErrorKind::internal, "a step ended, but the gradient of layer ", layer,
             " was not sent");
   }
-  for (State::Layer& layer : s.layers) {
-    wait(layer.gradients);
-    wait(layer.parameters);
+  for (State::Traffic& traffic : s.layers) {
+    wait(traffic.gradients);
+    wait(traffic.parameters);
   }
   wait(s.gradient_sends);
   s.in_step = false;

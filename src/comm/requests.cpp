@@ -3,6 +3,8 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <exception>
+#include <new>
 #include <string>
 
 #include "checked.h"
@@ -34,7 +36,8 @@ bool is_unwinding() { return std::uncaught_exceptions() > 0; }
 RequestSet::~RequestSet() {
   if (!is_active()) return;
   // Deliberately leaked: MPI may still read or write these buffers.
-  for (std::shared_ptr<void>& buffer : pinned_) new std::shared_ptr<void>(std::move(buffer));
+  for (std::shared_ptr<void>& buffer : pinned_)
+    static_cast<void>(new (std::nothrow) std::shared_ptr<void>(std::move(buffer)));
 }
 
 MPI_Request* RequestSet::add(std::int64_t expected_bytes) {

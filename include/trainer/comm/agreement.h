@@ -20,7 +20,7 @@ class AgreedError : public Error {
 /// rank failed, every rank throws the same AgreedError: the one of the lowest failing rank, its kind and
 /// message, with "rank R on HOST: " put before it when not all ranks failed with the same message (then it
 /// stands alone).
-void agree_on_error(const Communicator& ranks, std::exception_ptr mine);
+void agree_on_error(const Communicator& ranks, const std::exception_ptr& mine);
 
 /// Collective. Runs `work` on this rank, then agrees: work may fail on some ranks only, and may not itself be
 /// collective.
