@@ -7,6 +7,7 @@ work=$(mktemp -d "${TMPDIR:-/tmp}/trainer-test.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 
+python=/usr/bin/python3  # Debian's, which has h5py
 failures=0
 fail() {
   echo "FAILED: $*" >&2

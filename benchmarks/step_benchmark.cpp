@@ -1,0 +1,168 @@
+// Time of a whole training step (forward, backward, exchange, update) as a share of the processor's multiply-add peak, measured in the
+// same run on the same cores. Usage: [mpirun -np N] step_benchmark [--threads=T] [Google Benchmark's options]
+//
+// The peak is taken by all ranks at once, before and after; a step's time is the slowest rank's. Every step computes on fresh random
+// rows; the first steps are checked against a finite loss.
+
+#include <benchmark/benchmark.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "fma_peak.h"
+#include "trainer/comm/communicator.h"
+#include "trainer/core/clock.h"
+#include "trainer/core/random.h"
+#include "trainer/core/tree.h"
+#include "trainer/nn/onednn_facts.h"
+#include "trainer/train/step.h"
+
+namespace trainer::benchmarks {
+namespace {
+
+constexpr std::int64_t kInputs = 784, kOutputs = 10;
+
+class RandomRows final : public nn::RowSource {
+ public:
+  explicit RandomRows(std::int64_t rows) : values_(static_cast<std::size_t>(rows * kInputs)) {
+    RandomStream stream(RandomKey(1, Purpose::self_test), 0);
+    for (float& value : values_) value = stream.uniform_float();
+  }
+  void inputs(Range rows, float* out) const override {
+    std::memcpy(out, values_.data() + rows.begin * kInputs, static_cast<std::size_t>(rows.size() * kInputs) * sizeof(float));
+  }
+  void classes(Range rows, std::int32_t* out) const override {
+    for (std::int64_t r = rows.begin; r < rows.end; ++r) *out++ = static_cast<std::int32_t>(r % kOutputs);
+  }
+  void values(Range, float*) const override {}
+  std::int64_t sample(std::int64_t row) const override { return row; }
+
+ private:
+  std::vector<float> values_;
+};
+
+struct Case {
+  std::string name, model;
+  std::int64_t batch;
+};
+
+const std::vector<Case> kCases = {
+    {"784-512-512-10", "dense(512) relu dense(512) relu dense(10)", 256},
+    {"784-1024x3-10+batch_norm",
+     "dense(1024) batch_norm relu dense(1024) batch_norm relu dense(1024) batch_norm relu dense(10)", 2048}};
+
+/// Operations of the matrix products of a step: forward, weight gradient, and the data gradient but for the first layer.
+double operations(const nn::Network& network, std::int64_t batch) {
+  double sum = 0;
+  bool first = true;
+  for (const auto& tensor : network.parameters()) {
+    if (!tensor.is_dense_weight()) continue;
+    sum += 2.0 * static_cast<double>(batch) * static_cast<double>(tensor.size) * (first ? 2 : 3);
+    first = false;
+  }
+  return sum;
+}
+
+double sum_over_ranks(const comm::Communicator& world, double mine) {
+  const auto all = world.all_gather(mine);
+  return std::accumulate(all.begin(), all.end(), 0.0);
+}
+
+double slowest(const comm::Communicator& world, double mine) {
+  const auto all = world.all_gather(mine);
+  return *std::max_element(all.begin(), all.end());
+}
+
+void run_case(benchmark::State& state, const comm::Communicator& world, int threads, const Case& test, std::int64_t shards) {
+  Team team(threads);
+  const nn::Loss loss = nn::Loss::parse("softmax_cross_entropy");
+  const nn::Network network(nn::join(nn::Model(test.model, kInputs, kOutputs), loss), threads);
+  const auto optimizer = optim::Optimizer::parse("adam");
+  train::Step::Settings settings;
+  settings.shards = shards;
+  settings.batches = {test.batch};
+  train::Step step(world, team, network, loss, nn::TargetForm::classes, *optimizer, settings);
+  network.initialise(1, step.parameters().data(), step.statistics().data());
+  const RandomRows rows(step.rows(test.batch).size());
+  std::int64_t number = 0;
+  for (int i = 0; i < 3; ++i) {
+    const auto result = step.run(rows, test.batch, ++number, 1e-4, {});
+    if (!std::isfinite(result.loss_sum)) return state.SkipWithError("the loss is not finite");
+  }
+  world.barrier();
+  const double peak = sum_over_ranks(world, fma_peak(threads, 0.3));
+  double seconds = 0;
+  const train::StepSeconds before = step.seconds();
+  for (auto _ : state) {
+    world.barrier();
+    const Stopwatch watch;
+    step.run(rows, test.batch, ++number, 1e-4, {});
+    const double mine = slowest(world, watch.seconds());
+    state.SetIterationTime(mine);
+    seconds += mine;
+  }
+  const double later_peak = sum_over_ranks(world, fma_peak(threads, 0.3));
+  const auto steps = static_cast<double>(state.iterations());
+  const double rate = operations(network, test.batch) * steps / seconds;
+  state.counters["samples/s"] = static_cast<double>(test.batch) * steps / seconds;
+  state.counters["GF/s"] = rate * 1e-9;
+  state.counters["peak_GF/s"] = std::max(peak, later_peak) * 1e-9;
+  state.counters["share_of_peak"] = rate / std::max(peak, later_peak);
+  state.counters["shards"] = static_cast<double>(shards);
+  state.counters["exchange_share"] =
+      (step.seconds().communicate - before.communicate + step.seconds().wait - before.wait) / (step.seconds().total - before.total);
+}
+
+/// Nothing is printed by other ranks than 0.
+class Silent final : public benchmark::BenchmarkReporter {
+  bool ReportContext(const Context&) override { return true; }
+  void ReportRuns(const std::vector<Run>&) override {}
+};
+
+}  // namespace
+}  // namespace trainer::benchmarks
+
+int main(int argc, char** argv) {
+  using namespace trainer;
+  using namespace trainer::benchmarks;
+  make_unnamed_teams_serial();
+  const comm::Environment environment(&argc, &argv);
+  const auto world = comm::Communicator::world(environment);
+  int threads = 1;
+  for (int i = 1; i < argc; ++i)
+    if (std::strncmp(argv[i], "--threads=", 10) == 0) {
+      threads = std::max(1, std::atoi(argv[i] + 10));
+      std::rotate(argv + i, argv + i + 1, argv + argc);
+      --argc;
+      --i;
+    }
+  for (const Case& test : kCases) {
+    const std::int64_t few = std::int64_t{world.size()} * threads;
+    std::vector<std::int64_t> all_shards = {default_shards(test.batch)};
+    if (few != all_shards[0]) all_shards.push_back(few);  // what the same bits at any scale cost
+    for (const std::int64_t shards : all_shards)
+      benchmark::RegisterBenchmark(
+          (test.name + "/batch:" + std::to_string(test.batch) + (shards == few ? "/S=ranks*threads" : "/S=default")).c_str(),
+          [&world, threads, &test, shards](benchmark::State& state) { run_case(state, world, threads, test, shards); })
+          ->UseManualTime()
+          ->Unit(benchmark::kMillisecond)
+          ->Iterations(test.batch > 1000 ? 20 : 200)
+          ->Repetitions(10)
+          ->ReportAggregatesOnly(true);
+  }
+  benchmark::Initialize(&argc, argv);
+  if (world.rank() == 0) {
+    std::printf("%d rank(s) x %d thread(s), oneDNN %s %s\n", world.size(), threads, nn::onednn_version().c_str(),
+                nn::onednn_isa().c_str());
+    benchmark::RunSpecifiedBenchmarks();
+  } else {
+    Silent silent;
+    benchmark::RunSpecifiedBenchmarks(&silent);
+  }
+  return 0;
+}

@@ -1,0 +1,154 @@
+#include <gtest/gtest.h>
+
+#include <cstring>
+
+#include "against_reference.h"
+#include "batch_source.h"
+#include "random_values.h"
+#include "trainer/core/error.h"
+
+namespace trainer::nn {
+namespace {
+
+using simulation::JobSetup;
+
+/// A whole data set in canonical chunks.
+struct Evaluation {
+  std::vector<LossSums> chunks;
+  std::vector<float> outputs;
+  bool operator==(const Evaluation& other) const {
+    return std::memcmp(chunks.data(), other.chunks.data(), chunks.size() * sizeof(LossSums)) == 0 &&
+           std::memcmp(outputs.data(), other.outputs.data(), outputs.size() * sizeof(float)) == 0;
+  }
+};
+
+Range chunk(std::int64_t index, std::int64_t rows) {
+  return {index * InferencePass::kChunk, std::min(rows, (index + 1) * InferencePass::kChunk)};
+}
+
+Evaluation evaluate(const InferencePass& pass, const reference::Batch& data, std::int64_t outputs, const Team& team) {
+  const std::int64_t chunks = (data.rows + InferencePass::kChunk - 1) / InferencePass::kChunk;
+  Evaluation result{std::vector<LossSums>(static_cast<std::size_t>(chunks)),
+                    std::vector<float>(static_cast<std::size_t>(data.rows * outputs))};
+  const BatchSource source(data, {0, data.rows});
+  team.run(chunks, [&](std::int64_t i, int thread) {
+    const Range rows = chunk(i, data.rows);
+    result.chunks[static_cast<std::size_t>(i)] =
+        pass.run(source, rows, thread, result.outputs.data() + rows.begin * outputs);
+  });
+  return result;
+}
+
+std::vector<std::int64_t> chunk_sizes(std::int64_t rows) {
+  std::vector<std::int64_t> sizes;
+  if (rows >= InferencePass::kChunk) sizes.push_back(InferencePass::kChunk);
+  if (rows % InferencePass::kChunk != 0) sizes.push_back(rows % InferencePass::kChunk);
+  return sizes;
+}
+
+class Inference : public testing::TestWithParam<JobSetup> {};
+
+TEST_P(Inference, AgreesWithTheReference) {
+  const JobSetup& setup = GetParam();
+  const Loss loss = Loss::parse(setup.loss);
+  const Network network(simulation::joined_model(setup), 1);
+  const reference::ReferenceNetwork exact_network(network.model(), loss);
+  for (const std::int64_t rows : setup.batches) {
+    const Values values = random_values(network, 6);
+    const auto data = random_batch(rows, setup.inputs, setup.outputs, setup.form, setup.loss, 7);
+    InferencePass pass(network, loss, setup.form, 1, chunk_sizes(rows));
+    pass.set(values.parameters.data(), values.statistics.data());
+    const Evaluation result = evaluate(pass, data, setup.outputs, Team(1));
+
+    const auto parameters = to_tensors(network.parameters(), values.parameters.data());
+    const auto statistics = to_tensors(network.statistics(), values.statistics.data());
+    const reference::Step step{.training = false};
+    const auto exact = exact_network.run(parameters, statistics, data, step);
+    const auto tolerance = reference::tolerance_of(exact_network, parameters, statistics, data, step, exact);
+    LossSums sums;
+    for (const LossSums& part : result.chunks) {
+      sums.loss += part.loss;
+      sums.correct += part.correct;
+    }
+    EXPECT_TRUE(are_near({sums.loss}, {exact.loss}, tolerance.loss)) << setup.model << ", " << rows << " rows";
+    EXPECT_EQ(sums.correct, exact.correct);
+    EXPECT_TRUE(are_near({result.outputs.begin(), result.outputs.end()}, exact.outputs, tolerance.outputs)) << setup.model;
+  }
+}
+
+TEST_P(Inference, HasTheSameBitsOnEveryThread) {
+  const JobSetup& setup = GetParam();
+  const Loss loss = Loss::parse(setup.loss);
+  const auto data = random_batch(900, setup.inputs, setup.outputs, setup.form, setup.loss, 7);
+  std::vector<Evaluation> results;
+  for (const int threads : {1, 2, 3}) {
+    const Network network(simulation::joined_model(setup), threads);
+    const Values values = random_values(network, 6);
+    InferencePass pass(network, loss, setup.form, threads, chunk_sizes(data.rows));
+    pass.set(values.parameters.data(), values.statistics.data());
+    results.push_back(evaluate(pass, data, setup.outputs, Team(threads)));
+    EXPECT_TRUE(results.back() == results.front()) << setup.model << " with " << threads << " threads";
+
+    // One chunk alone, by the last thread, without outputs, as another rank sees it: rows counted from its own first one.
+    const Range rows = chunk(1, data.rows);
+    const LossSums alone = pass.run(BatchSource(data, rows), {0, rows.size()}, threads - 1);
+    EXPECT_EQ(std::memcmp(&alone, &results.front().chunks[1], sizeof alone), 0);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Nets, Inference,
+    testing::Values(
+        JobSetup{.model = "dense(128) batch_norm relu dropout(0.5) dense(64) batch_norm tanh dense(outputs) softmax",
+                 .inputs = 32,
+                 .outputs = 10,
+                 .batches = {1, 255, 256, 257, 300}},
+        JobSetup{.model = "batch_norm dropout(0.4) dense(9) relu sigmoid residual(relu dropout(0.1) dense(9)) dense(outputs)",
+                 .loss = "binary_cross_entropy",
+                 .inputs = 7,
+                 .outputs = 1,
+                 .batches = {300}},
+        JobSetup{.model = "dropout(0.4) residual(residual(dropout(0.3)) softmax) dense(outputs) sigmoid",
+                 .loss = "mse",
+                 .inputs = 7,
+                 .outputs = 3,
+                 .form = TargetForm::values,
+                 .batches = {300}},
+        JobSetup{.model = "residual(dense(8) tanh, projection=always) batch_norm(statistics=shard) dense(outputs)",
+                 .loss = "softmax_cross_entropy",
+                 .inputs = 7,
+                 .outputs = 3,
+                 .form = TargetForm::values,
+                 .batches = {300}}));
+
+TEST(InferencePass, TakesNewValuesAndSharesANetworkWithTraining) {
+  const JobSetup setup{.model = "dense(8) batch_norm relu dense(outputs)", .inputs = 4, .outputs = 3, .shards = 2, .batches = {20}};
+  const Loss loss = Loss::parse(setup.loss);
+  const Network network(simulation::joined_model(setup), 1);
+  const auto data = random_batch(20, setup.inputs, setup.outputs, setup.form, setup.loss, 7);
+  const std::int64_t sizes[] = {20};
+  InferencePass pass(network, loss, setup.form, 1, sizes);
+  const Values first = random_values(network, 1);
+  Values second = random_values(network, 2);
+  pass.set(first.parameters.data(), first.statistics.data());
+  const Evaluation before = evaluate(pass, data, setup.outputs, Team(1));
+
+  simulation::ThreadFold fold(2, {{Range{0, 2}}});
+  fold.set_batch(20);
+  const Team team(1);
+  TrainingPass training(network, loss, setup.form, team, {2, {0, 2}, {{0, 2}}}, setup.batches, fold.of(0));
+  training.forward(BatchSource(data, {0, 20}), 20, 1, 1, second.parameters.data(), second.statistics.data());
+  EXPECT_TRUE(evaluate(pass, data, setup.outputs, Team(1)) == before);
+
+  pass.set(second.parameters.data(), second.statistics.data());
+  EXPECT_FALSE(evaluate(pass, data, setup.outputs, Team(1)) == before);
+}
+
+TEST(InferencePass, RefusesImpossibleChunks) {
+  const Network network(Model("dense(outputs)", 2, 2), 1);
+  for (const std::int64_t rows : {std::int64_t{0}, std::int64_t{-1}, InferencePass::kChunk + 1})
+    EXPECT_THROW(InferencePass(network, Loss::parse("mse"), TargetForm::values, 1, std::span(&rows, 1)), Error) << rows;
+}
+
+}  // namespace
+}  // namespace trainer::nn

@@ -1,0 +1,130 @@
+#!/usr/bin/env bash
+# What is wrong ends the job on every rank with the right exit code and one line that says what to do, and leaves nothing behind.
+# Usage: bad_input_test.sh TRAINER
+source "$(dirname "$0")/common.sh"
+export TRAINER_DATA=$work/data
+mkdir -p data good
+
+# A small data set of IDX files: 60 rows of 4 x 3 bytes, 3 classes.
+"$python" - << 'PYTHON'
+import gzip, struct
+def images(rows): return struct.pack(">HBBIII", 0, 8, 3, rows, 4, 3) + bytes((7 * i) % 256 for i in range(rows * 12))
+def labels(rows): return struct.pack(">HBBI", 0, 8, 1, rows) + bytes(i % 3 for i in range(rows))
+open("good/train-images-idx3-ubyte", "wb").write(images(60))
+open("good/train-labels-idx1-ubyte", "wb").write(labels(60))
+import os
+def variant(name, image_bytes, label_bytes, gz=False):
+    os.mkdir(name)
+    end = ".gz" if gz else ""
+    open(f"{name}/train-images-idx3-ubyte{end}", "wb").write(image_bytes)
+    open(f"{name}/train-labels-idx1-ubyte{end}", "wb").write(label_bytes)
+zipped = gzip.compress(images(60))
+variant("truncated-gz", zipped[: len(zipped) // 2], gzip.compress(labels(60)), gz=True)
+variant("wrong-magic", b"\x12\x34" + images(60)[2:], labels(60))
+variant("counts", images(60), labels(59))
+variant("short", images(60)[:-5], labels(60))
+variant("huge", struct.pack(">HBBIII", 0, 8, 3, 0xFFFFFFFF, 0xFFFFFFFF, 0xFFFFFFFF), labels(60))
+variant("empty", images(0), labels(0))
+PYTHON
+
+# expect CODE PATTERN arguments...: the job ends with CODE within 20 s, with one line `trainer: error:` on standard error that
+# matches PATTERN, no run folder of its own and no rank left. Run on 1 and on 3 ranks.
+expect() {
+  local code=$1 pattern=$2 ranks found
+  shift 2
+  for ranks in 1 3; do
+    found=0
+    timeout 20 mpirun -np "$ranks" "$trainer" "$@" > out.txt 2> err.txt || found=$?
+    [ "$found" = "$code" ] || fail "[$ranks ranks] $*: exit code $found, not $code: $(grep trainer: err.txt | head -n 2)"
+    [ "$(grep -c '^trainer: error:' err.txt)" = 1 ] || fail "[$ranks ranks] $*: $(grep -c '^trainer: error:' err.txt) error lines"
+    grep -A3 '^trainer: error:' err.txt | grep -Eq -- "$pattern" || fail "[$ranks ranks] $*: no /$pattern/ in: $(grep -A3 '^trainer: error:' err.txt)"
+    [ ! -e new-run ] || { [ -z "$(ls new-run/checkpoints 2> /dev/null)" ] || fail "$*: a checkpoint was left behind"; rm -rf new-run; }
+    pgrep -f "$trainer" > /dev/null && { sleep 1; ! pgrep -f "$trainer" > /dev/null || fail "$*: a rank is left"; }
+  done
+  echo "ok: $code for $*"
+}
+good=(--data good --out new-run --quiet --epochs 1 --batch-size 10)
+
+# Options.
+expect 2 'nonsense' "${good[@]}" --nonsense 3
+expect 2 'did you mean --epochs' --data good --out new-run --epoch 1
+expect 2 'batch-size' --data good --out new-run --batch-s 10
+expect 2 'batch' --data good --out new-run --batch 0
+expect 2 'batch' --data good --out new-run --batch -5
+expect 2 'validation' "${good[@]}" --validation 1
+expect 2 'validation' "${good[@]}" --validation -0.1
+expect 2 'lr' "${good[@]}" --lr nan
+expect 2 'stray' "${good[@]}" stray
+expect 2 'precision' "${good[@]}" --precision bf17
+
+# Texts, with a caret under the place.
+expect 2 '\^' "${good[@]}" --model "dense(8) rleu dense(outputs)"
+expect 2 'did you mean relu' "${good[@]}" --model "dense(8) rleu dense(outputs)"
+expect 2 '\^' "${good[@]}" --model "dense(8 relu dense(outputs)"
+expect 2 'outputs' "${good[@]}" --model "dense(8) relu dense(7)"
+expect 2 'relu' "${good[@]}" --model "dense(8) dense(outputs) relu"
+expect 2 'metric' "${good[@]}" --early-stopping "val_lost(patience=3)"
+expect 2 'goal' "${good[@]}" --goal "val_accuracy=0.9"
+expect 2 'momentum' "${good[@]}" --optimizer "sgd(momentum=2)"
+expect 2 'schedule' "${good[@]}" --schedule "cosinus"
+
+# Files.
+expect 3 'truncated' --data truncated-gz --out new-run
+expect 3 'magic|IDX' --data wrong-magic --out new-run
+expect 3 '59' --data counts --out new-run
+expect 3 'short|train-images' --data short --out new-run
+expect 3 'huge' --data huge --out new-run
+expect 3 'empty|no rows|0 rows' --data empty --out new-run
+expect 3 'not-there' --data not-there --out new-run
+expect 3 'dataset-fashion-mnist|mnist' --data mnist --out new-run
+expect 3 'start.h5' "${good[@]}" --init start.h5
+
+# The run folder.
+on 1 1 "${good[@]}" --out taken > /dev/null
+before=$(md5sum taken/checkpoints/* taken/metrics.csv)
+expect 2 'taken' --data good --out taken
+[ "$before" = "$(md5sum taken/checkpoints/* taken/metrics.csv)" ] || fail "the existing run was changed"
+expect 3 'good/train-images' --data good --out good/train-images-idx3-ubyte/run
+expect 3 'no-run' resume no-run
+expect 3 'read-only|/proc' --data good --out /proc/run
+
+# Checkpoints.
+expect 3 'not-there' evaluate not-there.h5 --data good
+head -c 3000 taken/best.h5 > cut.h5
+expect 3 'cut.h5' evaluate cut.h5 --data good --split train
+cp taken/best.h5 flipped.h5
+printf '\x55' | dd of=flipped.h5 bs=1 seek=2000 conv=notrunc status=none
+expect 3 'flipped.h5' evaluate flipped.h5 --data good --split train
+
+# A file that one rank alone cannot see, as on a node without the mount.
+if unshare -m true 2> /dev/null; then
+  code=0
+  timeout 20 mpirun -np 1 "$trainer" "${good[@]}" : -np 1 unshare -m sh -c 'mount -t tmpfs none "$1"; shift; exec "$@"' sh "$work/good" "$trainer" \
+    "${good[@]}" > out.txt 2> err.txt || code=$?
+  [ "$code" = 3 ] || fail "a file missing on one rank: exit code $code: $(cat err.txt)"
+  [ "$(grep -c '^trainer: error:' err.txt)" = 1 ] || fail "a file missing on one rank: $(grep trainer: err.txt)"
+  grep '^trainer: error:' err.txt | grep -q 'rank 1' || fail "a file missing on one rank: the rank is not named: $(grep trainer: err.txt)"
+  rm -rf new-run
+  echo "ok: a file missing on rank 1 alone"
+else
+  echo "skipped: a file missing on one rank (unshare -m is not allowed here)"
+fi
+
+# A loss that is not finite: exit 5 on all, and the checkpoint before it is good.
+code=0
+on 2 1 --data good --out diverges --quiet --model "dense(8) dense(outputs)" --loss mse --optimizer sgd --lr 1e30 --batch-size 20 --epochs 50 > out.txt 2> err.txt || code=$?
+[ "$code" = 5 ] || fail "a diverging run ended with $code: $(cat err.txt)"
+grep -q '^trainer: error:.*step' err.txt || fail "a diverging run: $(cat err.txt)"
+for file in diverges/checkpoints/*.h5; do "$trainer" inspect "$file" --verify > /dev/null || fail "$file is not good"; done
+grep -q '^failed exit=5' diverges/status || fail "status of a diverging run: $(cat diverges/status)"
+echo "ok: a diverging run"
+
+# A dry run leaves nothing and needs no MPI.
+"$trainer" "${good[@]}" --dry-run > out.txt || fail "the dry run failed"
+grep -q 'steps per epoch' out.txt || fail "the dry run says: $(cat out.txt)"
+[ ! -e new-run ] || fail "the dry run made a folder"
+
+# A redirected log holds no control characters.
+mpirun -np 2 "$trainer" --data good --out logged --epochs 3 --batch-size 10 > log.txt 2>&1
+! grep -qP '[\x00-\x08\x0b-\x1f]' log.txt || fail "control characters in a redirected log"
+finish
