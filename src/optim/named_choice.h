@@ -19,8 +19,8 @@ struct Named {
 
 /// The entry of `table` that the text's only term names; `what` says what the names are ("optimizer"). Throws
 /// Error(usage) with a caret, the list and the nearest name.
-template <class Value, std::size_t kCount>
-const Value& choose_named(const std::array<Named<Value>, kCount>& table, const ParsedText& source,
+template <class Value, std::size_t Count>
+const Value& choose_named(const std::array<Named<Value>, Count>& table, const ParsedText& source,
                           std::string_view what) {
   const std::vector<Term>& terms = source.sequence();
   if (terms.size() > 1) source.fail_at(terms[1].offset, text("expected one ", what, ", found a second word"));
