@@ -160,9 +160,6 @@ void require_complete(const CommandLine& line) {
   require(line.command != Command::evaluate || line.given.contains("data"), ErrorKind::usage,
           "`trainer evaluate` needs --data, such as --data fashion-mnist");
   if (line.command != Command::train) return;
-  require(!line.configuration.model.empty(), ErrorKind::usage,
-          "--model is missing; give the layers, such as --model \"dense(512) relu dense(outputs)\" or "
-          "--model 512-512");
   require(!line.resume || !line.configuration.out.empty(), ErrorKind::usage,
           "--resume needs --out, the run folder to continue or to start");
 }

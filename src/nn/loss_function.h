@@ -24,7 +24,7 @@ class LossFunction {
 
  private:
   struct Kernels {
-    Kernel exp, sigmoid, softplus;
+    Kernel exp, sigmoid;
   };
   LossSums softmax_cross_entropy(const float* z, std::int64_t rows, const Targets& targets, float* gradient, int thread) const;
   LossSums binary_cross_entropy(const float* z, std::int64_t rows, const Targets& targets, float* gradient, int thread) const;

@@ -1,6 +1,7 @@
 #include "trainer/nn/model.h"
 
 #include <algorithm>
+#include <deque>
 #include <functional>
 #include <limits>
 
@@ -19,35 +20,42 @@ class Builder {
   Builder(const ParsedText& text, std::int64_t outputs) : text_(text), outputs_(outputs) {}
 
   std::vector<LayerSpec> build(const std::vector<Term>& terms, std::int64_t width, const std::string& prefix) {
-    std::vector<Term> flat;
-    write_out(terms, flat);
+    const std::vector<const Term*> flat = write_out(terms);
     std::vector<LayerSpec> layers;
     const std::size_t digits = std::max<std::size_t>(2, std::to_string(flat.size() - 1).size());
-    for (const Term& term : flat) {
+    for (const Term* term : flat) {
       std::string number = std::to_string(layers.size());
       number.insert(0, digits - number.size(), '0');
-      layers.push_back(layer(term, width, prefix + number + "_" + term.name));
+      layers.push_back(layer(*term, width, prefix + number + "_" + term->name));
       width = layers.back().outputs;
     }
     return layers;
   }
 
  private:
-  /// `repeat(n, ...)` written out, recursively.
-  void write_out(const std::vector<Term>& terms, std::vector<Term>& flat) {
+  /// `repeat(n, ...)` written out, recursively. A term may be long: it is read once and never copied for a repetition.
+  std::vector<const Term*> write_out(const std::vector<Term>& terms) {
+    std::vector<const Term*> flat;
     for (const Term& term : terms) {
       if (term.name != "repeat") {
-        if (++count_ > kMaxLayers) text_.fail_at(term.offset, text("more than ", kMaxLayers, " layers"));
-        flat.push_back(term);
+        count(term, 1);
+        flat.push_back(&term);
         continue;
       }
       ArgumentReader arguments(text_, term);
       const std::int64_t times = arguments.integer("n", 1, kMaxLayers);
-      const std::vector<Term> body = arguments.nested_sequence();
+      repeated_.push_back(arguments.nested_sequence());
       arguments.finish();
-      if (body.empty()) text_.fail_at(term.offset, "repeat(n, ...) holds no layer");
-      for (std::int64_t i = 0; i < times; ++i) write_out(body, flat);
+      const std::vector<const Term*> body = write_out(repeated_.back());
+      count(term, (times - 1) * static_cast<std::int64_t>(body.size()));
+      for (std::int64_t i = 0; i < times; ++i) flat.insert(flat.end(), body.begin(), body.end());
     }
+    return flat;
+  }
+
+  void count(const Term& term, std::int64_t layers) {
+    count_ += layers;
+    if (count_ > kMaxLayers) text_.fail_at(term.offset, text("more than ", kMaxLayers, " layers"));
   }
 
   LayerSpec layer(const Term& term, std::int64_t width, std::string path) {
@@ -143,6 +151,7 @@ class Builder {
   const ParsedText& text_;
   std::int64_t outputs_;
   std::int64_t count_ = 0;
+  std::deque<std::vector<Term>> repeated_;  // bodies, which stay where they are
   std::vector<std::string> automatic_;
 };
 

@@ -45,8 +45,7 @@ auto backward_data_desc(const dnnl::engine& engine, const memory::desc& dx, cons
   return dnnl::inner_product_backward_data::primitive_desc(engine, dx, w, dy, hint, attributes());
 }
 auto elementwise_desc(const dnnl::engine& engine, dnnl::algorithm algorithm, const memory::desc& x) {
-  const float alpha = algorithm == dnnl::algorithm::eltwise_soft_relu ? 1.0f : 0.0f;
-  return dnnl::eltwise_forward::primitive_desc(engine, dnnl::prop_kind::forward_training, algorithm, x, x, alpha, 0.0f,
+  return dnnl::eltwise_forward::primitive_desc(engine, dnnl::prop_kind::forward_training, algorithm, x, x, 0.0f, 0.0f,
                                                attributes());
 }
 auto elementwise_backward_desc(const dnnl::engine& engine, dnnl::algorithm algorithm, const memory::desc& x) {
@@ -91,7 +90,6 @@ dnnl::algorithm algorithm_of(Function function) {
     case Function::sigmoid: return dnnl::algorithm::eltwise_logistic;
     case Function::tanh: return dnnl::algorithm::eltwise_tanh;
     case Function::exp: return dnnl::algorithm::eltwise_exp;
-    case Function::softplus: return dnnl::algorithm::eltwise_soft_relu;
   }
   fail(ErrorKind::internal, "unknown elementwise function");
 }

@@ -32,7 +32,7 @@ class Kernel {
   std::unique_ptr<State> state_;
 };
 
-enum class Function { sigmoid, tanh, exp, softplus };
+enum class Function { sigmoid, tanh, exp };
 
 /// Makes kernels. Only one thread may make kernels; every thread may run them.
 class KernelFactory {
