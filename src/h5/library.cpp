@@ -4,7 +4,8 @@ namespace trainer::h5 {
 
 namespace {
 
-// HDF5 keeps global tables and Debian builds it without its own lock.
+// HDF5 keeps global tables, and whether it locks them itself is an option of its build (Debian's serial one
+// does).
 std::recursive_mutex& library_mutex() {
   static std::recursive_mutex mutex;
   return mutex;

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <sys/resource.h>
 
+#include <atomic>
+#include <barrier>
 #include <csignal>
 #include <cstring>
 #include <fstream>
@@ -118,17 +120,27 @@ TEST_F(FileTest, ManyFilesInMemoryAreOpenAtOnce) {
 }
 
 TEST_F(FileTest, ThreadsUseDifferentFilesAtOnce) {
-  const auto work = [&](int thread) {
-    for (int i = 0; i < 30; ++i) {
-      File file = File::create_in_memory(512, 0);
-      fill(file);
-      const auto image = file.image();
-      expect_filled(File::open_image(text("memory of thread ", thread), {image.begin(), image.end()}));
+  constexpr int kThreads = 4;
+  std::barrier start(kThreads);
+  std::atomic<int> errors = 0;
+  const auto work = [&] {
+    start.arrive_and_wait();
+    for (int i = 0; i < 150; ++i) {
+      try {
+        File file = File::create_in_memory(512, 0);
+        fill(file);
+        const auto image = file.image();
+        expect_filled(File::open_image("memory", {image.begin(), image.end()}));
+        error_of(ErrorKind::data, [] { File::open_image("noise", std::vector<std::byte>(1000)); });
+      } catch (const Error&) {
+        ++errors;
+      }
     }
   };
-  std::thread other(work, 1);
-  work(0);
-  other.join();
+  std::vector<std::jthread> threads;
+  for (int i = 0; i < kThreads; ++i) threads.emplace_back(work);
+  threads.clear();
+  EXPECT_EQ(errors, 0);
 }
 
 TEST_F(FileTest, FloatsOfEitherWidthAreReadAsFloats) {

@@ -161,6 +161,19 @@ TEST_F(RefusalTest, AttributesOfOtherKinds) {
                        "attribute 'table' of /"));
 }
 
+TEST_F(RefusalTest, WhatWeWriteCarriesNoTimes) {
+  File written = File::create(path());
+  written.write("/g/x", std::vector<std::int64_t>{1}, std::vector<float>{1});
+  written.close();
+  const hid_t file = H5Fopen(path().c_str(), H5F_ACC_RDONLY, H5P_DEFAULT);
+  for (const char* name : {"/", "/g", "/g/x"}) {
+    H5O_info_t info;
+    ASSERT_GE(H5Oget_info_by_name2(file, name, &info, H5O_INFO_TIME, H5P_DEFAULT), 0);
+    EXPECT_EQ(info.ctime, 0) << name;
+  }
+  H5Fclose(file);
+}
+
 TEST_F(RefusalTest, FixedLengthTextIsRead) {
   make([](hid_t file) {
     const hid_t type = H5Tcopy(H5T_C_S1);
