@@ -31,10 +31,10 @@ struct DataSet {
 
 /// A file of whole-number, floating-point and text values in HDF5. All paths are absolute
 /// ("/model/00_dense/weight"). Every call of HDF5 is checked; a failure is an Error(data) that names the
-/// file, the object and the library's innermost reason, and the library itself prints nothing. HDF5 is not
-/// thread-safe: every method holds one lock of the process while it is inside HDF5, so different threads may
-/// use different files; one file is used by one thread at a time. Throws Error(internal) when called on a
-/// file opened the other way (reading one that is written, or the reverse).
+/// file, the object and the library's innermost reason, and the library itself prints nothing. HDF5 is
+/// thread-safe in some builds only: every method holds one lock of the process while it is inside HDF5, so
+/// different threads may use different files; one file is used by one thread at a time. Throws
+/// Error(internal) when called on a file opened the other way (reading one that is written, or the reverse).
 class File {
  public:
   /// A new file in memory, to be handed over by image(). `expected_bytes` is a hint: the size that is
