@@ -78,6 +78,7 @@ struct Writer {
   void operator()(const std::vector<std::string>& values) const {
     const Handle type = text_type();
     std::vector<const char*> pointers;
+    pointers.reserve(values.size());
     for (const std::string& value : values) pointers.push_back(characters(place, value));
     write_attribute(object, place, name,
                     {type, type, pointers.size(), pointers.data(), pointers.size() * 16});
