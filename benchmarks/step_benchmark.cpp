@@ -1,5 +1,6 @@
 // Time of a whole training step (forward, backward, exchange, update) as a share of the processor's multiply-add peak, measured in the
-// same run on the same cores. Usage: [mpirun -np N] step_benchmark [--threads=T] [Google Benchmark's options]
+// same run on the same cores. Usage: [mpirun -np N] step_benchmark [--threads=T] [Google Benchmark's options, such as
+// --benchmark_repetitions=10 --benchmark_filter=1024]
 //
 // The peak is taken by all ranks at once, before and after; a step's time is the slowest rank's. Every step computes on fresh random
 // rows; the first steps are checked against a finite loss.
@@ -151,8 +152,7 @@ int main(int argc, char** argv) {
           [&world, threads, &test, shards](benchmark::State& state) { run_case(state, world, threads, test, shards); })
           ->UseManualTime()
           ->Unit(benchmark::kMillisecond)
-          ->Iterations(test.batch > 1000 ? 20 : 200)
-          ->Repetitions(10)
+          ->Iterations(test.batch > 1000 ? 8 : 100)
           ->ReportAggregatesOnly(true);
   }
   benchmark::Initialize(&argc, argv);

@@ -56,10 +56,10 @@ void add_data_options(std::vector<Option>& table) {
              .help = "fashion-mnist, mnist, a folder of IDX files (.gz or not), or "
                      "generate:NAME(...); at resume the content must be the same",
              .commands = kWithData});
-  group.add(choice("task", &C::task, {"classification", "regression", "autoencoder"}, "auto"),
+  group.add(choice("task", &C::task, {"classification", "regression"}, "auto"),
             {.placeholder = "TASK",
              .effect = Effect::bits,
-             .help = "classification, regression or autoencoder",
+             .help = "classification or regression",
              .default_text = "from the data, when it is plain"});
   group.add(any_text("validation", &C::validation),
             {.placeholder = "ROWS",
@@ -84,10 +84,10 @@ void add_data_options(std::vector<Option>& table) {
        .help =
            "scaling of the inputs: unit (bytes / 255), feature (mean and deviation per column), global, none",
        .default_text = "unit for bytes, feature for numbers"});
-  group.add(choice("scale-targets", &C::scale_targets, {"feature", "log", "none"}, "auto"),
+  group.add(choice("scale-targets", &C::scale_targets, {"feature", "none"}, "auto"),
             {.placeholder = "HOW",
              .effect = Effect::bits,
-             .help = "scaling of the targets: feature, log, none",
+             .help = "scaling of the targets: feature, none",
              .default_text = "feature for regression"});
   Option shuffle = choice("shuffle", &C::shuffle, {"rows", "none", "false"}, "auto");
   shuffle.set = [set = shuffle.set](CommandLine& line, const std::string& value) {

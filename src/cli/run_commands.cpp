@@ -32,8 +32,7 @@ train::RunRequest request_of(const Job& job, const CommandLine& line, bool resum
 
 int continue_run(const comm::Communicator& world, const Job& job, const std::string& run) {
   std::string config_ini;
-  comm::together(world, [&] {
-    if (world.rank() != 0) return;
+  comm::on_first_rank(world, [&] {
     const std::string path = run + "/config.ini";
     require(std::filesystem::exists(path), ErrorKind::data, run,
             ": there is no run (no config.ini); give a run folder");

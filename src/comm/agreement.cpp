@@ -84,6 +84,13 @@ void agree_on_error(const Communicator& ranks, const std::exception_ptr& mine) {
   throw AgreedError(static_cast<ErrorKind>(*first), prefix + messages[rank]);
 }
 
+void follow_first_rank(const Communicator& ranks, const std::exception_ptr& mine) {
+  Failure failure = describe(mine);
+  ranks.broadcast(&failure.kind, sizeof(failure.kind), 0);
+  if (failure.kind == 0) return;
+  throw AgreedError(static_cast<ErrorKind>(failure.kind), ranks.broadcast(failure.message, 0));
+}
+
 void require_same(const Communicator& ranks, const std::string& what, const std::string& value) {
   const std::string expected = ranks.broadcast(value, 0);
   const std::vector<std::int64_t> differs = ranks.all_gather(static_cast<std::int64_t>(value != expected));

@@ -331,6 +331,7 @@ void Join::forward(const View& view, const Unit& unit, int /*thread*/) const {
 }
 
 void Join::backward(const View& view, const Unit& unit, int /*thread*/) const {
+  if (!out_.needs_gradient) return;
   const auto bytes = static_cast<std::size_t>(unit.rows.size() * out_.width) * sizeof(float);
   const float* dy = gradient(view, out_, unit.rows.begin);
   if (shortcut_.needs_gradient) std::memcpy(gradient(view, shortcut_, unit.rows.begin), dy, bytes);

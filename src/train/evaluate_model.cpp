@@ -39,8 +39,7 @@ data::Scaling broadcast(const comm::Communicator& world, const data::Scaling& sc
 
 LoadedModel load_model(const comm::Communicator& world, const std::string& path) {
   LoadedModel loaded;
-  comm::together(world, [&] {
-    if (world.rank() != 0) return;
+  comm::on_first_rank(world, [&] {
     loaded.file = std::filesystem::is_directory(path) ? (std::filesystem::path(path) / "best.h5").string() : path;
     checkpoint::Checkpoint file = checkpoint::read(loaded.file);
     const auto text_of = [&](const char* name) {
@@ -130,8 +129,7 @@ int run_evaluation(const comm::Communicator& world, const EvaluateRequest& reque
   const Team team(request.threads);
   Evaluator evaluator(world, team, source, source.size());
   const nn::LossSums sums = evaluator.run(pass);
-  comm::together(world, [&] {
-    if (world.rank() != 0) return;
+  comm::on_first_rank(world, [&] {
     const auto count = static_cast<double>(source.size());
     report::JsonObject json;
     json.add("model", loaded.file).add("data", data.facts().name).add("split", request.split).add("rows", source.size());

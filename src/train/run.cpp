@@ -126,8 +126,7 @@ class Session {
 
   void open_folder() {
     std::optional<report::RunFolder> folder;
-    comm::together(world_, [&] {
-      if (world_.rank() != 0) return;
+    comm::on_first_rank(world_, [&] {
       folder = request_.resume ? report::RunFolder::open(configuration_.out)
                                : report::RunFolder::create(configuration_.out, prepared_.data.facts().name);
     });
@@ -141,8 +140,7 @@ class Session {
   void initialise() {
     prepared_.network->initialise(configuration_.seed, step_->parameters().data(), step_->statistics().data());
     if (configuration_.init != "auto") take_weights(configuration_.init);
-    comm::together(world_, [&] {
-      if (!records_->active()) return;
+    comm::on_first_rank(world_, [&] {
       report::RunFolder& folder = records_->folder();
       folder.write("config.ini", request_.config_text(prepared_.resolved));
       folder.write_status({report::RunState::running, 0, 0, "", ""});
@@ -153,8 +151,7 @@ class Session {
 
   /// `--init FILE|RUN`.
   void take_weights(const std::string& source) {
-    comm::together(world_, [&] {
-      if (world_.rank() != 0) return;
+    comm::on_first_rank(world_, [&] {
       const std::string file =
           std::filesystem::is_directory(source) ? (std::filesystem::path(source) / "best.h5").string() : source;
       set_model(*prepared_.network, checkpoint::read_weights(file), true, "--init " + file, step_->parameters(),
@@ -172,8 +169,7 @@ class Session {
   void restore() {
     checkpoint::Checkpoint file;
     std::string where;
-    comm::together(world_, [&] {
-      if (!records_->active()) return;
+    comm::on_first_rank(world_, [&] {
       report::RunFolder& folder = records_->folder();
       if (request_.require_same_bits)
         request_.require_same_bits(folder.read("config.ini"), request_.config_text(prepared_.resolved));
@@ -203,8 +199,7 @@ class Session {
     world_.broadcast(&progress_, sizeof(progress_), 0);
     scatter_optimizer(world_, prepared_, file.optimizer, where, *step_);
     if (progress_.ended == 0 || prepared_.plan.total_steps > progress_.step) {
-      comm::together(world_, [&] {
-        if (!records_->active()) return;
+      comm::on_first_rank(world_, [&] {
         records_->note(text("resumed from ", where, " at step ", progress_.step));
         records_->folder().write_status({report::RunState::running, 0, progress_.step, "", newest_checkpoint_});
       });
@@ -246,8 +241,7 @@ class Session {
         text("rank ", world_.rank(), " host ", comm::host_name(), " processors ", comm::cpus_of_process(), " of ",
              comm::cpus_of_node(), " threads ", request_.threads, comm::bound_by_launcher() ? " bound" : " not bound");
     const auto all = world_.all_gather(mine);
-    comm::together(world_, [&] {
-      if (!records_->active()) return;
+    comm::on_first_rank(world_, [&] {
       std::string lines = text("command ", request_.command, "\nranks ", world_.size(), "\nthreads ", request_.threads,
                                "\noneDNN ", nn::onednn_version(), " ", nn::onednn_isa(), "\nMPI ",
                                comm::mpi_library_version(), "\ncompiler ", __VERSION__, "\narithmetic ",
@@ -436,8 +430,7 @@ class Session {
     history_.append(row);
     const double since = step_->seconds().total - row_start_.total;
     const double pace = since > 0 ? static_cast<double>(progress_.sum_rows) / since : 0;
-    comm::together(world_, [&] {
-      if (!records_->active()) return;
+    comm::on_first_rank(world_, [&] {
       std::vector<report::CsvCell> cells = {row[0], progress_.step, samples_done()};
       cells.insert(cells.end(), row.begin() + 3, row.end());
       records_->metrics_row(cells);
@@ -460,8 +453,7 @@ class Session {
   /// CSV rows, best.h5, checkpoint: in this order, so that each is there when the next speaks of it.
   void save() {
     const auto optimizer = gather_optimizer(prepared_, *step_);
-    comm::together(world_, [&] {
-      if (!records_->active()) return;
+    comm::on_first_rank(world_, [&] {
       records_->sync();
       report::RunFolder& folder = records_->folder();
       const bool new_best = best_is_new_;
@@ -506,8 +498,7 @@ class Session {
       test_sums = test_->run(*inference_);
     }
     const auto bytes = world_.all_gather(step_->bytes_sent());
-    comm::together(world_, [&] {
-      if (!records_->active()) return;
+    comm::on_first_rank(world_, [&] {
       write_result(ending, test_sums, *std::max_element(bytes.begin(), bytes.end()));
     });
     return ending.exit_code;

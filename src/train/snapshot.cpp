@@ -193,8 +193,7 @@ void scatter_optimizer(const comm::Communicator& world, const Prepared& prepared
   for (const auto& tensor : tensors) given[tensor.path] = &tensor;
   for (std::size_t k = 0; k < names.size(); ++k) {
     std::vector<float> flat(static_cast<std::size_t>(prepared.network->parameter_floats()));
-    comm::together(world, [&] {
-      if (world.rank() != 0) return;
+    comm::on_first_rank(world, [&] {
       for (const auto& tensor : prepared.network->parameters()) {
         const auto found = given.find(tensor.path + "/" + names[k]);
         require(found != given.end() && found->second->shape == tensor.shape, ErrorKind::data, where, ": /optimizer/",

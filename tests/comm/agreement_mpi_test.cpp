@@ -48,6 +48,19 @@ TEST_F(AgreementTest, OneRanksErrorIsEveryonesWithItsName) {
   }
 }
 
+TEST_F(AgreementTest, TheFirstRanksWorkCountsForAll) {
+  int done = 0;
+  on_first_rank(world_, [&] { ++done; });
+  EXPECT_EQ(done, rank_ == 0 ? 1 : 0);
+  try {
+    on_first_rank(world_, [&] { fail(ErrorKind::data, "no such folder, says rank ", rank_); });
+    FAIL() << "nothing was thrown on rank " << rank_;
+  } catch (const AgreedError& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::data);
+    EXPECT_STREQ(error.what(), "no such folder, says rank 0");
+  }
+}
+
 TEST_F(AgreementTest, OfSeveralErrorsTheLowestRanksCounts) {
   if (size_ < 3) GTEST_SKIP() << "needs 3 ranks";
   const auto error = outcome([&] {

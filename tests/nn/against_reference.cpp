@@ -22,7 +22,8 @@ bool gaps_are_zero(const Network& network, const std::vector<float>& flat) {
 
 }  // namespace
 
-testing::AssertionResult are_near(const std::vector<double>& values, const std::vector<double>& exact, double tolerance) {
+testing::AssertionResult are_near(const std::vector<double>& values, const std::vector<double>& exact,
+                                  double tolerance) {
   if (values.size() != exact.size())
     return testing::AssertionFailure() << values.size() << " values instead of " << exact.size();
   for (std::size_t i = 0; i < values.size(); ++i)
@@ -33,8 +34,9 @@ testing::AssertionResult are_near(const std::vector<double>& values, const std::
 }
 
 void expect_the_reference(const simulation::JobSetup& setup, std::uint64_t seed) {
-  SCOPED_TRACE(text("model ", setup.model, ", inputs ", setup.inputs, ", outputs ", setup.outputs, ", loss ", setup.loss,
-                    ", shards ", setup.shards, ", ranks ", setup.ranks, ", threads ", setup.threads));
+  SCOPED_TRACE(text("model ", setup.model, ", inputs ", setup.inputs, ", outputs ", setup.outputs, ", loss ",
+                    setup.loss, ", shards ", setup.shards, ", ranks ", setup.ranks, ", threads ",
+                    setup.threads));
   simulation::SimulatedJob job(setup);
   const reference::ReferenceNetwork network(simulation::joined_model(setup), Loss::parse(setup.loss));
   Values values = random_values(job.network(), seed);
@@ -55,14 +57,16 @@ void expect_the_reference(const simulation::JobSetup& setup, std::uint64_t seed)
     const auto gradients = to_tensors(job.network().parameters(), result.gradient.data());
     ASSERT_EQ(gradients.size(), exact.gradients.size());
     for (const auto& [path, gradient] : gradients)
-      EXPECT_TRUE(are_near(gradient, exact.gradients.at(path), tolerance.gradients.at(path))) << "gradient of " << path;
+      EXPECT_TRUE(are_near(gradient, exact.gradients.at(path), tolerance.gradients.at(path)))
+          << "gradient of " << path;
     for (const auto& [path, value] : to_tensors(job.network().statistics(), result.statistics.data()))
       EXPECT_TRUE(are_near(value, exact.statistics.at(path), tolerance.statistics.at(path))) << path;
 
     // A step that changes something in every net and makes none diverge.
     float largest = 1;
     for (const float g : result.gradient) largest = std::max(largest, std::abs(g));
-    for (std::size_t w = 0; w < values.parameters.size(); ++w) values.parameters[w] -= 0.05f / largest * result.gradient[w];
+    for (std::size_t w = 0; w < values.parameters.size(); ++w)
+      values.parameters[w] -= 0.05f / largest * result.gradient[w];
     values.statistics = result.statistics;
   }
 }

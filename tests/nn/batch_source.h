@@ -22,8 +22,8 @@ class BatchSource final : public RowSource {
  private:
   template <class T>
   void copy(const std::vector<T>& from, Range rows, T* out) const {
-    require(0 <= rows.begin && rows.begin < rows.end && rows.end <= rows_.size(), ErrorKind::internal, "rows [",
-            rows.begin, ", ", rows.end, ") of ", rows_.size(), " were asked for");
+    require(0 <= rows.begin && rows.begin < rows.end && rows.end <= rows_.size(), ErrorKind::internal,
+            "rows [", rows.begin, ", ", rows.end, ") of ", rows_.size(), " were asked for");
     require(!from.empty(), ErrorKind::internal, "a form of targets was asked for that is not there");
     const auto width = static_cast<std::ptrdiff_t>(from.size()) / batch_.rows;
     std::copy_n(from.begin() + (rows_.begin + rows.begin) * width, rows.size() * width, out);

@@ -26,7 +26,8 @@ Range chunk(std::int64_t index, std::int64_t rows) {
   return {index * InferencePass::kChunk, std::min(rows, (index + 1) * InferencePass::kChunk)};
 }
 
-Evaluation evaluate(const InferencePass& pass, const reference::Batch& data, std::int64_t outputs, const Team& team) {
+Evaluation evaluate(const InferencePass& pass, const reference::Batch& data, std::int64_t outputs,
+                    const Team& team) {
   const std::int64_t chunks = (data.rows + InferencePass::kChunk - 1) / InferencePass::kChunk;
   Evaluation result{std::vector<LossSums>(static_cast<std::size_t>(chunks)),
                     std::vector<float>(static_cast<std::size_t>(data.rows * outputs))};
@@ -70,9 +71,11 @@ TEST_P(Inference, AgreesWithTheReference) {
       sums.loss += part.loss;
       sums.correct += part.correct;
     }
-    EXPECT_TRUE(are_near({sums.loss}, {exact.loss}, tolerance.loss)) << setup.model << ", " << rows << " rows";
+    EXPECT_TRUE(are_near({sums.loss}, {exact.loss}, tolerance.loss))
+        << setup.model << ", " << rows << " rows";
     EXPECT_EQ(sums.correct, exact.correct);
-    EXPECT_TRUE(are_near({result.outputs.begin(), result.outputs.end()}, exact.outputs, tolerance.outputs)) << setup.model;
+    EXPECT_TRUE(are_near({result.outputs.begin(), result.outputs.end()}, exact.outputs, tolerance.outputs))
+        << setup.model;
   }
 }
 
@@ -89,7 +92,8 @@ TEST_P(Inference, HasTheSameBitsOnEveryThread) {
     results.push_back(evaluate(pass, data, setup.outputs, Team(threads)));
     EXPECT_TRUE(results.back() == results.front()) << setup.model << " with " << threads << " threads";
 
-    // One chunk alone, by the last thread, without outputs, as another rank sees it: rows counted from its own first one.
+    // One chunk alone, by the last thread, without outputs, as another rank sees it: rows counted from its
+    // own first one.
     const Range rows = chunk(1, data.rows);
     const LossSums alone = pass.run(BatchSource(data, rows), {0, rows.size()}, threads - 1);
     EXPECT_EQ(std::memcmp(&alone, &results.front().chunks[1], sizeof alone), 0);
@@ -99,11 +103,14 @@ TEST_P(Inference, HasTheSameBitsOnEveryThread) {
 INSTANTIATE_TEST_SUITE_P(
     Nets, Inference,
     testing::Values(
-        JobSetup{.model = "dense(128) batch_norm relu dropout(0.5) dense(64) batch_norm tanh dense(outputs) softmax",
-                 .inputs = 32,
-                 .outputs = 10,
-                 .batches = {1, 255, 256, 257, 300}},
-        JobSetup{.model = "batch_norm dropout(0.4) dense(9) relu sigmoid residual(relu dropout(0.1) dense(9)) dense(outputs)",
+        JobSetup{
+            .model =
+                "dense(128) batch_norm relu dropout(0.5) dense(64) batch_norm tanh dense(outputs) softmax",
+            .inputs = 32,
+            .outputs = 10,
+            .batches = {1, 255, 256, 257, 300}},
+        JobSetup{.model = "batch_norm dropout(0.4) dense(9) relu sigmoid residual(relu dropout(0.1) "
+                          "dense(9)) dense(outputs)",
                  .loss = "binary_cross_entropy",
                  .inputs = 7,
                  .outputs = 1,
@@ -114,15 +121,20 @@ INSTANTIATE_TEST_SUITE_P(
                  .outputs = 3,
                  .form = TargetForm::values,
                  .batches = {300}},
-        JobSetup{.model = "residual(dense(8) tanh, projection=always) batch_norm(statistics=shard) dense(outputs)",
-                 .loss = "softmax_cross_entropy",
-                 .inputs = 7,
-                 .outputs = 3,
-                 .form = TargetForm::values,
-                 .batches = {300}}));
+        JobSetup{
+            .model = "residual(dense(8) tanh, projection=always) batch_norm(statistics=shard) dense(outputs)",
+            .loss = "softmax_cross_entropy",
+            .inputs = 7,
+            .outputs = 3,
+            .form = TargetForm::values,
+            .batches = {300}}));
 
 TEST(InferencePass, TakesNewValuesAndSharesANetworkWithTraining) {
-  const JobSetup setup{.model = "dense(8) batch_norm relu dense(outputs)", .inputs = 4, .outputs = 3, .shards = 2, .batches = {20}};
+  const JobSetup setup{.model = "dense(8) batch_norm relu dense(outputs)",
+                       .inputs = 4,
+                       .outputs = 3,
+                       .shards = 2,
+                       .batches = {20}};
   const Loss loss = Loss::parse(setup.loss);
   const Network network(simulation::joined_model(setup), 1);
   const auto data = random_batch(20, setup.inputs, setup.outputs, setup.form, setup.loss, 7);
@@ -147,7 +159,9 @@ TEST(InferencePass, TakesNewValuesAndSharesANetworkWithTraining) {
 TEST(InferencePass, RefusesImpossibleChunks) {
   const Network network(Model("dense(outputs)", 2, 2), 1);
   for (const std::int64_t rows : {std::int64_t{0}, std::int64_t{-1}, InferencePass::kChunk + 1})
-    EXPECT_THROW(InferencePass(network, Loss::parse("mse"), TargetForm::values, 1, std::span(&rows, 1)), Error) << rows;
+    EXPECT_THROW(InferencePass(network, Loss::parse("mse"), TargetForm::values, 1, std::span(&rows, 1)),
+                 Error)
+        << rows;
 }
 
 }  // namespace

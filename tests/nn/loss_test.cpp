@@ -22,10 +22,14 @@ OneStep pass_through(const std::string& loss, std::int64_t width, TargetForm for
 }
 
 double loss_of_class(const std::string& loss, std::vector<float> z, std::int32_t label) {
-  return pass_through(loss, static_cast<std::int64_t>(z.size()), TargetForm::classes).run(one_row(z, label)).loss;
+  return pass_through(loss, static_cast<std::int64_t>(z.size()), TargetForm::classes)
+      .run(one_row(z, label))
+      .loss;
 }
 double correct_of_class(const std::string& loss, std::vector<float> z, std::int32_t label) {
-  return pass_through(loss, static_cast<std::int64_t>(z.size()), TargetForm::classes).run(one_row(z, label)).correct;
+  return pass_through(loss, static_cast<std::int64_t>(z.size()), TargetForm::classes)
+      .run(one_row(z, label))
+      .correct;
 }
 
 TEST(LossText, IsRead) {
@@ -74,7 +78,8 @@ TEST(JoinedLoss, RefusesAnyOtherActivation) {
   expect_caret(joining("dense(10) relu", "softmax_cross_entropy"), "leave relu out", 10);
   expect_caret(joining("dense(10) sigmoid", "softmax_cross_entropy"), "leave sigmoid out", 10);
   expect_caret(joining("dense(10) softmax", "binary_cross_entropy"), "leave softmax out", 10);
-  expect_caret([] { join(Model("softmax", 10, 10), Loss::parse("softmax_cross_entropy")); }, "nothing but", 0);
+  expect_caret([] { join(Model("softmax", 10, 10), Loss::parse("softmax_cross_entropy")); }, "nothing but",
+               0);
 }
 
 TEST(JoinedLoss, NeedsTwoOutputsForSoftmax) {
@@ -94,7 +99,8 @@ TEST(LossValue, IsStableForExtremeLogits) {
 
 TEST(LossValue, OfBinaryCrossEntropyIsAccurateEverywhere) {
   for (float z = -30; z <= 30; z += 0.37f) {
-    const double exact = z > 0 ? z + std::log1p(std::exp(-static_cast<double>(z))) : std::log1p(std::exp(static_cast<double>(z)));
+    const double exact = z > 0 ? z + std::log1p(std::exp(-static_cast<double>(z)))
+                               : std::log1p(std::exp(static_cast<double>(z)));
     EXPECT_NEAR(loss_of_class("binary_cross_entropy", {z}, 0) / exact, 1, 4 * 0x1p-23) << z;
   }
 }
@@ -110,8 +116,8 @@ TEST(LossValue, GradientsStayFiniteForExtremeLogits) {
 
 TEST(LossValue, OfNanIsNan) {
   const float nan = std::numeric_limits<float>::quiet_NaN();
-  for (const std::string loss :
-       {"softmax_cross_entropy", "softmax_cross_entropy(label_smoothing=0.1)", "binary_cross_entropy", "mse", "half_squared_error"}) {
+  for (const std::string loss : {"softmax_cross_entropy", "softmax_cross_entropy(label_smoothing=0.1)",
+                                 "binary_cross_entropy", "mse", "half_squared_error"}) {
     EXPECT_TRUE(std::isnan(loss_of_class(loss, {nan, nan, nan}, 1))) << loss;
     EXPECT_EQ(correct_of_class(loss, {nan, nan, nan}, 0), 0) << loss;
   }
@@ -124,7 +130,8 @@ TEST(LossValue, OfZeroTargetsIsZeroTimesLog) {
 }
 
 TEST(Correct, IsTheLargestOutputAndOnATieTheFirst) {
-  for (const std::string loss : {"softmax_cross_entropy", "binary_cross_entropy", "mse", "half_squared_error"}) {
+  for (const std::string loss :
+       {"softmax_cross_entropy", "binary_cross_entropy", "mse", "half_squared_error"}) {
     EXPECT_EQ(correct_of_class(loss, {0.1f, 0.7f, 0.2f}, 1), 1) << loss;
     EXPECT_EQ(correct_of_class(loss, {0.1f, 0.7f, 0.2f}, 2), 0) << loss;
     EXPECT_EQ(correct_of_class(loss, {0.1f, 0.4f, 0.4f}, 1), 1) << loss;
@@ -149,7 +156,9 @@ TEST(Correct, ComparesWithTheLargestShareOfADistribution) {
 
 TEST(Outputs, AreActivated) {
   const auto row = one_row({1, 2, 3}, 0);
-  const auto outputs = [&](const std::string& loss) { return pass_through(loss, 3, TargetForm::classes).outputs(row); };
+  const auto outputs = [&](const std::string& loss) {
+    return pass_through(loss, 3, TargetForm::classes).outputs(row);
+  };
   const double total = std::exp(1.0) + std::exp(2.0) + std::exp(3.0);
   for (std::size_t k = 0; k < 3; ++k) {
     const auto z = static_cast<double>(k + 1);

@@ -1,4 +1,5 @@
-// Main function of this room's tests: as in the program, the first statement makes oneDNN's own regions serial.
+// Main function of this room's tests: as in the program, the first statement makes oneDNN's own regions
+// serial.
 #include <gtest/gtest.h>
 
 #include "trainer/core/team.h"

@@ -27,7 +27,8 @@ void expect_usage_error(const Work& work, const std::string& part) {
   EXPECT_NE(message.find(part), std::string::npos) << message;
 }
 
-/// An error that says `part` and whose caret stands under place `column` of the text, which has no line break.
+/// An error that says `part` and whose caret stands under place `column` of the text, which has no line
+/// break.
 template <class Work>
 void expect_caret(const Work& work, const std::string& part, std::size_t column) {
   const std::string message = usage_message_of(work);

@@ -35,7 +35,8 @@ TEST(ModelText, ResolvesWidths) {
 
 TEST(ModelText, ReadsEveryArgument) {
   const Model model(
-      "dense(units=3, bias=false, init=normal(0.5)) batch_norm(0.3, 0.01, shard) residual(dense(3), projection=always) dense(2, init=uniform(a=2)) "
+      "dense(units=3, bias=false, init=normal(0.5)) batch_norm(0.3, 0.01, shard) residual(dense(3), "
+      "projection=always) dense(2, init=uniform(a=2)) "
       "dense(2, true, constant(-1)) dense(2, init=zeros)",
       4, 2);
   const auto& layers = model.layers();
@@ -62,7 +63,8 @@ TEST(ModelText, HasTheDefaultsOfTheDesign) {
 
 TEST(ModelText, ShortFormIsAReluNet) {
   const Model model("512-100", 784, 10);
-  EXPECT_EQ(paths_of(model), (std::vector<std::string>{"00_dense", "01_relu", "02_dense", "03_relu", "04_dense"}));
+  EXPECT_EQ(paths_of(model),
+            (std::vector<std::string>{"00_dense", "01_relu", "02_dense", "03_relu", "04_dense"}));
   EXPECT_EQ(model.layers()[0].outputs, 512);
   EXPECT_EQ(model.layers()[2].outputs, 100);
   EXPECT_EQ(model.layers()[4].outputs, 10);
@@ -74,16 +76,17 @@ TEST(ModelText, ShortFormIsAReluNet) {
 TEST(ModelText, RepeatIsWrittenOut) {
   const Model model("repeat(2, dense(8) repeat(2, relu tanh)) dense(outputs)", 4, 3);
   EXPECT_EQ(paths_of(model),
-            (std::vector<std::string>{"00_dense", "01_relu", "02_tanh", "03_relu", "04_tanh", "05_dense", "06_relu",
-                                      "07_tanh", "08_relu", "09_tanh", "10_dense"}));
+            (std::vector<std::string>{"00_dense", "01_relu", "02_tanh", "03_relu", "04_tanh", "05_dense",
+                                      "06_relu", "07_tanh", "08_relu", "09_tanh", "10_dense"}));
   EXPECT_EQ(model.layers()[5].inputs, 8);
 }
 
 TEST(ModelText, PathsNestAndHaveAsManyDigitsAsNeeded) {
-  EXPECT_EQ(paths_of(Model("dense(4) residual(relu dense(4) residual(dense(5) dense(4))) dense(outputs)", 3, 2)),
-            (std::vector<std::string>{"00_dense", "01_residual", "01_residual/00_relu", "01_residual/01_dense",
-                                      "01_residual/02_residual", "01_residual/02_residual/00_dense",
-                                      "01_residual/02_residual/01_dense", "02_dense"}));
+  EXPECT_EQ(
+      paths_of(Model("dense(4) residual(relu dense(4) residual(dense(5) dense(4))) dense(outputs)", 3, 2)),
+      (std::vector<std::string>{"00_dense", "01_residual", "01_residual/00_relu", "01_residual/01_dense",
+                                "01_residual/02_residual", "01_residual/02_residual/00_dense",
+                                "01_residual/02_residual/01_dense", "02_dense"}));
   EXPECT_EQ(Model("repeat(99, relu) dense(2)", 3, 2).layers().back().path, "99_dense");
   const Model hundred_one("repeat(100, relu) dense(2)", 3, 2);
   EXPECT_EQ(hundred_one.layers().front().path, "000_relu");
@@ -100,7 +103,9 @@ TEST(ModelText, ResidualProjectsWhereWidthsDiffer) {
 TEST(ModelText, AutomaticInitialisersLookAtTheActivationThatFollows) {
   using Kind = Initialiser::Kind;
   const Model model(
-      "dense(4) batch_norm dropout(0.1) relu dense(4) tanh dense(4, init=he) residual(dense(4) relu dense(4)) relu dense(2)", 3, 2);
+      "dense(4) batch_norm dropout(0.1) relu dense(4) tanh dense(4, init=he) residual(dense(4) relu "
+      "dense(4)) relu dense(2)",
+      3, 2);
   const auto& layers = model.layers();
   EXPECT_EQ(layers[0].initialiser.kind, Kind::he);
   EXPECT_EQ(layers[4].initialiser.kind, Kind::glorot);
@@ -123,12 +128,14 @@ auto parsing(const std::string& text) {
 TEST(WrongModelText, UnknownLayer) {
   expect_caret(parsing("dense(4) rellu dense(10)"), "unknown layer \"rellu\"; did you mean relu?", 9);
   expect_caret(parsing("dense(4) batchnorm dense(10)"), "did you mean batch_norm?", 9);
-  expect_caret(parsing("dense(4) residual(relu convolution(3)) dense(10)"), "unknown layer \"convolution\"", 23);
+  expect_caret(parsing("dense(4) residual(relu convolution(3)) dense(10)"), "unknown layer \"convolution\"",
+               23);
   expect_caret(parsing("repeat(2, dense(4) gru) dense(10)"), "unknown layer \"gru\"", 19);
 }
 
 TEST(WrongModelText, WidthOfTheLastLayer) {
-  expect_caret(parsing("dense(512) relu dense(9)"), "the last layer is 9 wide, but the data needs 10 outputs", 16);
+  expect_caret(parsing("dense(512) relu dense(9)"), "the last layer is 9 wide, but the data needs 10 outputs",
+               16);
   expect_caret(parsing("relu"), "4 wide", 0);
 }
 
@@ -181,8 +188,10 @@ TEST(WrongModelText, Nothing) {
 
 TEST(HostileModelText, EndsQuickly) {
   expect_usage_error(parsing("repeat(10000, relu relu) dense(10)"), "more than 10000 layers");
-  expect_usage_error(parsing("repeat(10000, repeat(10000, repeat(10000, relu))) dense(10)"), "more than 10000 layers");
-  expect_usage_error(parsing("repeat(10000, residual(repeat(10000, relu))) dense(10)"), "more than 10000 layers");
+  expect_usage_error(parsing("repeat(10000, repeat(10000, repeat(10000, relu))) dense(10)"),
+                     "more than 10000 layers");
+  expect_usage_error(parsing("repeat(10000, residual(repeat(10000, relu))) dense(10)"),
+                     "more than 10000 layers");
   std::string deep = "dense(10)";
   for (int i = 0; i < 40; ++i) deep = "residual(" + deep + ")";
   expect_usage_error(parsing(deep), "deeper");
@@ -192,7 +201,8 @@ TEST(HostileModelText, IsNotCopiedForEachRepetition) {
   std::string body = "relu";
   for (int i = 0; i < 9'000; ++i) body += " relu";
   expect_usage_error(parsing("repeat(9999, residual(" + body + ")) dense(10)"), "more than 10000 layers");
-  expect_usage_error(parsing("repeat(5000, repeat(1, residual(" + body + "))) dense(10)"), "more than 10000 layers");
+  expect_usage_error(parsing("repeat(5000, repeat(1, residual(" + body + "))) dense(10)"),
+                     "more than 10000 layers");
 }
 
 TEST(ModelWidths, OfTheDataAreChecked) {

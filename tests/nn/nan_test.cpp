@@ -1,4 +1,5 @@
-// A number that is not finite must stay visible: a loss or a gradient that hides it would let a run go on with ruined weights.
+// A number that is not finite must stay visible: a loss or a gradient that hides it would let a run go on
+// with ruined weights.
 #include <gtest/gtest.h>
 
 #include <cmath>
@@ -13,13 +14,15 @@ class NotFinite : public testing::TestWithParam<std::string> {};
 
 TEST_P(NotFinite, InputsShow) {
   for (const float bad : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
-    OneStep net("dense(3) " + GetParam() + " dense(2)", "softmax_cross_entropy", 2, 2, TargetForm::classes, 2);
+    OneStep net("dense(3) " + GetParam() + " dense(2)", "softmax_cross_entropy", 2, 2, TargetForm::classes,
+                2);
     reference::Batch batch{.rows = 2, .inputs = {1, bad, 2, 3}, .classes = {0, 1}, .samples = {0, 1}};
     const double loss = net.run(batch).loss;
     double gradients = 0;
     for (const std::string path : {"00_dense/weight", "02_dense/weight"})
       for (const double g : net.gradient(path)) gradients += g;
-    EXPECT_FALSE(std::isfinite(loss) && std::isfinite(gradients)) << bad << ": loss " << loss << ", gradients " << gradients;
+    EXPECT_FALSE(std::isfinite(loss) && std::isfinite(gradients))
+        << bad << ": loss " << loss << ", gradients " << gradients;
   }
 }
 
@@ -33,11 +36,13 @@ TEST_P(NotFinite, WeightsShow) {
   double gradients = 0;
   for (const std::string path : {"00_dense/weight", "02_dense/weight"})
     for (const double g : net.gradient(path)) gradients += g;
-  EXPECT_FALSE(std::isfinite(loss) && std::isfinite(gradients)) << "loss " << loss << ", gradients " << gradients;
+  EXPECT_FALSE(std::isfinite(loss) && std::isfinite(gradients))
+      << "loss " << loss << ", gradients " << gradients;
 }
 
 INSTANTIATE_TEST_SUITE_P(Layers, NotFinite,
-                         testing::Values("relu", "sigmoid", "tanh", "softmax", "batch_norm", "dropout(0.1)", "residual(relu)"));
+                         testing::Values("relu", "sigmoid", "tanh", "softmax", "batch_norm", "dropout(0.1)",
+                                         "residual(relu)"));
 
 }  // namespace
 }  // namespace trainer::nn

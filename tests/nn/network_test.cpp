@@ -15,7 +15,8 @@ namespace trainer::nn {
 namespace {
 
 constexpr const char* kModel =
-    "dense(128) batch_norm relu residual(dense(33) relu dense(20, bias=false) batch_norm) dropout(0.1) dense(outputs)";
+    "dense(128) batch_norm relu residual(dense(33) relu dense(20, bias=false) batch_norm) dropout(0.1) "
+    "dense(outputs)";
 Network make_network() { return Network(Model(kModel, 48, 10), 1); }
 
 TEST(Layout, ListsTheTensorsOfTheCheckpoint) {
@@ -26,18 +27,20 @@ TEST(Layout, ListsTheTensorsOfTheCheckpoint) {
     for (const std::int64_t extent : tensor.shape) name += " " + std::to_string(extent);
     names.push_back(name);
   }
-  EXPECT_EQ(names,
-            (std::vector<std::string>{"00_dense/weight 128 48", "00_dense/bias 128", "01_batch_norm/scale 128",
-                                      "01_batch_norm/shift 128", "03_residual/projection/weight 20 128",
-                                      "03_residual/00_dense/weight 33 128", "03_residual/00_dense/bias 33",
-                                      "03_residual/02_dense/weight 20 33", "03_residual/03_batch_norm/scale 20",
-                                      "03_residual/03_batch_norm/shift 20", "05_dense/weight 10 20", "05_dense/bias 10"}));
-  EXPECT_EQ(network.parameter_count(), 128 * 48 + 3 * 128 + 20 * 128 + 33 * 128 + 33 + 20 * 33 + 2 * 20 + 10 * 20 + 10);
+  EXPECT_EQ(names, (std::vector<std::string>{
+                       "00_dense/weight 128 48", "00_dense/bias 128", "01_batch_norm/scale 128",
+                       "01_batch_norm/shift 128", "03_residual/projection/weight 20 128",
+                       "03_residual/00_dense/weight 33 128", "03_residual/00_dense/bias 33",
+                       "03_residual/02_dense/weight 20 33", "03_residual/03_batch_norm/scale 20",
+                       "03_residual/03_batch_norm/shift 20", "05_dense/weight 10 20", "05_dense/bias 10"}));
+  EXPECT_EQ(network.parameter_count(),
+            128 * 48 + 3 * 128 + 20 * 128 + 33 * 128 + 33 + 20 * 33 + 2 * 20 + 10 * 20 + 10);
   std::vector<std::string> statistics;
   for (const Tensor& tensor : network.statistics()) statistics.push_back(tensor.path);
-  EXPECT_EQ(statistics, (std::vector<std::string>{"01_batch_norm/running_mean", "01_batch_norm/running_variance",
-                                                  "03_residual/03_batch_norm/running_mean",
-                                                  "03_residual/03_batch_norm/running_variance"}));
+  EXPECT_EQ(statistics,
+            (std::vector<std::string>{"01_batch_norm/running_mean", "01_batch_norm/running_variance",
+                                      "03_residual/03_batch_norm/running_mean",
+                                      "03_residual/03_batch_norm/running_variance"}));
 }
 
 TEST(Layout, AlignsTensorsAndKeepsThemApart) {
@@ -46,7 +49,8 @@ TEST(Layout, AlignsTensorsAndKeepsThemApart) {
   for (const Tensor& tensor : network.parameters()) {
     EXPECT_EQ(tensor.offset % 16, 0) << tensor.path;
     EXPECT_GE(tensor.offset, end) << tensor.path;
-    EXPECT_EQ(tensor.size, std::accumulate(tensor.shape.begin(), tensor.shape.end(), std::int64_t{1}, std::multiplies<>()));
+    EXPECT_EQ(tensor.size, std::accumulate(tensor.shape.begin(), tensor.shape.end(), std::int64_t{1},
+                                           std::multiplies<>()));
     end = tensor.offset + tensor.size;
   }
   EXPECT_LE(end, network.parameter_floats());
@@ -72,7 +76,8 @@ TEST(Layout, LayersStandInTheOrderOfBackward) {
   EXPECT_EQ(begin, 0);
   EXPECT_EQ(tensors.size(), network.parameters().size());
   EXPECT_EQ(paths, (std::vector<std::string>{"05_dense", "03_residual/03_batch_norm", "03_residual/02_dense",
-                                             "03_residual/00_dense", "03_residual/projection", "01_batch_norm", "00_dense"}));
+                                             "03_residual/00_dense", "03_residual/projection",
+                                             "01_batch_norm", "00_dense"}));
 }
 
 TEST(Layout, GoesToTheCheckpointAndBack) {
@@ -93,8 +98,9 @@ TEST(Layout, GoesToTheCheckpointAndBack) {
     EXPECT_EQ(outputs % panel, 0);
     for (std::int64_t o = 0; o < outputs; ++o)
       for (std::int64_t i = 0; i < inputs; ++i)
-        EXPECT_EQ(flat[static_cast<std::size_t>(tensor.offset + ((o / panel) * inputs + i) * panel + o % panel)],
-                  checkpoint.at(tensor.path)[static_cast<std::size_t>(o * inputs + i)]);
+        EXPECT_EQ(
+            flat[static_cast<std::size_t>(tensor.offset + ((o / panel) * inputs + i) * panel + o % panel)],
+            checkpoint.at(tensor.path)[static_cast<std::size_t>(o * inputs + i)]);
   }
 }
 
@@ -112,7 +118,8 @@ TEST(Layout, RefusesValuesOfTheWrongSize) {
 
 TEST(Layout, RefusesNetsThatCannotBeTrainedOrAreAbsurd) {
   expect_usage_error([] { Network(Model("relu", 3, 3), 1); }, "nothing in it can be trained");
-  expect_usage_error([] { Network(Model("dense(16777216) dense(16777216) dense(outputs)", 3, 3), 1); }, "narrower");
+  expect_usage_error([] { Network(Model("dense(16777216) dense(16777216) dense(outputs)", 3, 3), 1); },
+                     "narrower");
 }
 
 // ---- first values
@@ -122,14 +129,16 @@ struct Moments {
 };
 
 Moments moments_of(const std::string& init, std::int64_t inputs, std::int64_t outputs) {
-  const Network network(Model("dense(" + std::to_string(outputs) + ", init=" + init + ")", inputs, outputs), 1);
+  const Network network(Model("dense(" + std::to_string(outputs) + ", init=" + init + ")", inputs, outputs),
+                        1);
   std::vector<float> flat(static_cast<std::size_t>(network.parameter_floats()));
   network.initialise(7, flat.data(), nullptr);
   const std::vector<float> values = Network::to_checkpoint(network.parameters()[0], flat.data());
   Moments moments;
   const auto count = static_cast<double>(values.size());
   for (const float v : values) moments.mean += static_cast<double>(v) / count;
-  for (const float v : values) moments.deviation += std::pow(static_cast<double>(v) - moments.mean, 2) / count;
+  for (const float v : values)
+    moments.deviation += std::pow(static_cast<double>(v) - moments.mean, 2) / count;
   moments.deviation = std::sqrt(moments.deviation);
   for (const float v : values) moments.largest = std::max(moments.largest, std::abs(static_cast<double>(v)));
   return moments;
@@ -144,7 +153,8 @@ TEST(FirstValues, HaveTheMomentsOfTheirInitialiser) {
   constexpr std::int64_t kInputs = 80, kOutputs = 192;
   constexpr double kCount = kInputs * kOutputs;
   expect_moments(moments_of("he", kInputs, kOutputs), std::sqrt(2.0 / kInputs), kCount);
-  EXPECT_GT(moments_of("he", kInputs, kOutputs).largest, 3 * std::sqrt(2.0 / kInputs));  // normal, not uniform
+  EXPECT_GT(moments_of("he", kInputs, kOutputs).largest,
+            3 * std::sqrt(2.0 / kInputs));  // normal, not uniform
   const double bound = std::sqrt(6.0 / (kInputs + kOutputs));
   expect_moments(moments_of("glorot", kInputs, kOutputs), bound / std::sqrt(3.0), kCount);
   EXPECT_LE(moments_of("glorot", kInputs, kOutputs).largest, bound);
@@ -164,16 +174,18 @@ TEST(FirstValues, OfEverythingButWeightsAreNeutral) {
   for (const Tensor& tensor : network.parameters()) {
     if (tensor.is_dense_weight()) continue;
     const float expected = tensor.kind == Tensor::Kind::scale ? 1 : 0;
-    EXPECT_EQ(Network::to_checkpoint(tensor, parameters.data()), std::vector<float>(static_cast<std::size_t>(tensor.size), expected));
+    EXPECT_EQ(Network::to_checkpoint(tensor, parameters.data()),
+              std::vector<float>(static_cast<std::size_t>(tensor.size), expected));
   }
   for (const Tensor& tensor : network.statistics()) {
     const float expected = tensor.kind == Tensor::Kind::running_variance ? 1 : 0;
-    EXPECT_EQ(Network::to_checkpoint(tensor, statistics.data()), std::vector<float>(static_cast<std::size_t>(tensor.size), expected));
+    EXPECT_EQ(Network::to_checkpoint(tensor, statistics.data()),
+              std::vector<float>(static_cast<std::size_t>(tensor.size), expected));
   }
 }
 
-/// Row o of tensor t is drawn from the stream (seed, initialise, t; o): the meaning of a seed must not change, nor depend on
-/// how weights are laid out in memory.
+/// Row o of tensor t is drawn from the stream (seed, initialise, t; o): the meaning of a seed must not
+/// change, nor depend on how weights are laid out in memory.
 TEST(FirstValues, AreAPureFunctionOfSeedTensorAndElement) {
   for (const std::uint64_t seed : {1, 2, 123'456'789}) {
     const Network network = make_network();
@@ -186,12 +198,14 @@ TEST(FirstValues, AreAPureFunctionOfSeedTensorAndElement) {
       const std::vector<float> values = Network::to_checkpoint(tensor, flat.data());
       const RandomKey key(seed, Purpose::initialise, 0, static_cast<std::uint32_t>(t));
       const bool he = tensor.initialiser.kind == Initialiser::Kind::he;
-      const double bound = std::sqrt((he ? 2.0 : 6.0) / static_cast<double>(tensor.shape[1] + (he ? 0 : tensor.shape[0])));
+      const double bound =
+          std::sqrt((he ? 2.0 : 6.0) / static_cast<double>(tensor.shape[1] + (he ? 0 : tensor.shape[0])));
       std::size_t i = 0;
       for (std::int64_t o = 0; o < tensor.shape[0]; ++o) {
         RandomStream row(key, static_cast<std::uint64_t>(o));
         for (std::int64_t c = 0; c < tensor.shape[1]; ++c, ++i)
-          ASSERT_EQ(values[i], static_cast<float>(he ? bound * row.normal() : bound * (2 * row.uniform() - 1)))
+          ASSERT_EQ(values[i],
+                    static_cast<float>(he ? bound * row.normal() : bound * (2 * row.uniform() - 1)))
               << tensor.path << " " << o << " " << c;
       }
     }

@@ -8,7 +8,12 @@ namespace trainer::nn {
 
 OneStep::OneStep(const std::string& model, const std::string& loss, std::int64_t inputs, std::int64_t outputs,
                  TargetForm form, std::int64_t rows)
-    : job_({.model = model, .loss = loss, .inputs = inputs, .outputs = outputs, .form = form, .batches = {rows}}),
+    : job_({.model = model,
+            .loss = loss,
+            .inputs = inputs,
+            .outputs = outputs,
+            .form = form,
+            .batches = {rows}}),
       parameters_(static_cast<std::size_t>(job_.network().parameter_floats())),
       statistics_(static_cast<std::size_t>(job_.network().statistic_floats())) {
   job_.network().initialise(1, parameters_.data(), statistics_.data());
@@ -40,7 +45,8 @@ void OneStep::descend(float rate) {
 }
 
 std::vector<float> OneStep::outputs(const reference::Batch& batch) const {
-  InferencePass pass(job_.network(), Loss::parse(job_.setup().loss), job_.setup().form, 1, std::span(&batch.rows, 1));
+  InferencePass pass(job_.network(), Loss::parse(job_.setup().loss), job_.setup().form, 1,
+                     std::span(&batch.rows, 1));
   pass.set(parameters_.data(), statistics_.data());
   std::vector<float> result(static_cast<std::size_t>(batch.rows * job_.setup().outputs));
   pass.run(BatchSource(batch, {0, batch.rows}), {0, batch.rows}, 0, result.data());

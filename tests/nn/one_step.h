@@ -11,8 +11,8 @@ namespace trainer::nn {
 /// A network on one rank with its parameters by path, for examples that are checked by hand.
 class OneStep {
  public:
-  OneStep(const std::string& model, const std::string& loss, std::int64_t inputs, std::int64_t outputs, TargetForm form,
-          std::int64_t rows = 1);
+  OneStep(const std::string& model, const std::string& loss, std::int64_t inputs, std::int64_t outputs,
+          TargetForm form, std::int64_t rows = 1);
   /// Sets a tensor, in checkpoint layout.
   void set(const std::string& path, const std::vector<float>& values);
   std::vector<float> get(const std::string& path) const;

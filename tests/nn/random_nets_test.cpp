@@ -24,15 +24,23 @@ class Draw {
   std::string layer(int depth) {
     switch (between(0, depth < 2 ? 9 : 8)) {
       case 0:
-      case 1: return "dense(" + std::to_string(one_of({1, 2, 3, 7, 16, 31, 64, 65, 128})) + ")";
-      case 2: return "dense(" + std::to_string(one_of({4, 5, 192})) + ", bias=false)";
-      case 3: return one_of<const char*>({"batch_norm", "batch_norm(statistics=shard)"});
+      case 1:
+        return "dense(" + std::to_string(one_of({1, 2, 3, 7, 16, 31, 64, 65, 128})) + ")";
+      case 2:
+        return "dense(" + std::to_string(one_of({4, 5, 192})) + ", bias=false)";
+      case 3:
+        return one_of<const char*>({"batch_norm", "batch_norm(statistics=shard)"});
       case 4:
-      case 5: return "relu";
-      case 6: return one_of<const char*>({"sigmoid", "tanh"});
-      case 7: return "softmax";
-      case 8: return "dropout(0." + std::to_string(between(1, 6)) + ")";
-      default: return "residual(" + layers(depth + 1, between(1, 4)) + ")";
+      case 5:
+        return "relu";
+      case 6:
+        return one_of<const char*>({"sigmoid", "tanh"});
+      case 7:
+        return "softmax";
+      case 8:
+        return "dropout(0." + std::to_string(between(1, 6)) + ")";
+      default:
+        return "residual(" + layers(depth + 1, between(1, 4)) + ")";
     }
   }
   std::string layers(int depth, std::int64_t count) {
@@ -46,8 +54,9 @@ class Draw {
     setup.model = layers(0, between(1, 5)) + " dense(outputs)";
     setup.inputs = one_of({1, 3, 16, 33, 48});
     setup.outputs = one_of({2, 3, 10, 64});
-    setup.loss = one_of<const char*>({"softmax_cross_entropy", "softmax_cross_entropy(label_smoothing=0.05)",
-                                      "binary_cross_entropy", "mse", "mse(outputs=sum)", "half_squared_error"});
+    setup.loss =
+        one_of<const char*>({"softmax_cross_entropy", "softmax_cross_entropy(label_smoothing=0.05)",
+                             "binary_cross_entropy", "mse", "mse(outputs=sum)", "half_squared_error"});
     setup.form = one_of({TargetForm::classes, TargetForm::values});
     setup.shards = between(1, 9);
     for (int i = 0; i < 3; ++i) setup.batches.push_back(between(1, 40));

@@ -11,18 +11,23 @@ reference::Batch random_batch(std::int64_t rows, std::int64_t inputs, std::int64
                               const std::string& loss, std::uint64_t seed) {
   RandomStream stream(RandomKey(seed, Purpose::self_test, 1), 0);
   reference::Batch batch{.rows = rows};
-  for (std::int64_t i = 0; i < rows * inputs; ++i) batch.inputs.push_back(static_cast<float>(stream.normal()));
-  for (std::int64_t r = 0; r < rows; ++r) batch.samples.push_back(static_cast<std::int64_t>(stream.below(60'000)));
+  for (std::int64_t i = 0; i < rows * inputs; ++i)
+    batch.inputs.push_back(static_cast<float>(stream.normal()));
+  for (std::int64_t r = 0; r < rows; ++r)
+    batch.samples.push_back(static_cast<std::int64_t>(stream.below(60'000)));
   const bool distribution = loss.find("softmax") != std::string::npos;
   const bool probability = loss.find("binary") != std::string::npos;
   for (std::int64_t r = 0; r < rows; ++r) {
     if (form == TargetForm::classes) {
-      batch.classes.push_back(static_cast<std::int32_t>(stream.below(static_cast<std::uint64_t>(std::max<std::int64_t>(2, outputs)))));
+      batch.classes.push_back(static_cast<std::int32_t>(
+          stream.below(static_cast<std::uint64_t>(std::max<std::int64_t>(2, outputs)))));
       continue;
     }
     std::vector<double> q;
     for (std::int64_t k = 0; k < outputs; ++k)
-      q.push_back(distribution ? std::exp(stream.normal()) : probability ? stream.uniform() : stream.normal());
+      q.push_back(distribution  ? std::exp(stream.normal())
+                  : probability ? stream.uniform()
+                                : stream.normal());
     if (distribution && outputs > 2) q[static_cast<std::size_t>(r % outputs)] = 0;
     const double total = distribution ? std::accumulate(q.begin(), q.end(), 0.0) : 1;
     for (const double value : q) batch.values.push_back(static_cast<float>(value / total));
@@ -40,12 +45,20 @@ Values random_values(const Network& network, std::uint64_t seed) {
     for (std::int64_t i = 0; i < tensor.size; ++i) {
       double value = 0;
       switch (tensor.kind) {
-        case Tensor::Kind::weight: value = 1.2 * stream.normal() / std::sqrt(static_cast<double>(tensor.shape[1])); break;
+        case Tensor::Kind::weight:
+          value = 1.2 * stream.normal() / std::sqrt(static_cast<double>(tensor.shape[1]));
+          break;
         case Tensor::Kind::bias:
         case Tensor::Kind::shift:
-        case Tensor::Kind::running_mean: value = 0.3 * stream.normal(); break;
-        case Tensor::Kind::scale: value = 1 + 0.3 * stream.normal(); break;
-        case Tensor::Kind::running_variance: value = 0.5 + stream.uniform(); break;
+        case Tensor::Kind::running_mean:
+          value = 0.3 * stream.normal();
+          break;
+        case Tensor::Kind::scale:
+          value = 1 + 0.3 * stream.normal();
+          break;
+        case Tensor::Kind::running_variance:
+          value = 0.5 + stream.uniform();
+          break;
       }
       drawn.push_back(static_cast<float>(value));
     }

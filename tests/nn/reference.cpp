@@ -22,7 +22,8 @@ struct Tape {
 /// One run of a network over one batch.
 class Evaluation {
  public:
-  Evaluation(const Tensors& parameters, const Batch& batch, const Step& step, Disturbance* disturbance, Outcome& outcome)
+  Evaluation(const Tensors& parameters, const Batch& batch, const Step& step, Disturbance* disturbance,
+             Outcome& outcome)
       : parameters_(parameters), batch_(batch), step_(step), disturbance_(disturbance), outcome_(outcome) {}
 
   Matrix forward(const std::vector<LayerSpec>& layers, Matrix x, std::vector<Tape>& tapes) {
@@ -48,32 +49,44 @@ class Evaluation {
 
   Matrix forward(const LayerSpec& layer, Tape& tape) {
     switch (layer.kind) {
-      case LayerKind::dense: return dense(layer.path, layer.outputs, layer.bias, tape.x);
-      case LayerKind::batch_norm: return batch_norm(layer, tape);
-      case LayerKind::relu: return map(tape.x, [](double v) { return v > 0 ? v : 0.0; });
-      case LayerKind::sigmoid: return map(tape.x, [](double v) { return 1 / (1 + std::exp(-v)); });
-      case LayerKind::tanh: return map(tape.x, [](double v) { return std::tanh(v); });
-      case LayerKind::softmax: return softmax(tape.x);
-      case LayerKind::dropout: return dropout(layer, tape);
-      case LayerKind::residual: return residual(layer, tape);
+      case LayerKind::dense:
+        return dense(layer.path, layer.outputs, layer.bias, tape.x);
+      case LayerKind::batch_norm:
+        return batch_norm(layer, tape);
+      case LayerKind::relu:
+        return map(tape.x, [](double v) { return v > 0 ? v : 0.0; });
+      case LayerKind::sigmoid:
+        return map(tape.x, [](double v) { return 1 / (1 + std::exp(-v)); });
+      case LayerKind::tanh:
+        return map(tape.x, [](double v) { return std::tanh(v); });
+      case LayerKind::softmax:
+        return softmax(tape.x);
+      case LayerKind::dropout:
+        return dropout(layer, tape);
+      case LayerKind::residual:
+        return residual(layer, tape);
     }
     return {};
   }
 
   Matrix backward(const LayerSpec& layer, const Tape& tape, const Matrix& dy) {
     switch (layer.kind) {
-      case LayerKind::dense: return dense_backward(layer.path, layer.bias, tape.x, dy);
-      case LayerKind::batch_norm: return batch_norm_backward(layer, tape, dy);
+      case LayerKind::dense:
+        return dense_backward(layer.path, layer.bias, tape.x, dy);
+      case LayerKind::batch_norm:
+        return batch_norm_backward(layer, tape, dy);
       case LayerKind::relu:
         return scale(dy, [&](std::size_t i) { return tape.x.values[i] > 0 ? 1.0 : 0.0; });
       case LayerKind::sigmoid:
         return scale(dy, [&](std::size_t i) { return tape.y.values[i] * (1 - tape.y.values[i]); });
       case LayerKind::tanh:
         return scale(dy, [&](std::size_t i) { return 1 - tape.y.values[i] * tape.y.values[i]; });
-      case LayerKind::softmax: return softmax_backward(tape.y, dy);
+      case LayerKind::softmax:
+        return softmax_backward(tape.y, dy);
       case LayerKind::dropout:
         return scale(dy, [&](std::size_t i) { return tape.kept[i] ? 1 / (1 - layer.rate) : 0.0; });
-      case LayerKind::residual: return residual_backward(layer, tape, dy);
+      case LayerKind::residual:
+        return residual_backward(layer, tape, dy);
     }
     return {};
   }
@@ -227,7 +240,8 @@ class Evaluation {
       const auto [batch_mean, m2] = mean_and_m2(x, c, 0, x.rows);
       const auto i = static_cast<std::size_t>(c);
       mean[i] = (1 - layer.momentum) * mean[i] + layer.momentum * batch_mean;
-      variance[i] = (1 - layer.momentum) * variance[i] + layer.momentum * m2 / static_cast<double>(x.rows - 1);
+      variance[i] =
+          (1 - layer.momentum) * variance[i] + layer.momentum * m2 / static_cast<double>(x.rows - 1);
     }
   }
 
@@ -245,10 +259,12 @@ class Evaluation {
           mean = outcome_.statistics.at(layer.path + "/running_mean")[i];
           variance = outcome_.statistics.at(layer.path + "/running_variance")[i];
         }
-        const double inverse = disturbed(1 / std::sqrt(variance + layer.epsilon), 1 / std::sqrt(variance + layer.epsilon));
+        const double inverse =
+            disturbed(1 / std::sqrt(variance + layer.epsilon), 1 / std::sqrt(variance + layer.epsilon));
         mean = disturbed(mean, std::abs(mean));
         inverses.push_back(inverse);
-        const double gamma = parameters_.at(layer.path + "/scale")[i], beta = parameters_.at(layer.path + "/shift")[i];
+        const double gamma = parameters_.at(layer.path + "/scale")[i],
+                     beta = parameters_.at(layer.path + "/shift")[i];
         for (std::int64_t r = first; r < last; ++r) {
           const double xhat = (x(r, c) - mean) * inverse;
           tape.xhat(r, c) = disturbed(xhat, 2 * std::abs(xhat));
@@ -262,7 +278,8 @@ class Evaluation {
 
   Matrix batch_norm_backward(const LayerSpec& layer, const Tape& tape, const Matrix& dy) {
     Matrix weighted(dy.rows, dy.columns), dx(dy.rows, dy.columns);
-    for (std::size_t i = 0; i < dy.values.size(); ++i) weighted.values[i] = dy.values[i] * tape.xhat.values[i];
+    for (std::size_t i = 0; i < dy.values.size(); ++i)
+      weighted.values[i] = dy.values[i] * tape.xhat.values[i];
     outcome_.gradients[layer.path + "/scale"] = column_sums(weighted);
     outcome_.gradients[layer.path + "/shift"] = column_sums(dy);
     std::size_t group = 0;
@@ -276,12 +293,13 @@ class Evaluation {
         }
         mean = disturbed(mean, std::abs(mean));
         mean_x = disturbed(mean_x, std::abs(mean_x));
-        const double factor =
-            parameters_.at(layer.path + "/scale")[static_cast<std::size_t>(c)] * tape.inverse[group][static_cast<std::size_t>(c)];
+        const double factor = parameters_.at(layer.path + "/scale")[static_cast<std::size_t>(c)] *
+                              tape.inverse[group][static_cast<std::size_t>(c)];
         for (std::int64_t r = first; r < last; ++r)
-          dx(r, c) = disturbed(factor * (dy(r, c) - mean - tape.xhat(r, c) * mean_x),
-                               2 * std::abs(factor) *
-                                   (std::abs(dy(r, c)) + std::abs(mean) + 2 * std::abs(tape.xhat(r, c) * mean_x)));
+          dx(r, c) =
+              disturbed(factor * (dy(r, c) - mean - tape.xhat(r, c) * mean_x),
+                        2 * std::abs(factor) *
+                            (std::abs(dy(r, c)) + std::abs(mean) + 2 * std::abs(tape.xhat(r, c) * mean_x)));
       }
       ++group;
     }
@@ -290,8 +308,8 @@ class Evaluation {
 
   // ---- dropout, residual
 
-  /// Unit c of sample s stays when word c mod 1024 of the stream (seed, dropout, step, layer; 16384 s + c / 1024) is at least
-  /// rate * 2^32.
+  /// Unit c of sample s stays when word c mod 1024 of the stream (seed, dropout, step, layer; 16384 s + c /
+  /// 1024) is at least rate * 2^32.
   Matrix dropout(const LayerSpec& layer, Tape& tape) {
     const auto index = static_cast<std::uint32_t>(dropouts_++);
     if (!step_.training) return tape.x;
@@ -310,12 +328,14 @@ class Evaluation {
   }
 
   Matrix residual(const LayerSpec& layer, Tape& tape) {
-    const Matrix shortcut = layer.projection ? dense(layer.path + "/projection", layer.outputs, false, tape.x) : tape.x;
+    const Matrix shortcut =
+        layer.projection ? dense(layer.path + "/projection", layer.outputs, false, tape.x) : tape.x;
     return sum(forward(layer.body, tape.x, tape.body), shortcut);
   }
 
   Matrix residual_backward(const LayerSpec& layer, const Tape& tape, const Matrix& dy) {
-    const Matrix shortcut = layer.projection ? dense_backward(layer.path + "/projection", false, tape.x, dy) : dy;
+    const Matrix shortcut =
+        layer.projection ? dense_backward(layer.path + "/projection", false, tape.x, dy) : dy;
     return sum(backward(layer.body, dy, tape.body), shortcut);
   }
 
@@ -333,20 +353,23 @@ double largest_difference(const std::vector<double>& a, const std::vector<double
   return largest;
 }
 
-double largest_value(const std::vector<double>& a) { return largest_difference(a, std::vector<double>(a.size())); }
+double largest_value(const std::vector<double>& a) {
+  return largest_difference(a, std::vector<double>(a.size()));
+}
 
 constexpr double kEpsilon = 0x1p-23;
 
 }  // namespace
 
 double Disturbance::operator()(double value, double magnitude, std::int64_t terms) {
-  state_ = state_ * 6364136223846793005 + 1442695040888963407;  // a linear congruence (Knuth, MMIX) is random enough here
+  state_ = state_ * 6364136223846793005 +
+           1442695040888963407;  // a linear congruence (Knuth, MMIX) is random enough here
   const double uniform = static_cast<double>(static_cast<std::int64_t>(state_)) * 0x1p-63;
   return value + kEpsilon * std::sqrt(static_cast<double>(terms)) * magnitude * uniform;
 }
 
-Outcome ReferenceNetwork::run(const Tensors& parameters, const Tensors& statistics, const Batch& batch, const Step& step,
-                              Disturbance* disturbance) const {
+Outcome ReferenceNetwork::run(const Tensors& parameters, const Tensors& statistics, const Batch& batch,
+                              const Step& step, Disturbance* disturbance) const {
   Outcome outcome;
   outcome.statistics = statistics;
   Evaluation evaluation(parameters, batch, step, disturbance, outcome);
@@ -368,14 +391,16 @@ Tolerance tolerance_of(const ReferenceNetwork& network, const Tensors& parameter
   constexpr double kFactor = 8;  // a few random errors do not show the largest possible one
   Tolerance tolerance;
   const auto widen = [](double& bound, const std::vector<double>& value, const std::vector<double>& other) {
-    bound = std::max({bound, kFactor * largest_difference(value, other), kFactor * kEpsilon * largest_value(value)});
+    bound = std::max(
+        {bound, kFactor * largest_difference(value, other), kFactor * kEpsilon * largest_value(value)});
   };
   for (int run = 0; run < kRuns; ++run) {
     Disturbance disturbance(static_cast<std::uint64_t>(run));
     const Outcome other = network.run(parameters, statistics, batch, step, &disturbance);
     widen(tolerance.loss, {exact.loss}, {other.loss});
     widen(tolerance.outputs, exact.outputs, other.outputs);
-    for (const auto& [path, values] : exact.gradients) widen(tolerance.gradients[path], values, other.gradients.at(path));
+    for (const auto& [path, values] : exact.gradients)
+      widen(tolerance.gradients[path], values, other.gradients.at(path));
     for (const auto& [path, values] : exact.statistics)
       widen(tolerance.statistics[path], values, other.statistics.at(path));
   }

@@ -1,7 +1,7 @@
 #pragma once
 
-// A whole network in plain loops and double precision, written from DESIGN and the papers alone: what the fast code is
-// compared with. Nothing here is shared with src/nn but the parsed model and loss.
+// A whole network in plain loops and double precision, written from DESIGN and the papers alone: what the
+// fast code is compared with. Nothing here is shared with src/nn but the parsed model and loss.
 
 #include <cstdint>
 #include <map>
@@ -42,8 +42,9 @@ struct Outcome {
   Tensors statistics;           ///< running statistics afterwards
 };
 
-/// Errors of the size that single precision makes, put on every intermediate result: what they change in the outcome is what
-/// a computation in single precision may be away from the reference (stochastic arithmetic; Vignes, 1993).
+/// Errors of the size that single precision makes, put on every intermediate result: what they change in the
+/// outcome is what a computation in single precision may be away from the reference (stochastic arithmetic;
+/// Vignes, 1993).
 class Disturbance {
  public:
   explicit Disturbance(std::uint64_t seed) : state_(seed) {}

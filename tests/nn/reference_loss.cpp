@@ -5,14 +5,18 @@
 namespace trainer::nn::reference {
 namespace {
 
-/// Targets as numbers: classes become one-hot rows (one output: the label itself); smoothed when the loss says so.
+/// Targets as numbers: classes become one-hot rows (one output: the label itself); smoothed when the loss
+/// says so.
 Matrix targets_of(const Loss& loss, const Batch& batch, std::int64_t outputs) {
   Matrix q(batch.rows, outputs);
   for (std::int64_t r = 0; r < batch.rows; ++r) {
     for (std::int64_t k = 0; k < outputs; ++k) {
-      if (!batch.values.empty()) q(r, k) = batch.values[static_cast<std::size_t>(r * outputs + k)];
-      else if (outputs == 1) q(r, k) = batch.classes[static_cast<std::size_t>(r)];
-      else q(r, k) = batch.classes[static_cast<std::size_t>(r)] == k ? 1 : 0;
+      if (!batch.values.empty())
+        q(r, k) = batch.values[static_cast<std::size_t>(r * outputs + k)];
+      else if (outputs == 1)
+        q(r, k) = batch.classes[static_cast<std::size_t>(r)];
+      else
+        q(r, k) = batch.classes[static_cast<std::size_t>(r)] == k ? 1 : 0;
     }
     if (loss.label_smoothing == 0) continue;
     double total = 0;
@@ -31,7 +35,8 @@ std::int64_t largest_of(const Matrix& m, std::int64_t r) {
   return best;
 }
 
-/// Whether the row's class is predicted; `outputs` are activated, so that one output has its threshold at 1/2.
+/// Whether the row's class is predicted; `outputs` are activated, so that one output has its threshold at
+/// 1/2.
 bool is_correct(const Matrix& outputs, const Matrix& q, std::int64_t r) {
   if (outputs.columns == 1) return (outputs(r, 0) >= 0.5) == (q(r, 0) >= 0.5);
   return largest_of(outputs, r) == largest_of(q, r);
@@ -68,7 +73,7 @@ LossOutcome loss_of(const Loss& loss, const Matrix& z, const Batch& batch, Distu
   const auto outputs = static_cast<double>(z.columns);
   const Matrix q = targets_of(loss, batch, z.columns);
   LossOutcome out{.outputs = activated(loss, z), .gradient = Matrix(z.rows, z.columns)};
-  const double share = loss.kind == LossKind::half_squared_error    ? 0.5
+  const double share = loss.kind == LossKind::half_squared_error      ? 0.5
                        : loss.kind == LossKind::softmax_cross_entropy ? 1.0
                        : loss.sum_outputs                             ? 1.0
                                                                       : 1 / outputs;

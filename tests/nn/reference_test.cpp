@@ -1,4 +1,5 @@
-// The reference itself: its gradients against central differences of its loss, and its tolerance against what it is for.
+// The reference itself: its gradients against central differences of its loss, and its tolerance against what
+// it is for.
 #include "reference.h"
 
 #include <gtest/gtest.h>
@@ -18,7 +19,8 @@ using simulation::JobSetup;
 /// A net with its values and a batch, ready to be evaluated.
 struct Example {
   explicit Example(const JobSetup& setup)
-      : network(simulation::joined_model(setup), Loss::parse(setup.loss)), step{.shards = setup.shards, .seed = 4, .step = 7} {
+      : network(simulation::joined_model(setup), Loss::parse(setup.loss)),
+        step{.shards = setup.shards, .seed = 4, .step = 7} {
     const Network layout(network.model(), 1);
     const Values values = random_values(layout, 8);
     parameters = to_tensors(layout.parameters(), values.parameters.data());
@@ -63,24 +65,28 @@ TEST_P(Gradients, AreCentralDifferences) {
 INSTANTIATE_TEST_SUITE_P(
     Nets, Gradients,
     testing::Values(
-        JobSetup{.model = "dense(6) relu dense(5) sigmoid dense(4, bias=false) tanh dense(3) softmax dense(outputs)",
-                 .inputs = 5,
-                 .outputs = 4,
-                 .batches = {23}},
+        JobSetup{
+            .model =
+                "dense(6) relu dense(5) sigmoid dense(4, bias=false) tanh dense(3) softmax dense(outputs)",
+            .inputs = 5,
+            .outputs = 4,
+            .batches = {23}},
         JobSetup{.model = "batch_norm dense(6) batch_norm relu dense(outputs) batch_norm",
                  .inputs = 5,
                  .outputs = 4,
                  .batches = {23}},
-        JobSetup{.model = "batch_norm(statistics=shard) dense(6) batch_norm(statistics=shard) tanh dense(outputs)",
-                 .inputs = 5,
-                 .outputs = 4,
-                 .shards = 3,
-                 .batches = {29}},
+        JobSetup{
+            .model = "batch_norm(statistics=shard) dense(6) batch_norm(statistics=shard) tanh dense(outputs)",
+            .inputs = 5,
+            .outputs = 4,
+            .shards = 3,
+            .batches = {29}},
         JobSetup{.model = "dropout(0.2) dense(12) dropout(0.5) tanh dropout(0.1) dense(outputs)",
                  .inputs = 5,
                  .outputs = 4,
                  .batches = {23}},
-        JobSetup{.model = "residual(dense(9) tanh dense(6)) residual(relu residual(tanh dense(6)) dense(6)) dense(outputs)",
+        JobSetup{.model = "residual(dense(9) tanh dense(6)) residual(relu residual(tanh dense(6)) dense(6)) "
+                          "dense(outputs)",
                  .inputs = 5,
                  .outputs = 4,
                  .batches = {23}},
@@ -90,11 +96,34 @@ INSTANTIATE_TEST_SUITE_P(
                  .outputs = 4,
                  .form = TargetForm::values,
                  .batches = {23}},
-        JobSetup{.model = "dense(6) tanh dense(outputs)", .loss = "binary_cross_entropy", .inputs = 5, .outputs = 4, .batches = {23}},
-        JobSetup{.model = "dense(6) tanh dense(outputs)", .loss = "binary_cross_entropy(outputs=sum)", .inputs = 5, .outputs = 1, .batches = {23}},
-        JobSetup{.model = "dense(6) tanh dense(outputs)", .loss = "mse", .inputs = 5, .outputs = 4, .form = TargetForm::values, .batches = {23}},
-        JobSetup{.model = "dense(6) tanh dense(outputs)", .loss = "mse(outputs=sum)", .inputs = 5, .outputs = 4, .form = TargetForm::values, .batches = {23}},
-        JobSetup{.model = "dense(6) tanh dense(outputs)", .loss = "half_squared_error", .inputs = 5, .outputs = 4, .form = TargetForm::values, .batches = {23}}));
+        JobSetup{.model = "dense(6) tanh dense(outputs)",
+                 .loss = "binary_cross_entropy",
+                 .inputs = 5,
+                 .outputs = 4,
+                 .batches = {23}},
+        JobSetup{.model = "dense(6) tanh dense(outputs)",
+                 .loss = "binary_cross_entropy(outputs=sum)",
+                 .inputs = 5,
+                 .outputs = 1,
+                 .batches = {23}},
+        JobSetup{.model = "dense(6) tanh dense(outputs)",
+                 .loss = "mse",
+                 .inputs = 5,
+                 .outputs = 4,
+                 .form = TargetForm::values,
+                 .batches = {23}},
+        JobSetup{.model = "dense(6) tanh dense(outputs)",
+                 .loss = "mse(outputs=sum)",
+                 .inputs = 5,
+                 .outputs = 4,
+                 .form = TargetForm::values,
+                 .batches = {23}},
+        JobSetup{.model = "dense(6) tanh dense(outputs)",
+                 .loss = "half_squared_error",
+                 .inputs = 5,
+                 .outputs = 4,
+                 .form = TargetForm::values,
+                 .batches = {23}}));
 
 TEST(Tolerance, IsOfTheSizeOfSinglePrecision) {
   const Example example(JobSetup{.model = "dense(30) batch_norm relu dense(20) tanh dense(outputs)",
@@ -102,8 +131,8 @@ TEST(Tolerance, IsOfTheSizeOfSinglePrecision) {
                                  .outputs = 10,
                                  .batches = {64}});
   const Outcome exact = example.run();
-  const Tolerance tolerance =
-      tolerance_of(example.network, example.parameters, example.statistics, example.batch, example.step, exact);
+  const Tolerance tolerance = tolerance_of(example.network, example.parameters, example.statistics,
+                                           example.batch, example.step, exact);
   EXPECT_GT(tolerance.loss, 0);
   EXPECT_LT(tolerance.loss, 1e-5 * exact.loss);
   EXPECT_LT(tolerance.outputs, 1e-4);

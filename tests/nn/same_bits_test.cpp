@@ -17,7 +17,8 @@ std::vector<SimulatedJob::Result> train(const JobSetup& setup) {
   Values values = random_values(job.network(), 5);
   std::vector<SimulatedJob::Result> results;
   for (std::size_t i = 0; i < setup.batches.size(); ++i) {
-    const auto batch = random_batch(setup.batches[i], setup.inputs, setup.outputs, setup.form, setup.loss, 100 + i);
+    const auto batch =
+        random_batch(setup.batches[i], setup.inputs, setup.outputs, setup.form, setup.loss, 100 + i);
     results.push_back(job.step(batch, 3, i, values.parameters, values.statistics));
     for (std::size_t w = 0; w < values.parameters.size(); ++w)
       values.parameters[w] -= 0.1f / static_cast<float>(batch.rows) * results.back().gradient[w];
@@ -46,7 +47,8 @@ TEST_P(SameBits, ForAnyNumberOfRanksAndThreads) {
 INSTANTIATE_TEST_SUITE_P(
     Nets, SameBits,
     testing::Values(
-        JobSetup{.model = "dense(outputs)", .inputs = 13, .outputs = 10, .shards = 8, .batches = {100, 61, 5}},
+        JobSetup{
+            .model = "dense(outputs)", .inputs = 13, .outputs = 10, .shards = 8, .batches = {100, 61, 5}},
         JobSetup{.model = "dense(128) relu dense(128) relu dense(outputs)",
                  .inputs = 32,
                  .outputs = 10,
@@ -57,20 +59,27 @@ INSTANTIATE_TEST_SUITE_P(
                  .outputs = 4,
                  .shards = 13,
                  .batches = {90, 89, 40, 7}},
-        JobSetup{.model = "dense(24) batch_norm(statistics=shard) relu residual(relu dense(24) batch_norm) dense(outputs)",
+        JobSetup{.model = "dense(24) batch_norm(statistics=shard) relu residual(relu dense(24) batch_norm) "
+                          "dense(outputs)",
                  .loss = "binary_cross_entropy",
                  .inputs = 9,
                  .outputs = 4,
                  .shards = 5,
                  .batches = {64, 64, 3}},
-        JobSetup{.model = "batch_norm residual(dense(20) sigmoid dense(12) softmax) dropout(0.1) dense(outputs)",
-                 .loss = "half_squared_error",
-                 .inputs = 6,
-                 .outputs = 3,
-                 .form = TargetForm::values,
-                 .shards = 16,
-                 .batches = {77, 16, 15}},
-        JobSetup{.model = "dense(320) tanh dense(outputs)", .loss = "mse", .inputs = 272, .outputs = 2, .shards = 6, .batches = {24, 23}},
+        JobSetup{
+            .model = "batch_norm residual(dense(20) sigmoid dense(12) softmax) dropout(0.1) dense(outputs)",
+            .loss = "half_squared_error",
+            .inputs = 6,
+            .outputs = 3,
+            .form = TargetForm::values,
+            .shards = 16,
+            .batches = {77, 16, 15}},
+        JobSetup{.model = "dense(320) tanh dense(outputs)",
+                 .loss = "mse",
+                 .inputs = 272,
+                 .outputs = 2,
+                 .shards = 6,
+                 .batches = {24, 23}},
         JobSetup{.model = "dense(1) sigmoid dense(outputs)",
                  .loss = "softmax_cross_entropy(label_smoothing=0.1)",
                  .inputs = 1,
@@ -80,7 +89,8 @@ INSTANTIATE_TEST_SUITE_P(
 
 TEST(SameBits, DependOnTheShards) {
   // Otherwise the comparisons above would show nothing.
-  JobSetup setup{.model = "dense(20) tanh dense(outputs)", .inputs = 13, .outputs = 10, .shards = 8, .batches = {100}};
+  JobSetup setup{
+      .model = "dense(20) tanh dense(outputs)", .inputs = 13, .outputs = 10, .shards = 8, .batches = {100}};
   const auto eight = train(setup);
   setup.shards = 7;
   EXPECT_FALSE(train(setup)[0] == eight[0]);

@@ -15,8 +15,11 @@ Model joined_model(const JobSetup& setup) {
 
 struct SimulatedJob::Rank {
   Rank(const JobSetup& setup, ThreadFold& fold, std::size_t number, ShardPlan plan)
-      : network(joined_model(setup), setup.threads), team(setup.threads), pieces(plan.pieces),
-        pass(network, Loss::parse(setup.loss), setup.form, team, std::move(plan), setup.batches, fold.of(number)) {}
+      : network(joined_model(setup), setup.threads),
+        team(setup.threads),
+        pieces(plan.pieces),
+        pass(network, Loss::parse(setup.loss), setup.form, team, std::move(plan), setup.batches,
+             fold.of(number)) {}
 
   Network network;
   Team team;
@@ -46,7 +49,8 @@ const Network& SimulatedJob::network() const { return ranks_.front()->network; }
 
 bool SimulatedJob::Result::operator==(const Result& other) const {
   const auto same = [](const std::vector<float>& a, const std::vector<float>& b) {
-    return a.size() == b.size() && (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
+    return a.size() == b.size() &&
+           (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
   };
   return std::memcmp(&sums, &other.sums, sizeof sums) == 0 && same(gradient, other.gradient) &&
          same(statistics, other.statistics);
@@ -55,7 +59,8 @@ bool SimulatedJob::Result::operator==(const Result& other) const {
 void SimulatedJob::run_rank(Rank& rank, const reference::Batch& batch, std::uint64_t seed, std::uint64_t step,
                             const std::vector<float>& parameters) {
   const BatchSource source(batch, rank.pass.rows(batch.rows));
-  const auto sums = rank.pass.forward(source, batch.rows, seed, step, parameters.data(), rank.statistics.data());
+  const auto sums =
+      rank.pass.forward(source, batch.rows, seed, step, parameters.data(), rank.statistics.data());
   rank.sums.assign(sums.begin(), sums.end());
   const auto& layers = rank.network.layers();
   std::vector<std::vector<float>> when_done;
@@ -71,13 +76,14 @@ void SimulatedJob::run_rank(Rank& rank, const reference::Batch& batch, std::uint
   require(next == static_cast<int>(layers.size()), ErrorKind::internal, "only ", next, " layers were done");
   for (std::size_t i = 0; i < when_done.size(); ++i) {
     const float* now = rank.pass.gradient(i % rank.pieces.size()) + layers[i / rank.pieces.size()].offset;
-    require(std::memcmp(now, when_done[i].data(), when_done[i].size() * sizeof(float)) == 0, ErrorKind::internal,
-            "a layer was said to be done and changed afterwards");
+    require(std::memcmp(now, when_done[i].data(), when_done[i].size() * sizeof(float)) == 0,
+            ErrorKind::internal, "a layer was said to be done and changed afterwards");
   }
 }
 
 SimulatedJob::Result SimulatedJob::step(const reference::Batch& batch, std::uint64_t seed, std::uint64_t step,
-                                        const std::vector<float>& parameters, const std::vector<float>& statistics) {
+                                        const std::vector<float>& parameters,
+                                        const std::vector<float>& statistics) {
   fold_->set_batch(batch.rows);
   std::vector<std::thread> threads;
   for (auto& rank : ranks_) {

@@ -26,8 +26,8 @@ struct JobSetup {
 
 Model joined_model(const JobSetup& setup);
 
-/// A whole job in one process: every rank is a thread with a network, a team and a pass of its own. All go through the same
-/// steps as ranks under MPI do.
+/// A whole job in one process: every rank is a thread with a network, a team and a pass of its own. All go
+/// through the same steps as ranks under MPI do.
 class SimulatedJob {
  public:
   explicit SimulatedJob(const JobSetup& setup);
@@ -37,12 +37,12 @@ class SimulatedJob {
   /// Sums over the whole batch, folded in the fixed tree.
   struct Result {
     LossSums sums;
-    std::vector<float> gradient;    ///< flat
-    std::vector<float> statistics;  ///< flat; the same on all ranks
+    std::vector<float> gradient;                 ///< flat
+    std::vector<float> statistics;               ///< flat; the same on all ranks
     bool operator==(const Result& other) const;  ///< bit for bit
   };
-  Result step(const reference::Batch& batch, std::uint64_t seed, std::uint64_t step, const std::vector<float>& parameters,
-              const std::vector<float>& statistics);
+  Result step(const reference::Batch& batch, std::uint64_t seed, std::uint64_t step,
+              const std::vector<float>& parameters, const std::vector<float>& statistics);
 
   const Network& network() const;
   const JobSetup& setup() const { return setup_; }

@@ -12,13 +12,15 @@ constexpr double kPrinted = 1.5e-5;  // the printed sources truncate
 
 void expect_printed(const std::vector<double>& values, const std::vector<double>& printed) {
   ASSERT_EQ(values.size(), printed.size());
-  for (std::size_t i = 0; i < values.size(); ++i) EXPECT_NEAR(values[i], printed[i], kPrinted) << "number " << i;
+  for (std::size_t i = 0; i < values.size(); ++i)
+    EXPECT_NEAR(values[i], printed[i], kPrinted) << "number " << i;
 }
 void expect_printed(const std::vector<float>& values, const std::vector<double>& printed) {
   expect_printed(std::vector<double>(values.begin(), values.end()), printed);
 }
 
-/// The 2-2-2 network with sigmoids: n1 takes w1 and w3, n2 takes w2 and w4, y1 takes w5 and w6, y2 takes w7 and w8.
+/// The 2-2-2 network with sigmoids: n1 takes w1 and w3, n2 takes w2 and w4, y1 takes w5 and w6, y2 takes w7
+/// and w8.
 class TwoTwoTwo : public testing::Test {
  protected:
   TwoTwoTwo() : net_("dense(2) sigmoid dense(2) sigmoid", "half_squared_error", 2, 2, TargetForm::values) {
@@ -27,7 +29,9 @@ class TwoTwoTwo : public testing::Test {
     net_.set("02_dense/weight", {0.5f, 0.6f, 0.7f, 0.8f});
     net_.set("02_dense/bias", {0.35f, 0.35f});
   }
-  reference::Batch row(float t1 = 0.05f, float t2 = 0.95f) const { return one_row({0.1f, 0.5f}, std::vector{t1, t2}); }
+  reference::Batch row(float t1 = 0.05f, float t2 = 0.95f) const {
+    return one_row({0.1f, 0.5f}, std::vector{t1, t2});
+  }
 
   OneStep net_;
 };
@@ -40,7 +44,8 @@ TEST_F(TwoTwoTwo, Values) {
   const std::vector<float> y = net_.outputs(row());
   expect_printed(y, {0.7349286, 0.7795539});
   EXPECT_NEAR(net_.run(row()).loss, 0.2490895, kPrinted);
-  EXPECT_NEAR(net_.run(row(0.05f, y[1])).loss, 0.2345636, kPrinted);  // E1: nothing is left to the other output
+  EXPECT_NEAR(net_.run(row(0.05f, y[1])).loss, 0.2345636,
+              kPrinted);  // E1: nothing is left to the other output
   EXPECT_NEAR(net_.run(row(y[0], 0.95f)).loss, 0.0145259, kPrinted);
 }
 
@@ -84,8 +89,8 @@ TEST(Textbook, CostOfOneDigit) {
   EXPECT_NEAR(net.run(one_row({0.9f, 0.1f, 0.1f, 0.2f, 0.1f, 0.1f, 0, 0, 0, 0}, 0)).loss, 0.045, 1e-8);
 }
 
-// f = sigmoid(w1 x1 + w2 x2 + b). Before it stands a layer that changes nothing: its bias has the gradient of the inputs. A target
-// of f - 1 makes the derivative of the loss by f one.
+// f = sigmoid(w1 x1 + w2 x2 + b). Before it stands a layer that changes nothing: its bias has the gradient of
+// the inputs. A target of f - 1 makes the derivative of the loss by f one.
 TEST(Textbook, SigmoidUnit) {
   OneStep net("dense(2) dense(1) sigmoid", "half_squared_error", 2, 1, TargetForm::values);
   net.set("00_dense/weight", {1, 0, 0, 1});
@@ -101,7 +106,8 @@ TEST(Textbook, SigmoidUnit) {
 
 // With logits of zero every probability is 1/5 and the gradient of the logits is 1/5 - q.
 TEST(Textbook, LabelThreeOfFiveSmoothed) {
-  OneStep net("dense(5, init=zeros)", "softmax_cross_entropy(label_smoothing=0.01)", 1, 5, TargetForm::classes);
+  OneStep net("dense(5, init=zeros)", "softmax_cross_entropy(label_smoothing=0.01)", 1, 5,
+              TargetForm::classes);
   EXPECT_NEAR(net.run(one_row({1}, 2)).loss, std::log(5.0), 1e-6);
   const std::vector<double> q = {0.0025, 0.0025, 0.99, 0.0025, 0.0025};
   for (std::size_t k = 0; k < 5; ++k) EXPECT_NEAR(0.2 - net.gradient("00_dense/bias")[k], q[k], 1e-7);

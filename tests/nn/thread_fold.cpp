@@ -39,14 +39,15 @@ ThreadFold::~ThreadFold() = default;
 ShardFold& ThreadFold::of(std::size_t rank) { return *members_[rank]; }
 
 void ThreadFold::Member::start(int channel, std::span<const double> records, std::int64_t width) {
-  require(records.size() == pieces_ * static_cast<std::size_t>(width), ErrorKind::internal, "a fold of ", pieces_,
-          " pieces of ", width, " numbers was given ", records.size());
+  require(records.size() == pieces_ * static_cast<std::size_t>(width), ErrorKind::internal, "a fold of ",
+          pieces_, " pieces of ", width, " numbers was given ", records.size());
   require(!started_.contains(channel), ErrorKind::internal, "channel ", channel, " was started twice");
   started_[channel] = {{records.begin(), records.end()}, width};
 }
 
 void ThreadFold::Member::finish(int channel, const Combine& combine, std::span<double> total) {
-  require(started_.contains(channel), ErrorKind::internal, "channel ", channel, " was finished before it was started");
+  require(started_.contains(channel), ErrorKind::internal, "channel ", channel,
+          " was finished before it was started");
   const std::int64_t width = started_[channel].width;
   require(total.size() == static_cast<std::size_t>(width), ErrorKind::internal, "a total of the wrong size");
   whole_.barrier_.arrive_and_wait();
@@ -58,7 +59,9 @@ void ThreadFold::Member::finish(int channel, const Combine& combine, std::span<d
         const auto first = theirs.records.begin() + static_cast<std::ptrdiff_t>(piece) * width;
         return Record(first, first + width);
       },
-      [&](Range left, Range right, Record& into, const Record& from) { combine(left, right, into.data(), from.data()); });
+      [&](Range left, Range right, Record& into, const Record& from) {
+        combine(left, right, into.data(), from.data());
+      });
   std::copy(result->begin(), result->end(), total.begin());
   whole_.barrier_.arrive_and_wait();  // nobody starts this channel anew while another reads
   started_.erase(channel);

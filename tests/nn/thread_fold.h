@@ -13,7 +13,8 @@
 
 namespace trainer::nn::simulation {
 
-/// The fold of a simulated job: ranks are threads of this process, each with its maximal subtrees of the tree over the shards.
+/// The fold of a simulated job: ranks are threads of this process, each with its maximal subtrees of the tree
+/// over the shards.
 class ThreadFold {
  public:
   ThreadFold(std::int64_t shards, std::vector<std::vector<Range>> pieces_of_ranks);
@@ -42,7 +43,8 @@ class ThreadFold {
   class Member;
   std::int64_t shards_;
   std::int64_t batch_ = 0;
-  std::map<std::pair<std::int64_t, std::int64_t>, std::pair<std::size_t, std::size_t>> owners_;  // node -> (rank, piece)
+  std::map<std::pair<std::int64_t, std::int64_t>, std::pair<std::size_t, std::size_t>>
+      owners_;  // node -> (rank, piece)
   std::barrier<> barrier_;
   std::vector<std::unique_ptr<Member>> members_;
 };

@@ -1,4 +1,5 @@
-// Forward, loss and backward of chosen nets against the reference: every layer, and the places where buffers are shared.
+// Forward, loss and backward of chosen nets against the reference: every layer, and the places where buffers
+// are shared.
 #include <gtest/gtest.h>
 
 #include "against_reference.h"
@@ -18,7 +19,8 @@ std::ostream& operator<<(std::ostream& out, const Case& c) { return out << c.nam
 const std::vector<std::int64_t> kBatches = {37, 37, 20, 3};
 
 JobSetup classify(const std::string& model, std::int64_t inputs = 7, std::int64_t outputs = 5) {
-  return {.model = model, .inputs = inputs, .outputs = outputs, .shards = 5, .batches = kBatches, .threads = 2};
+  return {
+      .model = model, .inputs = inputs, .outputs = outputs, .shards = 5, .batches = kBatches, .threads = 2};
 }
 
 /// Wide nets take their time in the reference.
@@ -55,27 +57,33 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"DenseWithoutBias", classify("dense(9, bias=false) relu dense(outputs, bias=no)")},
         Case{"WidthsOfOne", classify("dense(1) tanh dense(1) dense(outputs)", 1)},
         Case{"Panels", classify("dense(128) relu dense(192) relu dense(64) relu dense(outputs)", 32, 10)},
-        Case{"PanelsWithManyTiles", small(classify("dense(320) relu dense(576) tanh dense(outputs)", 272, 3))},
+        Case{"PanelsWithManyTiles",
+             small(classify("dense(320) relu dense(576) tanh dense(outputs)", 272, 3))},
         Case{"OddTiles", small(classify("dense(259) relu dense(outputs)", 261, 3))},
-        Case{"Activations", classify("dense(8) relu dense(9) sigmoid dense(10) tanh dense(11) softmax dense(outputs)")},
+        Case{"Activations",
+             classify("dense(8) relu dense(9) sigmoid dense(10) tanh dense(11) softmax dense(outputs)")},
         Case{"BatchNorm", classify("dense(9) batch_norm relu dense(outputs)")},
         Case{"BatchNormOfShards", classify("dense(9) batch_norm(statistics=shard) relu dense(outputs)")},
         Case{"BatchNormOfInput", classify("batch_norm dense(outputs)")},
         Case{"BatchNormOfInputAlone", regress("batch_norm", "mse", 6)},
         Case{"BatchNormAtTheEnd", classify("dense(outputs) batch_norm")},
-        Case{"BatchNormTwice", classify("dense(9) batch_norm batch_norm(momentum=0.3, epsilon=0.01) tanh dense(outputs)")},
-        Case{"BatchNormWide", classify("dense(130) batch_norm relu dense(outputs) batch_norm(statistics=shard)")},
+        Case{"BatchNormTwice",
+             classify("dense(9) batch_norm batch_norm(momentum=0.3, epsilon=0.01) tanh dense(outputs)")},
+        Case{"BatchNormWide",
+             classify("dense(130) batch_norm relu dense(outputs) batch_norm(statistics=shard)")},
         Case{"Dropout", classify("dense(40) relu dropout(0.5) dense(outputs)")},
         Case{"DropoutOfInput", classify("dropout(0.3) dense(8) dropout(0) dense(outputs)")},
         Case{"DropoutOverManyBlocks", small(classify("dense(1100) dropout(0.2) dense(outputs)", 3, 2))},
         Case{"Residual", classify("dense(6) residual(relu dense(6)) dense(outputs)")},
         Case{"ResidualOfInput", classify("residual(dense(7) relu) dense(outputs)")},
-        Case{"ResidualWithProjection", classify("dense(6) residual(dense(9) tanh dense(8)) relu dense(outputs)")},
-        Case{"ResidualAlwaysProjected", classify("residual(dense(7) relu, projection=always) dense(outputs)")},
-        Case{"NestedResidual",
-             classify("dense(6) residual(relu residual(dense(6) residual(tanh)) dense(8)) batch_norm dense(outputs)")},
-        Case{"ResidualWithBatchNorm",
-             classify("dense(6) residual(batch_norm relu dense(9) batch_norm relu dense(6)) batch_norm relu dense(outputs)")},
+        Case{"ResidualWithProjection",
+             classify("dense(6) residual(dense(9) tanh dense(8)) relu dense(outputs)")},
+        Case{"ResidualAlwaysProjected",
+             classify("residual(dense(7) relu, projection=always) dense(outputs)")},
+        Case{"NestedResidual", classify("dense(6) residual(relu residual(dense(6) residual(tanh)) dense(8)) "
+                                        "batch_norm dense(outputs)")},
+        Case{"ResidualWithBatchNorm", classify("dense(6) residual(batch_norm relu dense(9) batch_norm relu "
+                                               "dense(6)) batch_norm relu dense(outputs)")},
         Case{"ResidualAtTheEnd", classify("dense(outputs) residual(dense(outputs) batch_norm relu)")},
         Case{"Repeat", classify("repeat(3, dense(6) residual(relu dense(6))) dense(outputs)")}),
     [](const auto& test) { return test.param.name; });
@@ -86,74 +94,80 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"ReluThenSigmoid", classify("dense(8) relu sigmoid dense(outputs)")},
         Case{"ReluTwice", classify("dense(8) relu relu dense(outputs)")},
         Case{"SigmoidThenRelu", classify("dense(8) sigmoid relu tanh dense(outputs)")},
-        Case{"ReluDropoutSigmoid", classify("dense(30) relu dropout(0.4) sigmoid dropout(0.2) tanh dense(outputs)")},
-        Case{"SigmoidDropoutRelu", classify("dense(30) sigmoid dropout(0.4) relu dropout(0.1) dropout(0.1) dense(outputs)")},
+        Case{"ReluDropoutSigmoid",
+             classify("dense(30) relu dropout(0.4) sigmoid dropout(0.2) tanh dense(outputs)")},
+        Case{"SigmoidDropoutRelu",
+             classify("dense(30) sigmoid dropout(0.4) relu dropout(0.1) dropout(0.1) dense(outputs)")},
         Case{"ActivationsOfInput", classify("relu sigmoid dropout(0.1) dense(outputs)")},
         Case{"SoftmaxAfterRelu", classify("dense(8) relu softmax relu dense(outputs)")},
         Case{"ResidualOfRelu", classify("dense(9) relu residual(relu dropout(0.2) dense(9)) dense(outputs)")},
         Case{"ResidualOfDropout", classify("dense(20) residual(dropout(0.3)) dense(outputs)")},
         Case{"ResidualOfDropoutOfInput", classify("residual(dropout(0.3)) dense(outputs)")},
         Case{"ResidualOfSigmoid", classify("dense(9) sigmoid residual(sigmoid tanh) relu dense(outputs)")},
-        Case{"ResidualInResidualOfInput", classify("residual(residual(relu)) residual(residual(tanh dense(7))) dense(outputs)")},
-        Case{"BatchNormAfterRelu", classify("dense(9) relu batch_norm sigmoid batch_norm dropout(0.3) dense(outputs)")},
+        Case{"ResidualInResidualOfInput",
+             classify("residual(residual(relu)) residual(residual(tanh dense(7))) dense(outputs)")},
+        Case{"BatchNormAfterRelu",
+             classify("dense(9) relu batch_norm sigmoid batch_norm dropout(0.3) dense(outputs)")},
         Case{"SoftmaxInTheMiddle", regress("dense(8) softmax dense(outputs)")},
         Case{"SoftmaxAtTheEnd", regress("dense(outputs) softmax")}),
     [](const auto& test) { return test.param.name; });
 
 INSTANTIATE_TEST_SUITE_P(
     Losses, Nets,
-    testing::Values(
-        Case{"SoftmaxCrossEntropyWithSmoothing",
-             [] {
-               JobSetup setup = classify("dense(12) tanh dense(outputs) softmax");
-               setup.loss = "softmax_cross_entropy(label_smoothing=0.1)";
-               return setup;
-             }()},
-        Case{"SoftmaxCrossEntropyOfDistributions", regress("dense(12) tanh dense(outputs)", "softmax_cross_entropy", 4)},
-        Case{"SmoothedDistributions",
-             regress("dense(12) tanh dense(outputs)", "softmax_cross_entropy(label_smoothing=0.2)", 4)},
-        Case{"BinaryCrossEntropyOfOneLabel",
-             [] {
-               JobSetup setup = classify("dense(12) tanh dense(outputs) sigmoid", 7, 1);
-               setup.loss = "binary_cross_entropy";
-               return setup;
-             }()},
-        Case{"BinaryCrossEntropyOfClasses",
-             [] {
-               JobSetup setup = classify("dense(12) tanh dense(outputs)");
-               setup.loss = "binary_cross_entropy(outputs=sum)";
-               return setup;
-             }()},
-        Case{"BinaryCrossEntropyOfValues", regress("dense(12) relu dense(outputs) sigmoid", "binary_cross_entropy", 4)},
-        Case{"MseOfClasses",
-             [] {
-               JobSetup setup = classify("dense(12) tanh dense(outputs) sigmoid");
-               setup.loss = "mse";
-               return setup;
-             }()},
-        Case{"MseOfOneLabel",
-             [] {
-               JobSetup setup = classify("dense(12) tanh dense(outputs) sigmoid", 7, 1);
-               setup.loss = "mse";
-               return setup;
-             }()},
-        Case{"Mse", regress("dense(12) tanh dense(outputs)")},
-        Case{"MseOfOneOutput", regress("dense(12) tanh dense(outputs)", "mse", 1)},
-        Case{"MseSummed", regress("dense(12) relu dense(outputs) tanh", "mse(outputs=sum)")},
-        Case{"HalfSquaredError", regress("dense(12) relu dense(outputs)", "half_squared_error")}),
+    testing::Values(Case{"SoftmaxCrossEntropyWithSmoothing",
+                         [] {
+                           JobSetup setup = classify("dense(12) tanh dense(outputs) softmax");
+                           setup.loss = "softmax_cross_entropy(label_smoothing=0.1)";
+                           return setup;
+                         }()},
+                    Case{"SoftmaxCrossEntropyOfDistributions",
+                         regress("dense(12) tanh dense(outputs)", "softmax_cross_entropy", 4)},
+                    Case{"SmoothedDistributions", regress("dense(12) tanh dense(outputs)",
+                                                          "softmax_cross_entropy(label_smoothing=0.2)", 4)},
+                    Case{"BinaryCrossEntropyOfOneLabel",
+                         [] {
+                           JobSetup setup = classify("dense(12) tanh dense(outputs) sigmoid", 7, 1);
+                           setup.loss = "binary_cross_entropy";
+                           return setup;
+                         }()},
+                    Case{"BinaryCrossEntropyOfClasses",
+                         [] {
+                           JobSetup setup = classify("dense(12) tanh dense(outputs)");
+                           setup.loss = "binary_cross_entropy(outputs=sum)";
+                           return setup;
+                         }()},
+                    Case{"BinaryCrossEntropyOfValues",
+                         regress("dense(12) relu dense(outputs) sigmoid", "binary_cross_entropy", 4)},
+                    Case{"MseOfClasses",
+                         [] {
+                           JobSetup setup = classify("dense(12) tanh dense(outputs) sigmoid");
+                           setup.loss = "mse";
+                           return setup;
+                         }()},
+                    Case{"MseOfOneLabel",
+                         [] {
+                           JobSetup setup = classify("dense(12) tanh dense(outputs) sigmoid", 7, 1);
+                           setup.loss = "mse";
+                           return setup;
+                         }()},
+                    Case{"Mse", regress("dense(12) tanh dense(outputs)")},
+                    Case{"MseOfOneOutput", regress("dense(12) tanh dense(outputs)", "mse", 1)},
+                    Case{"MseSummed", regress("dense(12) relu dense(outputs) tanh", "mse(outputs=sum)")},
+                    Case{"HalfSquaredError", regress("dense(12) relu dense(outputs)", "half_squared_error")}),
     [](const auto& test) { return test.param.name; });
 
 /// Batches, shards and ranks that do not fit each other.
 TEST(TrainingPass, TakesAnyShapeOfBatch) {
-  const std::string model = "dense(19) batch_norm relu dropout(0.2) dense(17) batch_norm(statistics=shard) tanh dense(outputs)";
+  const std::string model =
+      "dense(19) batch_norm relu dropout(0.2) dense(17) batch_norm(statistics=shard) tanh dense(outputs)";
   struct Shape {
     std::int64_t shards;
     std::vector<std::int64_t> batches;
     int ranks;
   };
-  const Shape shapes[] = {{1, {1, 1}, 1},          {1, {2, 1}, 2},          {3, {3, 2, 1}, 3},  {7, {7, 5, 6, 3, 1}, 3},
-                          {8, {5, 3, 1}, 5},       {5, {8, 7, 6, 5}, 5},    {16, {3, 16, 9}, 7}, {13, {300, 41, 12}, 4},
-                          {2, {260, 259, 2, 1}, 3}};
+  const Shape shapes[] = {{1, {1, 1}, 1},          {1, {2, 1}, 2},         {3, {3, 2, 1}, 3},
+                          {7, {7, 5, 6, 3, 1}, 3}, {8, {5, 3, 1}, 5},      {5, {8, 7, 6, 5}, 5},
+                          {16, {3, 16, 9}, 7},     {13, {300, 41, 12}, 4}, {2, {260, 259, 2, 1}, 3}};
   for (const Shape& shape : shapes) {
     JobSetup setup = classify(model);
     setup.shards = shape.shards;

@@ -35,6 +35,21 @@ void together(const Communicator& ranks, const Work& work) {
   agree_on_error(ranks, failure);
 }
 
+/// Collective: rank 0's outcome for all. `mine` counts on rank 0 only; every rank throws the same AgreedError when rank 0 failed.
+void follow_first_rank(const Communicator& ranks, const std::exception_ptr& mine);
+
+/// Collective. Runs `work` on rank 0 alone, which may fail: then every rank throws what rank 0 threw, as an AgreedError.
+template <class Work>
+void on_first_rank(const Communicator& ranks, const Work& work) {
+  std::exception_ptr failure;
+  try {
+    if (ranks.rank() == 0) work();
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  follow_first_rank(ranks, failure);
+}
+
 /// Collective. Throws AgreedError(communication) on every rank unless `value` is the same on all; the message
 /// names `what` (such as "the configuration"), the ranks and hosts that differ from rank 0, and the first
 /// line that differs.
