@@ -12,7 +12,7 @@
 namespace trainer::benchmarks {
 namespace {
 
-constexpr int kChains = 12;         // enough independent chains to hide the latency
+constexpr int kChains = 12;          // enough independent chains to hide the latency
 constexpr long kRounds = 1'000'000;  // a few milliseconds
 
 __attribute__((target("avx512f"))) float burn_512() {

@@ -1,9 +1,10 @@
-// Time of a whole training step (forward, backward, exchange, update) as a share of the processor's multiply-add peak, measured in the
-// same run on the same cores. Usage: [mpirun -np N] step_benchmark [--threads=T] [Google Benchmark's options, such as
+// Time of a whole training step (forward, backward, exchange, update) as a share of the processor's
+// multiply-add peak, measured in the same run on the same cores. Usage: [mpirun -np N] step_benchmark
+// [--threads=T] [Google Benchmark's options, such as
 // --benchmark_repetitions=10 --benchmark_filter=1024]
 //
-// The peak is taken by all ranks at once, before and after; a step's time is the slowest rank's. Every step computes on fresh random
-// rows; the first steps are checked against a finite loss.
+// The peak is taken by all ranks at once, before and after; a step's time is the slowest rank's. Every step
+// computes on fresh random rows; the first steps are checked against a finite loss.
 
 #include <benchmark/benchmark.h>
 
@@ -35,7 +36,8 @@ class RandomRows final : public nn::RowSource {
     for (float& value : values_) value = stream.uniform_float();
   }
   void inputs(Range rows, float* out) const override {
-    std::memcpy(out, values_.data() + rows.begin * kInputs, static_cast<std::size_t>(rows.size() * kInputs) * sizeof(float));
+    std::memcpy(out, values_.data() + rows.begin * kInputs,
+                static_cast<std::size_t>(rows.size() * kInputs) * sizeof(float));
   }
   void classes(Range rows, std::int32_t* out) const override {
     for (std::int64_t r = rows.begin; r < rows.end; ++r) *out++ = static_cast<std::int32_t>(r % kOutputs);
@@ -57,7 +59,8 @@ const std::vector<Case> kCases = {
     {"784-1024x3-10+batch_norm",
      "dense(1024) batch_norm relu dense(1024) batch_norm relu dense(1024) batch_norm relu dense(10)", 2048}};
 
-/// Operations of the matrix products of a step: forward, weight gradient, and the data gradient but for the first layer.
+/// Operations of the matrix products of a step: forward, weight gradient, and the data gradient but for the
+/// first layer.
 double operations(const nn::Network& network, std::int64_t batch) {
   double sum = 0;
   bool first = true;
@@ -79,7 +82,8 @@ double slowest(const comm::Communicator& world, double mine) {
   return *std::max_element(all.begin(), all.end());
 }
 
-void run_case(benchmark::State& state, const comm::Communicator& world, int threads, const Case& test, std::int64_t shards) {
+void run_case(benchmark::State& state, const comm::Communicator& world, int threads, const Case& test,
+              std::int64_t shards) {
   Team team(threads);
   const nn::Loss loss = nn::Loss::parse("softmax_cross_entropy");
   const nn::Network network(nn::join(nn::Model(test.model, kInputs, kOutputs), loss), threads);
@@ -116,7 +120,8 @@ void run_case(benchmark::State& state, const comm::Communicator& world, int thre
   state.counters["share_of_peak"] = rate / std::max(peak, later_peak);
   state.counters["shards"] = static_cast<double>(shards);
   state.counters["exchange_share"] =
-      (step.seconds().communicate - before.communicate + step.seconds().wait - before.wait) / (step.seconds().total - before.total);
+      (step.seconds().communicate - before.communicate + step.seconds().wait - before.wait) /
+      (step.seconds().total - before.total);
 }
 
 /// Nothing is printed by other ranks than 0.
@@ -147,9 +152,12 @@ int main(int argc, char** argv) {
     std::vector<std::int64_t> all_shards = {default_shards(test.batch)};
     if (few != all_shards[0]) all_shards.push_back(few);  // what the same bits at any scale cost
     for (const std::int64_t shards : all_shards)
-      benchmark::RegisterBenchmark(
-          (test.name + "/batch:" + std::to_string(test.batch) + (shards == few ? "/S=ranks*threads" : "/S=default")).c_str(),
-          [&world, threads, &test, shards](benchmark::State& state) { run_case(state, world, threads, test, shards); })
+      benchmark::RegisterBenchmark((test.name + "/batch:" + std::to_string(test.batch) +
+                                    (shards == few ? "/S=ranks*threads" : "/S=default"))
+                                       .c_str(),
+                                   [&world, threads, &test, shards](benchmark::State& state) {
+                                     run_case(state, world, threads, test, shards);
+                                   })
           ->UseManualTime()
           ->Unit(benchmark::kMillisecond)
           ->Iterations(test.batch > 1000 ? 8 : 100)
@@ -157,8 +165,8 @@ int main(int argc, char** argv) {
   }
   benchmark::Initialize(&argc, argv);
   if (world.rank() == 0) {
-    std::printf("%d rank(s) x %d thread(s), oneDNN %s %s\n", world.size(), threads, nn::onednn_version().c_str(),
-                nn::onednn_isa().c_str());
+    std::printf("%d rank(s) x %d thread(s), oneDNN %s %s\n", world.size(), threads,
+                nn::onednn_version().c_str(), nn::onednn_isa().c_str());
     benchmark::RunSpecifiedBenchmarks();
   } else {
     Silent silent;

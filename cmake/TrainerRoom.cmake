@@ -37,5 +37,8 @@ function(trainer_mpi_test name)
              COMMAND ${MPIEXEC_EXECUTABLE} --allow-run-as-root --oversubscribe --bind-to none -np ${ranks} $<TARGET_FILE:${name}>)
     set_tests_properties(${name}.np${ranks} PROPERTIES TIMEOUT 600 PROCESSORS 2
                          ENVIRONMENT "OMPI_MCA_btl_vader_single_copy_mechanism=none;OMP_WAIT_POLICY=passive")
+    if(ranks GREATER 2)
+      set_tests_properties(${name}.np${ranks} PROPERTIES LABELS many-ranks)
+    endif()
   endforeach()
 endfunction()

@@ -1,4 +1,5 @@
-// Main function of the tests that run under mpirun: a test fails if it fails on any rank, and rank 0 says where.
+// Main function of the tests that run under mpirun: a test fails if it fails on any rank, and rank 0 says
+// where.
 #include <gtest/gtest.h>
 #include <mpi.h>
 

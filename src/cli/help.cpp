@@ -48,16 +48,22 @@ std::string recipe_text() {
 /// The words of the texts, which no option's line has room for.
 std::string grammar_text() {
   return "\nTexts are sequences of `name`, `name(value)` and `name(key=value)`:\n"
-         "  --model      dense(units, bias=true, init=auto|he|glorot|normal(s)|uniform(a)|zeros|constant(v)),\n"
+         "  --model      dense(units, bias=true, "
+         "init=auto|he|glorot|normal(s)|uniform(a)|zeros|constant(v)),\n"
          "               batch_norm(momentum=0.1, epsilon=1e-5, statistics=global|shard), dropout(rate),\n"
-         "               relu, sigmoid, tanh, softmax, residual(layers..., projection=auto|always), repeat(n, layers...);\n"
-         "               `outputs` stands for the width that the data needs; the loss adds its own softmax or sigmoid\n"
+         "               relu, sigmoid, tanh, softmax, residual(layers..., projection=auto|always), "
+         "repeat(n, layers...);\n"
+         "               `outputs` stands for the width that the data needs; the loss adds its own softmax "
+         "or sigmoid\n"
          "  --loss       softmax_cross_entropy(label_smoothing=0), binary_cross_entropy(outputs=mean|sum),\n"
          "               mse(outputs=mean|sum), half_squared_error\n"
-         "  --optimizer  sgd(momentum=0, nesterov=false), adam(beta1=0.9, beta2=0.999, epsilon=1e-8, inside_root=false)\n"
+         "  --optimizer  sgd(momentum=0, nesterov=false), adam(beta1=0.9, beta2=0.999, epsilon=1e-8, "
+         "inside_root=false)\n"
          "  --schedule   constant, cosine(final=0), one_cycle(start=0.04, final=0.0001, peak=0.3)\n"
-         "  --data       generate:circle, xor, gauss, spiral, plane, gaussian, sine, blobs, teacher, table(xor|and|or),\n"
-         "               with rows=, features=, classes=, noise=, seed=, as in \"generate:blobs(rows=1000, classes=3)\"\n";
+         "  --data       generate:circle, xor, gauss, spiral, plane, gaussian, sine, blobs, teacher, "
+         "table(xor|and|or),\n"
+         "               with rows=, features=, classes=, noise=, seed=, as in \"generate:blobs(rows=1000, "
+         "classes=3)\"\n";
 }
 
 std::string marks_text() {

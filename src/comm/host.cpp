@@ -53,7 +53,8 @@ int ranks_on_node() {
 int ranks_of_job() {
   for (const char* variable : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_NTASKS"}) {
     if (const char* value = std::getenv(variable))
-      return static_cast<int>(std::clamp(parse_integer(value).value_or(1), std::int64_t{1}, std::int64_t{1} << 24));
+      return static_cast<int>(
+          std::clamp(parse_integer(value).value_or(1), std::int64_t{1}, std::int64_t{1} << 24));
   }
   return 1;
 }

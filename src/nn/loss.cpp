@@ -9,8 +9,8 @@
 namespace trainer::nn {
 namespace {
 
-/// ln(1 + u) for u in [0, 1], with a relative error of 1e-9: the series of 2 artanh(u / (2 + u)). Plain arithmetic has the same bits
-/// wherever the compiler vectorises it; the library's functions need not.
+/// ln(1 + u) for u in [0, 1], with a relative error of 1e-9: the series of 2 artanh(u / (2 + u)). Plain
+/// arithmetic has the same bits wherever the compiler vectorises it; the library's functions need not.
 double log_of_one_plus(double u) {
   const double s = u / (2 + u), q = s * s;
   double sum = 0;
@@ -22,16 +22,20 @@ double log_of_one_plus(double u) {
 
 Loss Loss::parse(const std::string& source) {
   const ParsedText parsed("--loss", source);
-  if (parsed.sequence().size() != 1) parsed.fail_at(0, "expected one loss, as in softmax_cross_entropy or mse");
+  if (parsed.sequence().size() != 1)
+    parsed.fail_at(0, "expected one loss, as in softmax_cross_entropy or mse");
   const Term& term = parsed.sequence()[0];
-  const std::vector<std::string> names = {"softmax_cross_entropy", "binary_cross_entropy", "mse", "half_squared_error"};
+  const std::vector<std::string> names = {"softmax_cross_entropy", "binary_cross_entropy", "mse",
+                                          "half_squared_error"};
   const auto found = std::find(names.begin(), names.end(), term.name);
   if (found == names.end()) {
     const std::string near = nearest_name(term.name, names);
-    parsed.fail_at(term.offset,
-                   trainer::text("unknown loss \"", term.name, "\"",
-                        near.empty() ? "; expected softmax_cross_entropy, binary_cross_entropy, mse or half_squared_error"
-                                     : "; did you mean " + near + "?"));
+    parsed.fail_at(
+        term.offset,
+        trainer::text(
+            "unknown loss \"", term.name, "\"",
+            near.empty() ? "; expected softmax_cross_entropy, binary_cross_entropy, mse or half_squared_error"
+                         : "; did you mean " + near + "?"));
   }
   Loss loss;
   loss.kind = static_cast<LossKind>(found - names.begin());
@@ -65,10 +69,10 @@ Model join(Model model, const Loss& loss) {
       model.parsed().fail_at(last.offset, "the model holds nothing but its output activation");
     model.drop_last();
   } else if (is_activation(last.kind)) {
-    model.parsed().fail_at(last.offset,
-                           text("the loss ", loss.text, " computes its own output activation (",
-                                joint == LayerKind::softmax ? "softmax" : "sigmoid", "); a model that ends with ",
-                                last.name, " does not fit it: leave ", last.name, " out or take another --loss"));
+    model.parsed().fail_at(
+        last.offset, text("the loss ", loss.text, " computes its own output activation (",
+                          joint == LayerKind::softmax ? "softmax" : "sigmoid", "); a model that ends with ",
+                          last.name, " does not fit it: leave ", last.name, " out or take another --loss"));
   }
   return model;
 }
@@ -85,16 +89,20 @@ void LossFunction::prepare(KernelFactory& factory, std::int64_t rows) {
   Kernels& kernels = kernels_[rows];
   const std::int64_t count = rows * outputs_;
   if (loss_.joint_activation() != LayerKind::dense) kernels.exp = factory.elementwise(Function::exp, count);
-  if (loss_.kind == LossKind::binary_cross_entropy) kernels.sigmoid = factory.elementwise(Function::sigmoid, count);
+  if (loss_.kind == LossKind::binary_cross_entropy)
+    kernels.sigmoid = factory.elementwise(Function::sigmoid, count);
 }
 
 LossSums LossFunction::operator()(const float* z, std::int64_t rows, const Targets& targets, float* gradient,
                                   int thread) const {
   switch (loss_.kind) {
-    case LossKind::softmax_cross_entropy: return softmax_cross_entropy(z, rows, targets, gradient, thread);
-    case LossKind::binary_cross_entropy: return binary_cross_entropy(z, rows, targets, gradient, thread);
+    case LossKind::softmax_cross_entropy:
+      return softmax_cross_entropy(z, rows, targets, gradient, thread);
+    case LossKind::binary_cross_entropy:
+      return binary_cross_entropy(z, rows, targets, gradient, thread);
     case LossKind::mse:
-    case LossKind::half_squared_error: return squared_error(z, rows, targets, gradient);
+    case LossKind::half_squared_error:
+      return squared_error(z, rows, targets, gradient);
   }
   fail(ErrorKind::internal, "unknown loss");
 }
@@ -106,8 +114,10 @@ float LossFunction::target(const Targets& targets, std::int64_t row, std::int64_
   return outputs_ == 1 ? static_cast<float>(label) : (label == k ? 1.0f : 0.0f);
 }
 
-/// 1 when the row's class is the predicted one: arg max (the lowest index on a tie) or, with one output, score >= threshold.
-double LossFunction::correct(const float* scores, std::int64_t row, const Targets& targets, float threshold) const {
+/// 1 when the row's class is the predicted one: arg max (the lowest index on a tie) or, with one output,
+/// score >= threshold.
+double LossFunction::correct(const float* scores, std::int64_t row, const Targets& targets,
+                             float threshold) const {
   const float* mine = scores + row * outputs_;
   if (outputs_ == 1) {
     const bool wanted = target(targets, row, 0) >= 0.5f;
@@ -120,9 +130,10 @@ double LossFunction::correct(const float* scores, std::int64_t row, const Target
   return best == std::max_element(wanted, wanted + outputs_) - wanted ? 1 : 0;
 }
 
-// -sum_k q_k ln p_k = sum_k q_k (ln s - (z_k - m)), with m = max z, s = sum_k exp(z_k - m). The gradient is p sum(q) - q.
-LossSums LossFunction::softmax_cross_entropy(const float* z, std::int64_t rows, const Targets& targets, float* gradient,
-                                             int thread) const {
+// -sum_k q_k ln p_k = sum_k q_k (ln s - (z_k - m)), with m = max z, s = sum_k exp(z_k - m). The gradient is p
+// sum(q) - q.
+LossSums LossFunction::softmax_cross_entropy(const float* z, std::int64_t rows, const Targets& targets,
+                                             float* gradient, int thread) const {
   const std::int64_t columns = outputs_;
   for (std::int64_t r = 0; r < rows; ++r) {
     const float* mine = z + r * columns;
@@ -166,10 +177,11 @@ LossSums LossFunction::softmax_cross_entropy(const float* z, std::int64_t rows, 
   return sums;
 }
 
-// softplus(z) - z t for each output: -(t ln p + (1 - t) ln(1 - p)) with p = sigmoid(z). The gradient is p - t. softplus(z) is
-// max(z, 0) + ln(1 + exp(-|z|)), which keeps the small losses of outputs that are sure and right (oneDNN's own does not).
-LossSums LossFunction::binary_cross_entropy(const float* z, std::int64_t rows, const Targets& targets, float* gradient,
-                                            int thread) const {
+// softplus(z) - z t for each output: -(t ln p + (1 - t) ln(1 - p)) with p = sigmoid(z). The gradient is p -
+// t. softplus(z) is max(z, 0) + ln(1 + exp(-|z|)), which keeps the small losses of outputs that are sure and
+// right (oneDNN's own does not).
+LossSums LossFunction::binary_cross_entropy(const float* z, std::int64_t rows, const Targets& targets,
+                                            float* gradient, int thread) const {
   const Kernels& kernels = kernels_.at(rows);
   float* exponential = scratch_[static_cast<std::size_t>(thread)].data();
   kernels.sigmoid(thread, {const_cast<float*>(z), gradient});
@@ -183,7 +195,8 @@ LossSums LossFunction::binary_cross_entropy(const float* z, std::int64_t rows, c
       const std::int64_t i = r * outputs_ + k;
       const float t = target(targets, r, k);
       const auto logit = static_cast<double>(z[i]);
-      const double softplus = (logit < 0 ? 0.0 : logit) + log_of_one_plus(static_cast<double>(exponential[i]));
+      const double softplus =
+          (logit < 0 ? 0.0 : logit) + log_of_one_plus(static_cast<double>(exponential[i]));
       loss += softplus - logit * static_cast<double>(t);
       gradient[i] = (gradient[i] - t) * static_cast<float>(share);
     }
@@ -193,7 +206,8 @@ LossSums LossFunction::binary_cross_entropy(const float* z, std::int64_t rows, c
   return sums;
 }
 
-LossSums LossFunction::squared_error(const float* z, std::int64_t rows, const Targets& targets, float* gradient) const {
+LossSums LossFunction::squared_error(const float* z, std::int64_t rows, const Targets& targets,
+                                     float* gradient) const {
   const bool half = loss_.kind == LossKind::half_squared_error;
   const double share = half ? 0.5 : loss_.sum_outputs ? 1.0 : 1.0 / static_cast<double>(outputs_);
   const auto slope = static_cast<float>(2 * share);

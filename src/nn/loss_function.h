@@ -16,9 +16,10 @@ class LossFunction {
   LossFunction(const Loss& loss, std::int64_t outputs, int threads, std::int64_t max_rows);
   /// Makes the kernels for units of `rows` rows (at most max_rows). Not thread-safe.
   void prepare(KernelFactory& factory, std::int64_t rows);
-  /// z: [rows, outputs], what the network computed; gradient: [rows, outputs], the derivative of the sum over rows of the loss
-  /// by z (not divided by any number of rows), also used as scratch: never null, never z.
-  LossSums operator()(const float* z, std::int64_t rows, const Targets& targets, float* gradient, int thread) const;
+  /// z: [rows, outputs], what the network computed; gradient: [rows, outputs], the derivative of the sum over
+  /// rows of the loss by z (not divided by any number of rows), also used as scratch: never null, never z.
+  LossSums operator()(const float* z, std::int64_t rows, const Targets& targets, float* gradient,
+                      int thread) const;
   /// The activated output of z: softmax, sigmoid, or z itself. Arguments as above.
   void activate(const float* z, std::int64_t rows, float* out, int thread) const;
 
@@ -26,8 +27,10 @@ class LossFunction {
   struct Kernels {
     Kernel exp, sigmoid;
   };
-  LossSums softmax_cross_entropy(const float* z, std::int64_t rows, const Targets& targets, float* gradient, int thread) const;
-  LossSums binary_cross_entropy(const float* z, std::int64_t rows, const Targets& targets, float* gradient, int thread) const;
+  LossSums softmax_cross_entropy(const float* z, std::int64_t rows, const Targets& targets, float* gradient,
+                                 int thread) const;
+  LossSums binary_cross_entropy(const float* z, std::int64_t rows, const Targets& targets, float* gradient,
+                                int thread) const;
   LossSums squared_error(const float* z, std::int64_t rows, const Targets& targets, float* gradient) const;
   double correct(const float* scores, std::int64_t row, const Targets& targets, float threshold) const;
   float target(const Targets& targets, std::int64_t row, std::int64_t k) const;

@@ -11,15 +11,16 @@ namespace {
 constexpr std::int64_t kMaxWidth = std::int64_t{1} << 24;
 constexpr std::int64_t kMaxLayers = 10'000;
 
-const std::vector<std::string> kLayerNames = {"dense", "batch_norm", "relu",     "sigmoid", "tanh",
-                                              "softmax", "dropout",  "residual", "repeat"};
+const std::vector<std::string> kLayerNames = {"dense",   "batch_norm", "relu",     "sigmoid", "tanh",
+                                              "softmax", "dropout",    "residual", "repeat"};
 
 /// Builds the layers of one sequence; widths are followed through from left to right.
 class Builder {
  public:
   Builder(const ParsedText& text, std::int64_t outputs) : text_(text), outputs_(outputs) {}
 
-  std::vector<LayerSpec> build(const std::vector<Term>& terms, std::int64_t width, const std::string& prefix) {
+  std::vector<LayerSpec> build(const std::vector<Term>& terms, std::int64_t width,
+                               const std::string& prefix) {
     const std::vector<const Term*> flat = write_out(terms);
     std::vector<LayerSpec> layers;
     const std::size_t digits = std::max<std::size_t>(2, std::to_string(flat.size() - 1).size());
@@ -33,7 +34,8 @@ class Builder {
   }
 
  private:
-  /// `repeat(n, ...)` written out, recursively. A term may be long: it is read once and never copied for a repetition.
+  /// `repeat(n, ...)` written out, recursively. A term may be long: it is read once and never copied for a
+  /// repetition.
   std::vector<const Term*> write_out(const std::vector<Term>& terms) {
     std::vector<const Term*> flat;
     for (const Term& term : terms) {
@@ -81,13 +83,15 @@ class Builder {
       spec.rate = arguments.number("rate", 0, 1, std::nullopt, false, true);
     } else if (term.name == "residual") {
       spec.kind = LayerKind::residual;
-      const std::vector<Term> body = arguments.nested_sequence();  // first: it takes what stands without a key
+      const std::vector<Term> body =
+          arguments.nested_sequence();  // first: it takes what stands without a key
       const std::string projection = arguments.word("projection", {"auto", "always"}, "auto");
       if (body.empty()) text_.fail_at(term.offset, "residual(...) holds no layer");
       spec.body = build(body, width, spec.path + "/");
       spec.outputs = spec.body.back().outputs;
       spec.projection = projection == "always" || spec.outputs != width;
-    } else if (term.name == "relu" || term.name == "sigmoid" || term.name == "tanh" || term.name == "softmax") {
+    } else if (term.name == "relu" || term.name == "sigmoid" || term.name == "tanh" ||
+               term.name == "softmax") {
       spec.kind = term.name == "relu"      ? LayerKind::relu
                   : term.name == "sigmoid" ? LayerKind::sigmoid
                   : term.name == "tanh"    ? LayerKind::tanh
@@ -176,12 +180,13 @@ std::vector<Term> expand_short_form(const std::vector<Term>& terms) {
   return expanded;
 }
 
-/// Resolves init=auto: He before the relu family, Glorot otherwise. "Before" looks past batch norm and dropout, and
-/// out of a residual's end into what follows it.
+/// Resolves init=auto: He before the relu family, Glorot otherwise. "Before" looks past batch norm and
+/// dropout, and out of a residual's end into what follows it.
 void resolve_initialisers(std::vector<LayerSpec>& layers, const Builder& builder, LayerKind after) {
   for (std::size_t i = layers.size(); i-- > 0;) {
     LayerSpec& layer = layers[i];
-    const Initialiser automatic{after == LayerKind::relu ? Initialiser::Kind::he : Initialiser::Kind::glorot, 0};
+    const Initialiser automatic{after == LayerKind::relu ? Initialiser::Kind::he : Initialiser::Kind::glorot,
+                                0};
     if (layer.kind == LayerKind::dense) {
       if (builder.is_automatic(layer.path)) layer.initialiser = automatic;
       after = LayerKind::dense;
@@ -198,7 +203,8 @@ void resolve_initialisers(std::vector<LayerSpec>& layers, const Builder& builder
 }  // namespace
 
 bool is_activation(LayerKind kind) {
-  return kind == LayerKind::relu || kind == LayerKind::sigmoid || kind == LayerKind::tanh || kind == LayerKind::softmax;
+  return kind == LayerKind::relu || kind == LayerKind::sigmoid || kind == LayerKind::tanh ||
+         kind == LayerKind::softmax;
 }
 
 Model::Model(const std::string& source, std::int64_t inputs, std::int64_t outputs, bool allow_one)
@@ -207,15 +213,17 @@ Model::Model(const std::string& source, std::int64_t inputs, std::int64_t output
           " input columns; from 1 to ", kMaxWidth, " are possible");
   require(outputs >= 1 && outputs <= kMaxWidth, ErrorKind::data, "the task needs ", outputs,
           " outputs; from 1 to ", kMaxWidth, " are possible");
-  if (parsed_.sequence().empty()) parsed_.fail_at(0, "the model is empty; try \"dense(512) relu dense(outputs)\" or 512-512");
+  if (parsed_.sequence().empty())
+    parsed_.fail_at(0, "the model is empty; try \"dense(512) relu dense(outputs)\" or 512-512");
   Builder builder(parsed_, outputs);
   layers_ = builder.build(expand_short_form(parsed_.sequence()), inputs, "");
   resolve_initialisers(layers_, builder, LayerKind::dense);
   const LayerSpec& last = layers_.back();
   if (allow_one && last.outputs == 1) outputs_ = 1;
   if (last.outputs != outputs_)
-    parsed_.fail_at(last.offset, trainer::text("the last layer is ", last.outputs, " wide, but the data needs ", outputs,
-                                      " outputs; end the model with dense(outputs)"));
+    parsed_.fail_at(last.offset,
+                    trainer::text("the last layer is ", last.outputs, " wide, but the data needs ", outputs,
+                                  " outputs; end the model with dense(outputs)"));
 }
 
 }  // namespace trainer::nn

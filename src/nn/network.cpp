@@ -10,7 +10,7 @@
 namespace trainer::nn {
 namespace {
 
-constexpr std::int64_t kAlignment = 16;                       // floats: one cache line
+constexpr std::int64_t kAlignment = 16;                         // floats: one cache line
 constexpr std::int64_t kMaxParameters = std::int64_t{1} << 38;  // a terabyte of weights
 
 /// Lays out parameters and operations while walking over the layers.
@@ -59,18 +59,20 @@ struct Assembler {
 
   void begin_layer(const std::string& path) { layers.push_back({path, parameter_floats, 0, {}}); }
   int end_layer(std::size_t first_tensor) {
-    for (std::size_t i = first_tensor; i < parameters.size(); ++i) layers.back().tensors.push_back(static_cast<int>(i));
+    for (std::size_t i = first_tensor; i < parameters.size(); ++i)
+      layers.back().tensors.push_back(static_cast<int>(i));
     layers.back().size = parameter_floats - layers.back().offset;
     return static_cast<int>(layers.size()) - 1;
   }
 
-  Slot dense(const std::string& path, Slot in, std::int64_t outputs, bool with_bias, Initialiser initialiser) {
+  Slot dense(const std::string& path, Slot in, std::int64_t outputs, bool with_bias,
+             Initialiser initialiser) {
     const std::int64_t panel = factory.preferred_panel(in.width, outputs);
     begin_layer(path);
     const std::size_t first = parameters.size();
     using Kind = Tensor::Kind;
-    const std::int64_t weight =
-        place(parameters, parameter_floats, Kind::weight, path + "/weight", {outputs, in.width}, panel, initialiser);
+    const std::int64_t weight = place(parameters, parameter_floats, Kind::weight, path + "/weight",
+                                      {outputs, in.width}, panel, initialiser);
     const std::int64_t bias =
         with_bias ? place(parameters, parameter_floats, Kind::bias, path + "/bias", {outputs}) : -1;
     Slot out = new_value(outputs, true);
@@ -85,12 +87,14 @@ struct Assembler {
     begin_layer(layer.path);
     const std::size_t first = parameters.size();
     using Kind = Tensor::Kind;
-    const std::int64_t scale = place(parameters, parameter_floats, Kind::scale, layer.path + "/scale", {in.width});
-    const std::int64_t shift = place(parameters, parameter_floats, Kind::shift, layer.path + "/shift", {in.width});
+    const std::int64_t scale =
+        place(parameters, parameter_floats, Kind::scale, layer.path + "/scale", {in.width});
+    const std::int64_t shift =
+        place(parameters, parameter_floats, Kind::shift, layer.path + "/shift", {in.width});
     const std::int64_t mean =
         place(statistics, statistic_floats, Kind::running_mean, layer.path + "/running_mean", {in.width});
-    const std::int64_t variance =
-        place(statistics, statistic_floats, Kind::running_variance, layer.path + "/running_variance", {in.width});
+    const std::int64_t variance = place(statistics, statistic_floats, Kind::running_variance,
+                                        layer.path + "/running_variance", {in.width});
     Slot out = new_value(in.width, true);
     out.gradient = in.gradient;  // backward is element by element: in place
     give_gradient(out);
@@ -121,7 +125,8 @@ struct Assembler {
     give_gradient(body_in);
     emit<Fork>(in, body_in);
     Slot shortcut = in;
-    if (layer.projection) shortcut = dense(layer.path + "/projection", in, layer.outputs, false, layer.initialiser);
+    if (layer.projection)
+      shortcut = dense(layer.path + "/projection", in, layer.outputs, false, layer.initialiser);
     Slot body = sequence(layer.body, body_in);
     Slot out = new_value(layer.outputs, body.needs_gradient || shortcut.needs_gradient);
     out.gradient = body.gradient;
@@ -200,7 +205,8 @@ void draw(const Tensor& tensor, std::uint32_t index, std::uint64_t seed, float* 
 
 Network::Network(const Model& model, int threads)
     : model_(model), factory_(std::make_unique<KernelFactory>(threads)), plan_(std::make_unique<Plan>()) {
-  Assembler assembler{*factory_, *plan_, parameters_, statistics_, layers_, parameter_floats_, statistic_floats_};
+  Assembler assembler{*factory_,         *plan_,           parameters_, statistics_, layers_,
+                      parameter_floats_, statistic_floats_};
   plan_->input = assembler.new_value(model_.inputs(), false);
   plan_->output = assembler.sequence(model_.layers(), plan_->input);
   require(!layers_.empty(), ErrorKind::usage, "--model \"", model_.text(),
@@ -234,12 +240,14 @@ std::int64_t Network::activation_bytes_per_row() const {
 void Network::initialise(std::uint64_t seed, float* parameters, float* statistics) const {
   for (std::size_t t = 0; t < parameters_.size(); ++t) {
     const Tensor& tensor = parameters_[t];
-    std::vector<float> values(static_cast<std::size_t>(tensor.size), tensor.kind == Tensor::Kind::scale ? 1.0f : 0.0f);
+    std::vector<float> values(static_cast<std::size_t>(tensor.size),
+                              tensor.kind == Tensor::Kind::scale ? 1.0f : 0.0f);
     if (tensor.is_dense_weight()) draw(tensor, static_cast<std::uint32_t>(t), seed, values.data());
     from_checkpoint(tensor, values, parameters);
   }
   for (const Tensor& tensor : statistics_)
-    std::fill_n(statistics + tensor.offset, tensor.size, tensor.kind == Tensor::Kind::running_variance ? 1.0f : 0.0f);
+    std::fill_n(statistics + tensor.offset, tensor.size,
+                tensor.kind == Tensor::Kind::running_variance ? 1.0f : 0.0f);
 }
 
 std::vector<float> Network::to_checkpoint(const Tensor& tensor, const float* flat) {
@@ -257,8 +265,8 @@ std::vector<float> Network::to_checkpoint(const Tensor& tensor, const float* fla
 }
 
 void Network::from_checkpoint(const Tensor& tensor, const std::vector<float>& values, float* flat) {
-  require(static_cast<std::int64_t>(values.size()) == tensor.size, ErrorKind::internal, "tensor ", tensor.path, " has ",
-          tensor.size, " values, ", values.size(), " were given");
+  require(static_cast<std::int64_t>(values.size()) == tensor.size, ErrorKind::internal, "tensor ",
+          tensor.path, " has ", tensor.size, " values, ", values.size(), " were given");
   float* to = flat + tensor.offset;
   if (!tensor.is_dense_weight()) {
     std::copy(values.begin(), values.end(), to);

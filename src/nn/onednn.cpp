@@ -33,8 +33,8 @@ dnnl::primitive_attr attributes() {
 }
 
 #if DNNL_VERSION_MAJOR >= 3
-auto forward_desc(const dnnl::engine& engine, const memory::desc& x, const memory::desc& w, const memory::desc* b,
-                  const memory::desc& y) {
+auto forward_desc(const dnnl::engine& engine, const memory::desc& x, const memory::desc& w,
+                  const memory::desc* b, const memory::desc& y) {
   using P = dnnl::inner_product_forward::primitive_desc;
   const auto kind = dnnl::prop_kind::forward_training;
   return b != nullptr ? P(engine, kind, x, w, *b, y, attributes()) : P(engine, kind, x, w, y, attributes());
@@ -45,8 +45,8 @@ auto backward_data_desc(const dnnl::engine& engine, const memory::desc& dx, cons
   return dnnl::inner_product_backward_data::primitive_desc(engine, dx, w, dy, hint, attributes());
 }
 auto elementwise_desc(const dnnl::engine& engine, dnnl::algorithm algorithm, const memory::desc& x) {
-  return dnnl::eltwise_forward::primitive_desc(engine, dnnl::prop_kind::forward_training, algorithm, x, x, 0.0f, 0.0f,
-                                               attributes());
+  return dnnl::eltwise_forward::primitive_desc(engine, dnnl::prop_kind::forward_training, algorithm, x, x,
+                                               0.0f, 0.0f, attributes());
 }
 auto elementwise_backward_desc(const dnnl::engine& engine, dnnl::algorithm algorithm, const memory::desc& x) {
   const auto hint = elementwise_desc(engine, algorithm, x);
@@ -57,8 +57,8 @@ auto softmax_desc(const dnnl::engine& engine, const memory::desc& x) {
                                                dnnl::algorithm::softmax_accurate, x, x, 1, attributes());
 }
 #else
-auto forward_desc(const dnnl::engine& engine, const memory::desc& x, const memory::desc& w, const memory::desc* b,
-                  const memory::desc& y) {
+auto forward_desc(const dnnl::engine& engine, const memory::desc& x, const memory::desc& w,
+                  const memory::desc* b, const memory::desc& y) {
   using P = dnnl::inner_product_forward;
   const auto kind = dnnl::prop_kind::forward_training;
   const auto desc = b != nullptr ? P::desc(kind, x, w, *b, y) : P::desc(kind, x, w, y);
@@ -72,7 +72,8 @@ auto backward_data_desc(const dnnl::engine& engine, const memory::desc& dx, cons
 }
 auto elementwise_desc(const dnnl::engine& engine, dnnl::algorithm algorithm, const memory::desc& x) {
   using P = dnnl::eltwise_forward;
-  return P::primitive_desc(P::desc(dnnl::prop_kind::forward_training, algorithm, x, 0.0f, 0.0f), attributes(), engine);
+  return P::primitive_desc(P::desc(dnnl::prop_kind::forward_training, algorithm, x, 0.0f, 0.0f), attributes(),
+                           engine);
 }
 auto elementwise_backward_desc(const dnnl::engine& engine, dnnl::algorithm algorithm, const memory::desc& x) {
   using P = dnnl::eltwise_backward;
@@ -87,9 +88,12 @@ auto softmax_desc(const dnnl::engine& engine, const memory::desc& x) {
 
 dnnl::algorithm algorithm_of(Function function) {
   switch (function) {
-    case Function::sigmoid: return dnnl::algorithm::eltwise_logistic;
-    case Function::tanh: return dnnl::algorithm::eltwise_tanh;
-    case Function::exp: return dnnl::algorithm::eltwise_exp;
+    case Function::sigmoid:
+      return dnnl::algorithm::eltwise_logistic;
+    case Function::tanh:
+      return dnnl::algorithm::eltwise_tanh;
+    case Function::exp:
+      return dnnl::algorithm::eltwise_exp;
   }
   fail(ErrorKind::internal, "unknown elementwise function");
 }
@@ -105,7 +109,8 @@ auto checked(const char* what, const Work& work) {
   try {
     return work();
   } catch (const dnnl::error& error) {
-    fail(ErrorKind::internal, "oneDNN ", what, ": ", error.what(), " (status ", static_cast<int>(error.status), ")");
+    fail(ErrorKind::internal, "oneDNN ", what, ": ", error.what(), " (status ",
+         static_cast<int>(error.status), ")");
   }
 }
 
@@ -143,7 +148,8 @@ struct KernelFactory::State {
   int threads = 1;
 
   template <class PrimitiveDesc, class Primitive>
-  Kernel make(const PrimitiveDesc& desc, Primitive primitive, std::vector<std::pair<int, memory::desc>> arguments) {
+  Kernel make(const PrimitiveDesc& desc, Primitive primitive,
+              std::vector<std::pair<int, memory::desc>> arguments) {
     auto kernel = std::make_unique<Kernel::State>();
     const memory::desc scratchpad = desc.scratchpad_desc();
     kernel->primitive = std::move(primitive);
@@ -154,7 +160,8 @@ struct KernelFactory::State {
         thread.arguments.emplace_back(number, memory(argument, engine, DNNL_MEMORY_NONE));
       thread.scratchpad = Buffer<std::byte>(static_cast<std::int64_t>(scratchpad.get_size()));
       if (thread.scratchpad.size() > 0)
-        thread.arguments.emplace_back(DNNL_ARG_SCRATCHPAD, memory(scratchpad, engine, thread.scratchpad.data()));
+        thread.arguments.emplace_back(DNNL_ARG_SCRATCHPAD,
+                                      memory(scratchpad, engine, thread.scratchpad.data()));
       for (const auto& [number, argument] : thread.arguments) thread.raw.push_back({number, argument.get()});
       kernel->threads.push_back(std::move(thread));
     }
@@ -165,8 +172,8 @@ struct KernelFactory::State {
 KernelFactory::KernelFactory(int threads) : state_(std::make_unique<State>()) { state_->threads = threads; }
 KernelFactory::~KernelFactory() = default;
 
-Kernel KernelFactory::dense_forward(std::int64_t rows, std::int64_t inputs, std::int64_t outputs, std::int64_t panel,
-                                    bool bias) {
+Kernel KernelFactory::dense_forward(std::int64_t rows, std::int64_t inputs, std::int64_t outputs,
+                                    std::int64_t panel, bool bias) {
   return checked("inner product", [&] {
     const auto x = matrix(rows, inputs), w = weights(inputs, outputs, panel), b = vector(outputs),
                y = matrix(rows, outputs);
@@ -215,9 +222,11 @@ Kernel KernelFactory::softmax(std::int64_t rows, std::int64_t columns) {
 
 std::int64_t KernelFactory::preferred_panel(std::int64_t inputs, std::int64_t outputs) {
   constexpr std::int64_t kPanel = 64, kInputBlock = 16, kNominalRows = 64;
-  if (outputs % kPanel != 0 || outputs == kPanel || inputs % kInputBlock != 0) return outputs;  // would be padded
+  if (outputs % kPanel != 0 || outputs == kPanel || inputs % kInputBlock != 0)
+    return outputs;  // would be padded
   return checked("inner product", [&] {
-    const auto x = matrix(kNominalRows, inputs), w = weights(inputs, outputs, kPanel), y = matrix(kNominalRows, outputs);
+    const auto x = matrix(kNominalRows, inputs), w = weights(inputs, outputs, kPanel),
+               y = matrix(kNominalRows, outputs);
     const std::string forward = forward_desc(state_->engine, x, w, nullptr, y).impl_info_str();
     const std::string backward = backward_data_desc(state_->engine, x, w, y).impl_info_str();
     const bool fast = forward.rfind("ref", 0) != 0 && backward.rfind("ref", 0) != 0;
@@ -228,8 +237,8 @@ std::int64_t KernelFactory::preferred_panel(std::int64_t inputs, std::int64_t ou
 void multiply_transposed(std::int64_t m, std::int64_t n, std::int64_t k, const float* a, std::int64_t lda,
                          const float* b, std::int64_t ldb, float* c, std::int64_t ldc) {
   const dnnl_status_t status = dnnl_sgemm('T', 'N', m, n, k, 1.0f, a, lda, b, ldb, 0.0f, c, ldc);
-  require(status == dnnl_success, ErrorKind::internal, "oneDNN could not multiply (status ", static_cast<int>(status),
-          ")");
+  require(status == dnnl_success, ErrorKind::internal, "oneDNN could not multiply (status ",
+          static_cast<int>(status), ")");
 }
 
 std::string onednn_version() {
@@ -240,15 +249,24 @@ std::string onednn_version() {
 std::string onednn_isa() {
   // The names are those that ONEDNN_MAX_CPU_ISA takes.
   switch (dnnl::get_effective_cpu_isa()) {
-    case dnnl::cpu_isa::sse41: return "SSE41";
-    case dnnl::cpu_isa::avx: return "AVX";
-    case dnnl::cpu_isa::avx2: return "AVX2";
-    case dnnl::cpu_isa::avx2_vnni: return "AVX2_VNNI";
-    case dnnl::cpu_isa::avx512_core: return "AVX512_CORE";
-    case dnnl::cpu_isa::avx512_core_vnni: return "AVX512_CORE_VNNI";
-    case dnnl::cpu_isa::avx512_core_bf16: return "AVX512_CORE_BF16";
-    case dnnl::cpu_isa::avx512_core_amx: return "AVX512_CORE_AMX";
-    default: return "other";
+    case dnnl::cpu_isa::sse41:
+      return "SSE41";
+    case dnnl::cpu_isa::avx:
+      return "AVX";
+    case dnnl::cpu_isa::avx2:
+      return "AVX2";
+    case dnnl::cpu_isa::avx2_vnni:
+      return "AVX2_VNNI";
+    case dnnl::cpu_isa::avx512_core:
+      return "AVX512_CORE";
+    case dnnl::cpu_isa::avx512_core_vnni:
+      return "AVX512_CORE_VNNI";
+    case dnnl::cpu_isa::avx512_core_bf16:
+      return "AVX512_CORE_BF16";
+    case dnnl::cpu_isa::avx512_core_amx:
+      return "AVX512_CORE_AMX";
+    default:
+      return "other";
   }
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
-// All that knows oneDNN, and all that differs between oneDNN 2 and 3, stands in this file and onednn.cpp. Private to this room.
+// All that knows oneDNN, and all that differs between oneDNN 2 and 3, stands in this file and onednn.cpp.
+// Private to this room.
 
 #include <cstdint>
 #include <memory>
@@ -11,8 +12,9 @@
 
 namespace trainer::nn {
 
-/// One oneDNN primitive of a fixed shape, executed single-threaded by any thread of the team at the same time: each
-/// thread has its own stream, memory objects and scratchpad (a shared default scratchpad gives wrong results).
+/// One oneDNN primitive of a fixed shape, executed single-threaded by any thread of the team at the same
+/// time: each thread has its own stream, memory objects and scratchpad (a shared default scratchpad gives
+/// wrong results).
 class Kernel {
  public:
   struct State;
@@ -40,10 +42,13 @@ class KernelFactory {
   explicit KernelFactory(int threads);
   ~KernelFactory();
 
-  /// y = x W^T + b. Arguments: x [rows, inputs], weights, bias [outputs] (left out without bias), y [rows, outputs].
-  Kernel dense_forward(std::int64_t rows, std::int64_t inputs, std::int64_t outputs, std::int64_t panel, bool bias);
+  /// y = x W^T + b. Arguments: x [rows, inputs], weights, bias [outputs] (left out without bias), y [rows,
+  /// outputs].
+  Kernel dense_forward(std::int64_t rows, std::int64_t inputs, std::int64_t outputs, std::int64_t panel,
+                       bool bias);
   /// dx = dy W. Arguments: dy [rows, outputs], weights, dx [rows, inputs].
-  Kernel dense_backward_data(std::int64_t rows, std::int64_t inputs, std::int64_t outputs, std::int64_t panel);
+  Kernel dense_backward_data(std::int64_t rows, std::int64_t inputs, std::int64_t outputs,
+                             std::int64_t panel);
   /// y = f(x), element by element. Arguments: x, y (may be the same).
   Kernel elementwise(Function function, std::int64_t count);
   /// dx = dy f'(x), computed from y = f(x). Arguments: y, dy, dx (may be dy). sigmoid and tanh only.
@@ -59,7 +64,8 @@ class KernelFactory {
   std::unique_ptr<State> state_;
 };
 
-/// c[m, n] (row stride ldc) = a^T b with a [k, m] (row stride lda), b [k, n] (row stride ldb), single-threaded.
+/// c[m, n] (row stride ldc) = a^T b with a [k, m] (row stride lda), b [k, n] (row stride ldb),
+/// single-threaded.
 void multiply_transposed(std::int64_t m, std::int64_t n, std::int64_t k, const float* a, std::int64_t lda,
                          const float* b, std::int64_t ldb, float* c, std::int64_t ldc);
 

@@ -10,8 +10,12 @@
 namespace trainer::nn {
 namespace {
 
-float* at(float* const* buffers, int index, std::int64_t width, std::int64_t row) { return buffers[index] + row * width; }
-float* value(const View& view, const Slot& slot, std::int64_t row) { return at(view.values, slot.value, slot.width, row); }
+float* at(float* const* buffers, int index, std::int64_t width, std::int64_t row) {
+  return buffers[index] + row * width;
+}
+float* value(const View& view, const Slot& slot, std::int64_t row) {
+  return at(view.values, slot.value, slot.width, row);
+}
 float* gradient(const View& view, const Slot& slot, std::int64_t row) {
   return at(view.gradients, slot.gradient, slot.width, row);
 }
@@ -24,8 +28,8 @@ TRAINER_VECTORISED void relu_backward(const float* y, const float* dy, float* dx
   for (std::int64_t i = 0; i < count; ++i) dx[i] = y[i] > 0.0f ? dy[i] : 0.0f;
 }
 
-TRAINER_VECTORISED void normalise(const float* x, float* y, const float* mean, const float* inverse, const float* scale,
-                                  const float* shift, std::int64_t width) {
+TRAINER_VECTORISED void normalise(const float* x, float* y, const float* mean, const float* inverse,
+                                  const float* scale, const float* shift, std::int64_t width) {
   for (std::int64_t c = 0; c < width; ++c) y[c] = (x[c] - mean[c]) * inverse[c] * scale[c] + shift[c];
 }
 
@@ -42,15 +46,17 @@ TRAINER_VECTORISED void add_to_double(const float* x, double* sum, std::int64_t 
   for (std::int64_t c = 0; c < count; ++c) sum[c] += static_cast<double>(x[c]);
 }
 
-TRAINER_VECTORISED void add_squared_deviation(const float* x, const double* mean, double* m2, std::int64_t count) {
+TRAINER_VECTORISED void add_squared_deviation(const float* x, const double* mean, double* m2,
+                                              std::int64_t count) {
   for (std::int64_t c = 0; c < count; ++c) {
     const double d = static_cast<double>(x[c]) - mean[c];
     m2[c] += d * d;
   }
 }
 
-TRAINER_VECTORISED void add_gradient_sums(const float* x, const float* dy, const float* mean, const float* inverse,
-                                          double* sum, double* sum_x, std::int64_t count) {
+TRAINER_VECTORISED void add_gradient_sums(const float* x, const float* dy, const float* mean,
+                                          const float* inverse, double* sum, double* sum_x,
+                                          std::int64_t count) {
   for (std::int64_t c = 0; c < count; ++c) {
     const double g = static_cast<double>(dy[c]);
     sum[c] += g;
@@ -66,8 +72,8 @@ TRAINER_VECTORISED void add_two(const float* x, const float* y, float* sum, std:
   for (std::int64_t i = 0; i < count; ++i) sum[i] = x[i] + y[i];
 }
 
-TRAINER_VECTORISED void drop(const std::uint32_t* words, std::uint32_t threshold, float factor, const float* x, float* y,
-                             std::uint8_t* mask, std::int64_t count) {
+TRAINER_VECTORISED void drop(const std::uint32_t* words, std::uint32_t threshold, float factor,
+                             const float* x, float* y, std::uint8_t* mask, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) {
     const bool kept = words[i] >= threshold;
     mask[i] = kept ? 1 : 0;
@@ -86,7 +92,8 @@ TRAINER_VECTORISED void drop_backward(const std::uint8_t* mask, float factor, co
 
 void Dense::prepare(KernelFactory& factory, std::int64_t rows, bool training) {
   Kernels& kernels = kernels_[rows];
-  if (!kernels.forward) kernels.forward = factory.dense_forward(rows, in_.width, out_.width, panel_, bias_ >= 0);
+  if (!kernels.forward)
+    kernels.forward = factory.dense_forward(rows, in_.width, out_.width, panel_, bias_ >= 0);
   if (training && in_.needs_gradient && !kernels.backward)
     kernels.backward = factory.dense_backward_data(rows, in_.width, out_.width, panel_);
 }
@@ -112,9 +119,10 @@ void Dense::backward(const View& view, const Unit& unit, int thread) const {
 }
 
 std::vector<Dense::Tile> Dense::tiles() const {
-  // Tile shapes decide bits (through the product's blocking), so they follow from the layer's shape alone. Both sides at most
-  // 256: a tile's stack of partial sums then stays in a core's second-level cache.
-  constexpr std::int64_t kSide = 256;
+  // Tile shapes decide bits (through the product's blocking), so they follow from the layer's shape alone.
+  // Both sides at most 128: the stack of partial sums stays in a core's second-level cache, and small layers
+  // have tiles for many threads; measured in benchmarks/README.md.
+  constexpr std::int64_t kSide = 128;
   const std::int64_t grain = panel_ < out_.width ? panel_ : 1;
   const std::int64_t groups = out_.width / grain;
   const std::int64_t output_parts = (out_.width + kSide - 1) / kSide;
@@ -169,14 +177,16 @@ void BatchNorm::moments(const View& view, Range rows, Range columns, double* mea
   for (std::int64_t r = rows.begin; r < rows.end; ++r) add_squared_deviation(row(r), mean, m2, count);
 }
 
-void BatchNorm::gradient_sums(const View& view, const Unit& unit, Range columns, double* sum, double* sum_x) const {
+void BatchNorm::gradient_sums(const View& view, const Unit& unit, Range columns, double* sum,
+                              double* sum_x) const {
   const NormState& state = view.norms[index_];
   const std::int64_t group = (state.per_shard ? unit.shard : 0) * in_.width + columns.begin;
   std::fill(sum, sum + columns.size(), 0.0);
   std::fill(sum_x, sum_x + columns.size(), 0.0);
   for (std::int64_t r = unit.rows.begin; r < unit.rows.end; ++r)
     add_gradient_sums(value(view, in_, r) + columns.begin, gradient(view, out_, r) + columns.begin,
-                      state.mean.data() + group, state.inverse_deviation.data() + group, sum, sum_x, columns.size());
+                      state.mean.data() + group, state.inverse_deviation.data() + group, sum, sum_x,
+                      columns.size());
 }
 
 void BatchNorm::set_group(NormState& state, std::int64_t group, const double* mean, const double* m2,
@@ -184,18 +194,21 @@ void BatchNorm::set_group(NormState& state, std::int64_t group, const double* me
   for (std::int64_t c = 0; c < in_.width; ++c) {
     const double variance = m2[c] / static_cast<double>(rows);
     state.mean[group * in_.width + c] = static_cast<float>(mean[c]);
-    state.inverse_deviation[group * in_.width + c] = static_cast<float>(1.0 / std::sqrt(variance + spec_.epsilon));
+    state.inverse_deviation[group * in_.width + c] =
+        static_cast<float>(1.0 / std::sqrt(variance + spec_.epsilon));
   }
 }
 
-void BatchNorm::update_running(float* statistics, const double* mean, const double* m2, std::int64_t rows) const {
+void BatchNorm::update_running(float* statistics, const double* mean, const double* m2,
+                               std::int64_t rows) const {
   if (rows < 2) return;
   for (std::int64_t c = 0; c < in_.width; ++c) {
     float& running_mean = statistics[running_mean_ + c];
     float& running_variance = statistics[running_variance_ + c];
     const double variance = m2[c] / static_cast<double>(rows - 1);
     running_mean = static_cast<float>((1 - spec_.momentum) * running_mean + spec_.momentum * mean[c]);
-    running_variance = static_cast<float>((1 - spec_.momentum) * running_variance + spec_.momentum * variance);
+    running_variance =
+        static_cast<float>((1 - spec_.momentum) * running_variance + spec_.momentum * variance);
   }
 }
 
@@ -212,7 +225,8 @@ void BatchNorm::forward(const View& view, const Unit& unit, int /*thread*/) cons
   const std::int64_t group = state.per_shard ? unit.shard * in_.width : 0;
   for (std::int64_t r = unit.rows.begin; r < unit.rows.end; ++r)
     normalise(value(view, in_, r), value(view, out_, r), state.mean.data() + group,
-              state.inverse_deviation.data() + group, view.parameters + scale_, view.parameters + shift_, in_.width);
+              state.inverse_deviation.data() + group, view.parameters + scale_, view.parameters + shift_,
+              in_.width);
 }
 
 void BatchNorm::backward(const View& view, const Unit& unit, int /*thread*/) const {
@@ -220,9 +234,10 @@ void BatchNorm::backward(const View& view, const Unit& unit, int /*thread*/) con
   const NormState& state = view.norms[index_];
   const std::int64_t group = state.per_shard ? unit.shard * in_.width : 0;
   for (std::int64_t r = unit.rows.begin; r < unit.rows.end; ++r)
-    normalise_backward(value(view, in_, r), gradient(view, out_, r), gradient(view, in_, r), state.mean.data() + group,
-                       state.inverse_deviation.data() + group, view.parameters + scale_,
-                       state.mean_gradient.data() + group, state.mean_gradient_x.data() + group, in_.width);
+    normalise_backward(value(view, in_, r), gradient(view, out_, r), gradient(view, in_, r),
+                       state.mean.data() + group, state.inverse_deviation.data() + group,
+                       view.parameters + scale_, state.mean_gradient.data() + group,
+                       state.mean_gradient_x.data() + group, in_.width);
 }
 
 void BatchNorm::store(const float* sum, const float* sum_x, float* flat) const {
@@ -233,7 +248,8 @@ void BatchNorm::store(const float* sum, const float* sum_x, float* flat) const {
 // ---- activations
 
 void Relu::forward(const View& view, const Unit& unit, int /*thread*/) const {
-  relu_forward(value(view, in_, unit.rows.begin), value(view, out_, unit.rows.begin), unit.rows.size() * in_.width);
+  relu_forward(value(view, in_, unit.rows.begin), value(view, out_, unit.rows.begin),
+               unit.rows.size() * in_.width);
 }
 
 void Relu::backward(const View& view, const Unit& unit, int /*thread*/) const {
@@ -267,7 +283,8 @@ void Softmax::prepare(KernelFactory& factory, std::int64_t rows, bool /*training
 }
 
 void Softmax::forward(const View& view, const Unit& unit, int thread) const {
-  kernels_.at(unit.rows.size())(thread, {value(view, in_, unit.rows.begin), value(view, out_, unit.rows.begin)});
+  kernels_.at(unit.rows.size())(thread,
+                                {value(view, in_, unit.rows.begin), value(view, out_, unit.rows.begin)});
 }
 
 void Softmax::backward(const View& view, const Unit& unit, int /*thread*/) const {
@@ -277,7 +294,8 @@ void Softmax::backward(const View& view, const Unit& unit, int /*thread*/) const
     const float* dy = gradient(view, out_, r);
     float* dx = gradient(view, in_, r);
     double dot = 0;
-    for (std::int64_t c = 0; c < in_.width; ++c) dot += static_cast<double>(p[c]) * static_cast<double>(dy[c]);
+    for (std::int64_t c = 0; c < in_.width; ++c)
+      dot += static_cast<double>(p[c]) * static_cast<double>(dy[c]);
     for (std::int64_t c = 0; c < in_.width; ++c) dx[c] = p[c] * (dy[c] - static_cast<float>(dot));
   }
 }
@@ -285,7 +303,9 @@ void Softmax::backward(const View& view, const Unit& unit, int /*thread*/) const
 // ---- dropout
 
 Dropout::Dropout(Slot in, Slot out, int index, double rate)
-    : in_(in), out_(out), index_(index),
+    : in_(in),
+      out_(out),
+      index_(index),
       threshold_(static_cast<std::uint32_t>(std::min(rate * 4294967296.0, 4294967295.0))),
       factor_(static_cast<float>(1.0 / (1.0 - rate))) {}
 
@@ -304,7 +324,8 @@ void Dropout::forward(const View& view, const Unit& unit, int /*thread*/) const 
     // One stream a sample; columns beyond a block go on in the stream of the block's own address.
     for (std::int64_t c = 0; c < in_.width; c += kBlock) {
       const std::int64_t count = std::min(kBlock, in_.width - c);
-      const auto index = static_cast<std::uint64_t>(view.samples[r]) * 16384 + static_cast<std::uint64_t>(c / kBlock);
+      const auto index =
+          static_cast<std::uint64_t>(view.samples[r]) * 16384 + static_cast<std::uint64_t>(c / kBlock);
       random_words(key, index, words.data(), count);
       drop(words.data(), threshold_, factor_, value(view, in_, r) + c, value(view, out_, r) + c,
            mask + r * in_.width + c, count);
@@ -314,15 +335,17 @@ void Dropout::forward(const View& view, const Unit& unit, int /*thread*/) const 
 
 void Dropout::backward(const View& view, const Unit& unit, int /*thread*/) const {
   if (!in_.needs_gradient) return;
-  drop_backward(view.masks[index_] + unit.rows.begin * in_.width, factor_, gradient(view, out_, unit.rows.begin),
-                gradient(view, in_, unit.rows.begin), unit.rows.size() * in_.width);
+  drop_backward(view.masks[index_] + unit.rows.begin * in_.width, factor_,
+                gradient(view, out_, unit.rows.begin), gradient(view, in_, unit.rows.begin),
+                unit.rows.size() * in_.width);
 }
 
 // ---- residual
 
 void Fork::backward(const View& view, const Unit& unit, int /*thread*/) const {
   if (!in_.needs_gradient) return;
-  add(gradient(view, body_, unit.rows.begin), gradient(view, in_, unit.rows.begin), unit.rows.size() * in_.width);
+  add(gradient(view, body_, unit.rows.begin), gradient(view, in_, unit.rows.begin),
+      unit.rows.size() * in_.width);
 }
 
 void Join::forward(const View& view, const Unit& unit, int /*thread*/) const {

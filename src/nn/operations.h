@@ -17,21 +17,24 @@ namespace trainer::nn {
 
 using Slot = Network::Slot;
 
-/// Statistics of one batch norm in one pass, float, [groups][width]: one group for the whole batch, or one a shard.
+/// Statistics of one batch norm in one pass, float, [groups][width]: one group for the whole batch, or one a
+/// shard.
 struct NormState {
   Buffer<float> mean, inverse_deviation;
-  Buffer<float> mean_gradient, mean_gradient_x;  ///< sums of dy and dy * xhat over the group's rows, divided by their number
+  Buffer<float> mean_gradient,
+      mean_gradient_x;  ///< sums of dy and dy * xhat over the group's rows, divided by their number
   bool per_shard = false;
 };
 
-/// The buffers that operations work on: those of a training batch, or of one thread's chunk in inference. Rows are local.
+/// The buffers that operations work on: those of a training batch, or of one thread's chunk in inference.
+/// Rows are local.
 struct View {
   bool training = false;
-  float* const* values = nullptr;       ///< by buffer index: [rows, width]
-  float* const* gradients = nullptr;    ///< by buffer index: [rows, width]; training only
-  std::uint8_t* const* masks = nullptr; ///< by dropout index: [rows, width]; training only
-  NormState* norms = nullptr;           ///< by batch norm index
-  const float* parameters = nullptr;    ///< flat
+  float* const* values = nullptr;        ///< by buffer index: [rows, width]
+  float* const* gradients = nullptr;     ///< by buffer index: [rows, width]; training only
+  std::uint8_t* const* masks = nullptr;  ///< by dropout index: [rows, width]; training only
+  NormState* norms = nullptr;            ///< by batch norm index
+  const float* parameters = nullptr;     ///< flat
   std::uint64_t seed = 0, step = 0;
   const std::int64_t* samples = nullptr;  ///< by row: index of the sample in the data set
 };
@@ -42,8 +45,8 @@ struct Unit {
   std::int64_t shard = 0;  ///< local
 };
 
-/// One step of a network, row by row: what it does to some rows depends on those rows alone (batch norm: and on
-/// statistics that are already there). Operations are stateless but for their kernels.
+/// One step of a network, row by row: what it does to some rows depends on those rows alone (batch norm: and
+/// on statistics that are already there). Operations are stateless but for their kernels.
 class Operation {
  public:
   virtual ~Operation() = default;
@@ -69,7 +72,8 @@ class Dense final : public Operation {
   std::vector<Tile> tiles() const;
   /// Floats of scratch that one level of the fold takes.
   static std::int64_t tile_floats(const Tile& tile);
-  /// record = this tile's sum over `rows` (at least one): [inputs][outputs] products, then [outputs] sums for the bias.
+  /// record = this tile's sum over `rows` (at least one): [inputs][outputs] products, then [outputs] sums for
+  /// the bias.
   void product(const View& view, Range rows, const Tile& tile, float* record) const;
   /// Writes a folded record to its place in a flat gradient vector.
   void store(const Tile& tile, const float* record, float* gradient) const;
@@ -89,7 +93,13 @@ class BatchNorm final : public Operation {
  public:
   BatchNorm(Slot in, Slot out, int index, const LayerSpec& spec, std::int64_t scale, std::int64_t shift,
             std::int64_t running_mean, std::int64_t running_variance)
-      : in_(in), out_(out), index_(index), spec_(spec), scale_(scale), shift_(shift), running_mean_(running_mean),
+      : in_(in),
+        out_(out),
+        index_(index),
+        spec_(spec),
+        scale_(scale),
+        shift_(shift),
+        running_mean_(running_mean),
         running_variance_(running_variance) {}
   void forward(const View& view, const Unit& unit, int thread) const override;
   void backward(const View& view, const Unit& unit, int thread) const override;
@@ -103,7 +113,8 @@ class BatchNorm final : public Operation {
   /// Sums of dy and dy * xhat over `rows` for the columns.
   void gradient_sums(const View& view, const Unit& unit, Range columns, double* sum, double* sum_x) const;
   /// Sets a group's statistics from merged moments over `rows` rows.
-  void set_group(NormState& state, std::int64_t group, const double* mean, const double* m2, std::int64_t rows) const;
+  void set_group(NormState& state, std::int64_t group, const double* mean, const double* m2,
+                 std::int64_t rows) const;
   /// running <- (1 - m) running + m batch, with the unbiased variance; a batch of one row changes nothing.
   void update_running(float* statistics, const double* mean, const double* m2, std::int64_t rows) const;
   /// Sets the one group of an inference pass from the running statistics.
@@ -160,7 +171,8 @@ class Softmax final : public Operation {
   std::map<std::int64_t, Kernel> kernels_;
 };
 
-/// Inverted dropout (Srivastava et al., 2014). The mask is a pure function of (seed, step, sample, layer, unit).
+/// Inverted dropout (Srivastava et al., 2014). The mask is a pure function of (seed, step, sample, layer,
+/// unit).
 class Dropout final : public Operation {
  public:
   Dropout(Slot in, Slot out, int index, double rate);
@@ -174,7 +186,8 @@ class Dropout final : public Operation {
   float factor_;
 };
 
-/// The fork of a residual: the same values go to the body and to the shortcut. Backward adds the two gradients.
+/// The fork of a residual: the same values go to the body and to the shortcut. Backward adds the two
+/// gradients.
 class Fork final : public Operation {
  public:
   Fork(Slot in, Slot body) : in_(in), body_(body) {}

@@ -69,7 +69,8 @@ std::vector<Range> regions_of(const Network::Plan& plan) {
 }
 
 /// Merged moments of two groups of rows (Chan, Golub, LeVeque, 1979): record = mean [width], m2 [width].
-void merge_moments(double* left, const double* right, std::int64_t width, double left_rows, double right_rows) {
+void merge_moments(double* left, const double* right, std::int64_t width, double left_rows,
+                   double right_rows) {
   const double rows = left_rows + right_rows;
   for (std::int64_t c = 0; c < width; ++c) {
     const double delta = right[c] - left[c];
@@ -81,9 +82,11 @@ void merge_moments(double* left, const double* right, std::int64_t width, double
 }  // namespace
 
 std::int64_t unit_rows(std::int64_t batch, std::int64_t shards) {
-  // Units must be many enough for the threads and large enough for the products; see benchmarks/README.md for the measurements.
+  // Units must be many enough for the threads and large enough for the products; see benchmarks/README.md for
+  // the measurements.
   const auto per_shard = std::max<std::int64_t>(1, (batch + shards - 1) / shards);
-  const auto sixteenth = static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(std::max<std::int64_t>(1, batch / 8))));
+  const auto sixteenth = static_cast<std::int64_t>(
+      std::bit_floor(static_cast<std::uint64_t>(std::max<std::int64_t>(1, batch / 8))));
   return std::min(per_shard, std::clamp<std::int64_t>(sixteenth, 16, 128));
 }
 
@@ -121,16 +124,24 @@ struct TrainingPass::State {
   std::vector<LossSums> unit_sums, piece_sums;
   View view;
 
-  State(const Network& net, const Loss& loss_text, TargetForm target_form, const Team& the_team, ShardPlan shard_plan,
-        std::span<const std::int64_t> batches, ShardFold& shard_fold)
-      : network(net), team(the_team), plan(std::move(shard_plan)), fold(shard_fold), form(target_form),
+  State(const Network& net, const Loss& loss_text, TargetForm target_form, const Team& the_team,
+        ShardPlan shard_plan, std::span<const std::int64_t> batches, ShardFold& shard_fold)
+      : network(net),
+        team(the_team),
+        plan(std::move(shard_plan)),
+        fold(shard_fold),
+        form(target_form),
         loss(loss_text, net.model().outputs(), the_team.size(), unit_rows(batches[0], plan.shards)),
-        regions(regions_of(net.plan())), unit_limit(unit_rows(batches[0], plan.shards)),
-        max_rows(most_rows(batches)), buffers(net.plan(), max_rows, true),
+        regions(regions_of(net.plan())),
+        unit_limit(unit_rows(batches[0], plan.shards)),
+        max_rows(most_rows(batches)),
+        buffers(net.plan(), max_rows, true),
         norms(make_norms(net.plan(), std::max<std::int64_t>(1, plan.run.size()), true)) {
     for (std::size_t p = 0; p < plan.pieces.size(); ++p) gradients.emplace_back(network.parameter_floats());
-    if (form == TargetForm::classes) classes = Buffer<std::int32_t>(max_rows);
-    else values = Buffer<float>(max_rows * network.model().outputs());
+    if (form == TargetForm::classes)
+      classes = Buffer<std::int32_t>(max_rows);
+    else
+      values = Buffer<float>(max_rows * network.model().outputs());
     samples = Buffer<std::int64_t>(max_rows);
     prepare_kernels(batches);
     prepare_tiles();
@@ -147,7 +158,8 @@ struct TrainingPass::State {
     return {cut(size, plan.shards, plan.run.begin).begin, cut(size, plan.shards, plan.run.end - 1).end};
   }
 
-  /// Rounding can give a run of shards more rows of a smaller batch: 8 rows on 5 shards are 1, 2, 1, 2, 2, but 7 are 1, 1, 2, 1, 2.
+  /// Rounding can give a run of shards more rows of a smaller batch: 8 rows on 5 shards are 1, 2, 1, 2, 2,
+  /// but 7 are 1, 1, 2, 1, 2.
   std::int64_t most_rows(std::span<const std::int64_t> batches) const {
     std::int64_t most = 0;
     for (const std::int64_t size : batches) most = std::max(most, rows_of(size).size());
@@ -183,7 +195,8 @@ struct TrainingPass::State {
       for (const Unit& unit : units) sizes.insert(unit.rows.size());
     }
     for (const std::int64_t rows : sizes) {
-      for (const auto& operation : network.plan().operations) operation->prepare(network.factory(), rows, true);
+      for (const auto& operation : network.plan().operations)
+        operation->prepare(network.factory(), rows, true);
       loss.prepare(network.factory(), rows);
     }
   }
@@ -203,10 +216,13 @@ struct TrainingPass::State {
         }
       }
     }
-    for (int t = 0; t < team.size(); ++t) scratch.emplace_back(plan.pieces.empty() ? 0 : depth * record_floats);
+    for (int t = 0; t < team.size(); ++t)
+      scratch.emplace_back(plan.pieces.empty() ? 0 : depth * record_floats);
   }
 
-  const Operation& operation(std::int64_t i) const { return *network.plan().operations[static_cast<std::size_t>(i)]; }
+  const Operation& operation(std::int64_t i) const {
+    return *network.plan().operations[static_cast<std::size_t>(i)];
+  }
   const BatchNorm* leading_norm(std::size_t region) const {
     return region < regions.size() && regions[region].size() > 0
                ? network.plan().batch_norm[static_cast<std::size_t>(regions[region].begin)]
@@ -215,7 +231,8 @@ struct TrainingPass::State {
 
   // ---- folds within this rank
 
-  /// The tree's fold of a tile's products over `node`, into record `level` of this thread's stack; false when it has no rows.
+  /// The tree's fold of a tile's products over `node`, into record `level` of this thread's stack; false when
+  /// it has no rows.
   bool fold_products(const TileUnit& unit, Range node, float* stack) {
     if (node.size() == 1) {
       const Range rows = shard_rows(node.begin);
@@ -235,7 +252,8 @@ struct TrainingPass::State {
     return cut(batch, plan.shards, node.end - 1).end - cut(batch, plan.shards, node.begin).begin;
   }
 
-  /// The tree's fold of per-shard records [run shards][width] over a piece; the result stands in the first present shard's record.
+  /// The tree's fold of per-shard records [run shards][width] over a piece; the result stands in the first
+  /// present shard's record.
   template <class T, class CombineRecords>
   T* fold_records(Range node, T* records, std::int64_t width, const CombineRecords& combine) {
     if (node.size() == 1)
@@ -249,7 +267,8 @@ struct TrainingPass::State {
   }
 
   /// Calls work(shard, columns) for column tiles of every shard of this rank that has rows.
-  void for_shard_columns(std::int64_t width, const std::function<void(std::int64_t shard, Range columns)>& work) {
+  void for_shard_columns(std::int64_t width,
+                         const std::function<void(std::int64_t shard, Range columns)>& work) {
     constexpr std::int64_t kColumns = 128;
     const std::int64_t parts = (width + kColumns - 1) / kColumns;
     team.run(plan.run.size() * parts, [&](std::int64_t unit, int) {
@@ -259,11 +278,13 @@ struct TrainingPass::State {
   }
 
   /// Folds per-shard records of doubles over this rank's pieces and starts the fold over the ranks.
-  void start_fold(int channel, std::vector<double>& records, std::int64_t width, const ShardFold::Combine& combine) {
+  void start_fold(int channel, std::vector<double>& records, std::int64_t width,
+                  const ShardFold::Combine& combine) {
     std::vector<double> pieces(plan.pieces.size() * static_cast<std::size_t>(width), 0.0);
     for (std::size_t p = 0; p < plan.pieces.size(); ++p) {
       const double* folded = fold_records(plan.pieces[p], records.data(), width, combine);
-      if (folded != nullptr) std::copy_n(folded, width, pieces.begin() + static_cast<std::ptrdiff_t>(p) * width);
+      if (folded != nullptr)
+        std::copy_n(folded, width, pieces.begin() + static_cast<std::ptrdiff_t>(p) * width);
     }
     fold.start(channel, pieces, width);
   }
@@ -285,7 +306,8 @@ struct TrainingPass::State {
         if (rows > 0) norm.set_group(state, shard - plan.run.begin, mine, mine + width, rows);
       }
     const auto combine = [&](Range left, Range right, double* into, const double* from) {
-      merge_moments(into, from, width, static_cast<double>(node_rows(left)), static_cast<double>(node_rows(right)));
+      merge_moments(into, from, width, static_cast<double>(node_rows(left)),
+                    static_cast<double>(node_rows(right)));
     };
     start_fold(2 * norm.index(), records, record, combine);
     std::vector<double> total(static_cast<std::size_t>(record));
@@ -298,18 +320,22 @@ struct TrainingPass::State {
     source.inputs(unit.rows, buffers.values[static_cast<std::size_t>(network.plan().input.value)].data() +
                                  unit.rows.begin * network.model().inputs());
     for (std::int64_t r = unit.rows.begin; r < unit.rows.end; ++r) samples[r] = source.sample(r);
-    if (form == TargetForm::classes) source.classes(unit.rows, classes.data() + unit.rows.begin);
-    else source.values(unit.rows, values.data() + unit.rows.begin * network.model().outputs());
+    if (form == TargetForm::classes)
+      source.classes(unit.rows, classes.data() + unit.rows.begin);
+    else
+      source.values(unit.rows, values.data() + unit.rows.begin * network.model().outputs());
   }
 
   LossSums compute_loss(const Unit& unit, int thread) {
     const Slot& output = network.plan().output;
     const std::int64_t offset = unit.rows.begin * output.width;
     Targets targets;
-    if (form == TargetForm::classes) targets.classes = classes.data() + unit.rows.begin;
-    else targets.values = values.data() + offset;
-    return loss(view.values[output.value] + offset, unit.rows.size(), targets, view.gradients[output.gradient] + offset,
-                thread);
+    if (form == TargetForm::classes)
+      targets.classes = classes.data() + unit.rows.begin;
+    else
+      targets.values = values.data() + offset;
+    return loss(view.values[output.value] + offset, unit.rows.size(), targets,
+                view.gradients[output.gradient] + offset, thread);
   }
 
   void forward(const RowSource& source, float* statistics) {
@@ -347,7 +373,8 @@ struct TrainingPass::State {
 
   // ---- backward
 
-  /// Starts the fold of sum(dy) and sum(dy xhat), which its backward needs and which are the gradients of shift and scale.
+  /// Starts the fold of sum(dy) and sum(dy xhat), which its backward needs and which are the gradients of
+  /// shift and scale.
   void start_gradient_sums(const BatchNorm& norm, std::vector<double>& records) {
     const std::int64_t width = norm.width(), record = 2 * width;
     NormState& state = norms[static_cast<std::size_t>(norm.index())];
@@ -363,14 +390,14 @@ struct TrainingPass::State {
     const auto combine = [record](Range, Range, double* left, const double* right) {
       for (std::int64_t c = 0; c < record; ++c) left[c] += right[c];
     };
-    // The gradients of shift and scale are gradients like others: float from the shard on, so that the exchange goes on with
-    // the very sums that this rank would have made of all shards.
+    // The gradients of shift and scale are gradients like others: float from the shard on, so that the
+    // exchange goes on with the very sums that this rank would have made of all shards.
     std::vector<float> sums(records.begin(), records.end());
     start_fold(2 * norm.index() + 1, records, record, combine);
     for (std::size_t p = 0; p < plan.pieces.size(); ++p) {
-      const float* folded = fold_records(plan.pieces[p], sums.data(), record, [record](Range, Range, float* left, const float* right) {
-        add(right, left, record);
-      });
+      const float* folded =
+          fold_records(plan.pieces[p], sums.data(), record,
+                       [record](Range, Range, float* left, const float* right) { add(right, left, record); });
       if (folded != nullptr) norm.store(folded, folded + width, gradients[p].data());
     }
   }
@@ -378,11 +405,12 @@ struct TrainingPass::State {
   void finish_gradient_sums(const BatchNorm& norm) {
     const std::int64_t record = 2 * norm.width();
     std::vector<double> total(static_cast<std::size_t>(record));
-    fold.finish(2 * norm.index() + 1,
-                [record](Range, Range, double* left, const double* right) {
-                  for (std::int64_t c = 0; c < record; ++c) left[c] += right[c];
-                },
-                total);
+    fold.finish(
+        2 * norm.index() + 1,
+        [record](Range, Range, double* left, const double* right) {
+          for (std::int64_t c = 0; c < record; ++c) left[c] += right[c];
+        },
+        total);
     if (!norm.per_shard()) set_mean_gradients(norm, 0, total.data(), batch);
   }
 
@@ -391,7 +419,8 @@ struct TrainingPass::State {
     const std::int64_t width = norm.width();
     for (std::int64_t c = 0; c < width && rows > 0; ++c) {
       state.mean_gradient[group * width + c] = static_cast<float>(sums[c] / static_cast<double>(rows));
-      state.mean_gradient_x[group * width + c] = static_cast<float>(sums[width + c] / static_cast<double>(rows));
+      state.mean_gradient_x[group * width + c] =
+          static_cast<float>(sums[width + c] / static_cast<double>(rows));
     }
   }
 
@@ -437,8 +466,8 @@ struct TrainingPass::State {
   }
 };
 
-TrainingPass::TrainingPass(const Network& network, const Loss& loss, TargetForm form, const Team& team, ShardPlan plan,
-                           std::span<const std::int64_t> batches, ShardFold& fold)
+TrainingPass::TrainingPass(const Network& network, const Loss& loss, TargetForm form, const Team& team,
+                           ShardPlan plan, std::span<const std::int64_t> batches, ShardFold& fold)
     : state_(std::make_unique<State>(network, loss, form, team, std::move(plan), batches, fold)) {}
 
 TrainingPass::~TrainingPass() = default;
@@ -449,8 +478,9 @@ bool TrainingPass::present(Range node, std::int64_t batch, std::int64_t shards) 
   return cut(batch, shards, node.begin).begin < cut(batch, shards, node.end - 1).end;
 }
 
-std::span<const LossSums> TrainingPass::forward(const RowSource& source, std::int64_t batch, std::uint64_t seed,
-                                                std::uint64_t step, const float* parameters, float* statistics) {
+std::span<const LossSums> TrainingPass::forward(const RowSource& source, std::int64_t batch,
+                                                std::uint64_t seed, std::uint64_t step,
+                                                const float* parameters, float* statistics) {
   if (batch != state_->batch) state_->set_batch(batch);
   std::fill(state_->piece_sums.begin(), state_->piece_sums.end(), LossSums{});
   state_->view.parameters = parameters;
@@ -484,7 +514,9 @@ struct InferencePass::State {
   const float* parameters = nullptr;
 
   State(const Network& net, const Loss& loss_text, TargetForm target_form, int threads)
-      : network(net), form(target_form), loss(loss_text, net.model().outputs(), threads, kChunk),
+      : network(net),
+        form(target_form),
+        loss(loss_text, net.model().outputs(), threads, kChunk),
         norms(make_norms(net.plan(), 1, false)) {
     for (int t = 0; t < threads; ++t) {
       buffers.emplace_back(net.plan(), kChunk, false);
@@ -500,7 +532,8 @@ InferencePass::InferencePass(const Network& network, const Loss& loss, TargetFor
     : state_(std::make_unique<State>(network, loss, form, threads)) {
   for (const std::int64_t rows : std::set<std::int64_t>(sizes.begin(), sizes.end())) {
     require(rows >= 1 && rows <= kChunk, ErrorKind::internal, "a chunk of ", rows, " rows");
-    for (const auto& operation : network.plan().operations) operation->prepare(network.factory(), rows, false);
+    for (const auto& operation : network.plan().operations)
+      operation->prepare(network.factory(), rows, false);
     state_->loss.prepare(network.factory(), rows);
   }
 }
@@ -510,7 +543,8 @@ InferencePass::~InferencePass() = default;
 void InferencePass::set(const float* parameters, const float* statistics) {
   state_->parameters = parameters;
   for (const BatchNorm* norm : state_->network.plan().batch_norm)
-    if (norm != nullptr) norm->set_from_running(state_->norms[static_cast<std::size_t>(norm->index())], statistics);
+    if (norm != nullptr)
+      norm->set_from_running(state_->norms[static_cast<std::size_t>(norm->index())], statistics);
 }
 
 LossSums InferencePass::run(const RowSource& source, Range rows, int thread, float* outputs) const {

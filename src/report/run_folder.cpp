@@ -249,13 +249,16 @@ void RunFolder::require_can_create(const std::string& path) {
   std::error_code error;
   if (fs::exists(folder, error)) {
     if (!path.empty()) require_free(folder);
-    require(::access(folder.c_str(), W_OK) == 0, ErrorKind::data, with_reason("cannot write into the run folder " + folder));
+    require(::access(folder.c_str(), W_OK) == 0, ErrorKind::data,
+            with_reason("cannot write into the run folder " + folder));
     return;
   }
   fs::path parent = fs::absolute(folder, error).parent_path();
-  while (!parent.empty() && !fs::exists(parent, error) && parent != parent.parent_path()) parent = parent.parent_path();
+  while (!parent.empty() && !fs::exists(parent, error) && parent != parent.parent_path())
+    parent = parent.parent_path();
   require(fs::is_directory(parent, error) && ::access(parent.c_str(), W_OK | X_OK) == 0, ErrorKind::data,
-          "cannot make the run folder ", folder, ": ", parent.string(), " is not a folder that can be written; choose another place with --out");
+          "cannot make the run folder ", folder, ": ", parent.string(),
+          " is not a folder that can be written; choose another place with --out");
 }
 
 RunFolder RunFolder::open(const std::string& path) {

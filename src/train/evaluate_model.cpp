@@ -40,7 +40,8 @@ data::Scaling broadcast(const comm::Communicator& world, const data::Scaling& sc
 LoadedModel load_model(const comm::Communicator& world, const std::string& path) {
   LoadedModel loaded;
   comm::on_first_rank(world, [&] {
-    loaded.file = std::filesystem::is_directory(path) ? (std::filesystem::path(path) / "best.h5").string() : path;
+    loaded.file =
+        std::filesystem::is_directory(path) ? (std::filesystem::path(path) / "best.h5").string() : path;
     checkpoint::Checkpoint file = checkpoint::read(loaded.file);
     const auto text_of = [&](const char* name) {
       return checkpoint::get<std::string>(file.model_attributes, name, loaded.file);
@@ -57,21 +58,25 @@ LoadedModel load_model(const comm::Communicator& world, const std::string& path)
     loaded.scalings = read_scalings(file, loaded.file);
     loaded.tensors = std::move(file.model);
   });
-  for (std::string* field : {&loaded.file, &loaded.model, &loaded.loss, &loaded.task}) *field = world.broadcast(*field, 0);
-  for (std::int64_t* field : {&loaded.inputs, &loaded.outputs, &loaded.classes}) world.broadcast(field, sizeof(*field), 0);
+  for (std::string* field : {&loaded.file, &loaded.model, &loaded.loss, &loaded.task})
+    *field = world.broadcast(*field, 0);
+  for (std::int64_t* field : {&loaded.inputs, &loaded.outputs, &loaded.classes})
+    world.broadcast(field, sizeof(*field), 0);
   loaded.scalings.inputs = broadcast(world, loaded.scalings.inputs);
   loaded.scalings.targets = broadcast(world, loaded.scalings.targets);
   return loaded;
 }
 
 /// The data set and rows that --split names.
-const data::DataSet& split_of(const PreparedData& data, const std::string& split, std::vector<std::int64_t>& rows) {
+const data::DataSet& split_of(const PreparedData& data, const std::string& split,
+                              std::vector<std::int64_t>& rows) {
   if (split == "train") {
     rows = data.split.training;
     return *data.opened.train;
   }
   if (split == "validation") {
-    require(!data.split.validation.empty(), ErrorKind::usage, "--split validation: there are no validation rows; give --validation");
+    require(!data.split.validation.empty(), ErrorKind::usage,
+            "--split validation: there are no validation rows; give --validation");
     rows = data.split.validation;
     return data.validation_set();
   }
@@ -82,14 +87,14 @@ const data::DataSet& split_of(const PreparedData& data, const std::string& split
 }
 
 void check_fit(const LoadedModel& model, const data::DataFacts& facts) {
-  require(facts.features == model.inputs, ErrorKind::data, facts.name, " has ", facts.features, " input columns, ",
-          model.file, " takes ", model.inputs);
+  require(facts.features == model.inputs, ErrorKind::data, facts.name, " has ", facts.features,
+          " input columns, ", model.file, " takes ", model.inputs);
   if (facts.kind == data::TargetKind::classes)
-    require(facts.targets <= std::max(model.classes, model.outputs), ErrorKind::data, facts.name, " has ", facts.targets,
-            " classes, ", model.file, " knows ", std::max(model.classes, model.outputs));
+    require(facts.targets <= std::max(model.classes, model.outputs), ErrorKind::data, facts.name, " has ",
+            facts.targets, " classes, ", model.file, " knows ", std::max(model.classes, model.outputs));
   else
-    require(facts.targets == model.outputs, ErrorKind::data, facts.name, " has ", facts.targets, " target columns, ",
-            model.file, " gives ", model.outputs);
+    require(facts.targets == model.outputs, ErrorKind::data, facts.name, " has ", facts.targets,
+            " target columns, ", model.file, " gives ", model.outputs);
 }
 
 }  // namespace
@@ -112,8 +117,8 @@ int run_evaluation(const comm::Communicator& world, const EvaluateRequest& reque
   comm::together(world, [&] {
     check_fit(loaded, data.facts());
     loss = nn::Loss::parse(loaded.loss);
-    network = std::make_unique<nn::Network>(nn::join(nn::Model(loaded.model, loaded.inputs, loaded.outputs), loss),
-                                            request.threads);
+    network = std::make_unique<nn::Network>(
+        nn::join(nn::Model(loaded.model, loaded.inputs, loaded.outputs), loss), request.threads);
     parameters.resize(static_cast<std::size_t>(network->parameter_floats()));
     statistics.resize(static_cast<std::size_t>(network->statistic_floats()));
     if (world.rank() == 0) set_model(*network, loaded.tensors, false, loaded.file, parameters, statistics);
@@ -132,7 +137,10 @@ int run_evaluation(const comm::Communicator& world, const EvaluateRequest& reque
   comm::on_first_rank(world, [&] {
     const auto count = static_cast<double>(source.size());
     report::JsonObject json;
-    json.add("model", loaded.file).add("data", data.facts().name).add("split", request.split).add("rows", source.size());
+    json.add("model", loaded.file)
+        .add("data", data.facts().name)
+        .add("split", request.split)
+        .add("rows", source.size());
     json.add("loss", sums.loss / count);
     std::string lines = text("rows ", source.size(), "\nloss ", format_number(sums.loss / count), "\n");
     if (loaded.task == "classification") {

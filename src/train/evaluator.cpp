@@ -37,8 +37,13 @@ std::vector<std::int64_t> Evaluator::sizes(std::int64_t rows) {
   return list;
 }
 
-Evaluator::Evaluator(const comm::Communicator& world, const Team& team, const nn::RowSource& source, std::int64_t rows)
-    : world_(world), team_(team), source_(source), rows_(rows), deal_(chunks_of(rows), world.size()),
+Evaluator::Evaluator(const comm::Communicator& world, const Team& team, const nn::RowSource& source,
+                     std::int64_t rows)
+    : world_(world),
+      team_(team),
+      source_(source),
+      rows_(rows),
+      deal_(chunks_of(rows), world.size()),
       fold_(std::make_unique<comm::SmallFold>(world, deal_, 2 * static_cast<std::int64_t>(sizeof(double)))) {}
 
 nn::LossSums Evaluator::run(const nn::InferencePass& pass) {
@@ -48,7 +53,8 @@ nn::LossSums Evaluator::run(const nn::InferencePass& pass) {
   std::vector<double> mine(static_cast<std::size_t>(2 * run.size()));
   team_.run(run.size(), [&](std::int64_t c, int thread) {
     const std::int64_t chunk = run.begin + c;
-    const nn::LossSums sums = pass.run(source_, {chunk * kChunk, std::min(rows_, (chunk + 1) * kChunk)}, thread);
+    const nn::LossSums sums =
+        pass.run(source_, {chunk * kChunk, std::min(rows_, (chunk + 1) * kChunk)}, thread);
     mine[static_cast<std::size_t>(2 * c)] = sums.loss;
     mine[static_cast<std::size_t>(2 * c + 1)] = sums.correct;
   });

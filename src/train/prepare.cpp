@@ -21,7 +21,8 @@ std::string task_of(const Configuration& configuration, const data::DataFacts& f
 }
 
 /// `--batch-size`: a number, or `full`.
-std::int64_t batch_of(const Configuration& configuration, std::int64_t rows, std::vector<std::string>& notes) {
+std::int64_t batch_of(const Configuration& configuration, std::int64_t rows,
+                      std::vector<std::string>& notes) {
   if (configuration.batch_size == "full") return rows;
   const auto number = parse_integer(configuration.batch_size);
   require(number && *number >= 1, ErrorKind::usage, "--batch-size ", configuration.batch_size,
@@ -45,21 +46,23 @@ Plan make_plan(const Configuration& configuration, std::int64_t rows, const opti
           plan.steps_per_epoch, " steps are more than ", kMostSteps, " steps");
   plan.total_steps = epochs * plan.steps_per_epoch;
   if (configuration.max_steps > 0)
-    plan.total_steps = epochs_given ? std::min(plan.total_steps, configuration.max_steps) : configuration.max_steps;
+    plan.total_steps =
+        epochs_given ? std::min(plan.total_steps, configuration.max_steps) : configuration.max_steps;
   plan.evaluate_every =
       optim::Length::parse("--evaluate-every", configuration.evaluate_every).steps(plan.steps_per_epoch);
   require(plan.evaluate_every > 0, ErrorKind::usage, "--evaluate-every ", configuration.evaluate_every,
           ": expected at least one step, as in 1 epoch or 500 steps");
   if (configuration.checkpoint_every.find("step") != std::string::npos ||
       configuration.checkpoint_every.find("epoch") != std::string::npos) {
-    plan.checkpoint_every =
-        optim::Length::parse("--checkpoint-every", configuration.checkpoint_every).steps(plan.steps_per_epoch);
-    require(plan.checkpoint_every > 0, ErrorKind::usage, "--checkpoint-every ", configuration.checkpoint_every,
+    plan.checkpoint_every = optim::Length::parse("--checkpoint-every", configuration.checkpoint_every)
+                                .steps(plan.steps_per_epoch);
+    require(plan.checkpoint_every > 0, ErrorKind::usage, "--checkpoint-every ",
+            configuration.checkpoint_every,
             ": expected at least one step, as in 1 epoch, 500 steps or 10 min");
   } else {
     plan.checkpoint_seconds = parse_duration("--checkpoint-every", configuration.checkpoint_every);
-    require(plan.checkpoint_seconds > 0, ErrorKind::usage, "--checkpoint-every ", configuration.checkpoint_every,
-            ": expected more than no time");
+    require(plan.checkpoint_seconds > 0, ErrorKind::usage, "--checkpoint-every ",
+            configuration.checkpoint_every, ": expected more than no time");
   }
   plan.rate = configuration.lr.value_or(optimizer.default_rate());
   return plan;
@@ -85,7 +88,8 @@ void resolve(Prepared& prepared, const Configuration& configuration, int threads
   const data::DataFacts& facts = data.facts();
   const std::string model_text = configuration.model.empty() ? kDefaultModel : configuration.model;
   const std::int64_t outputs = data.task == "autoencoder" ? facts.features : facts.targets;
-  const bool two_classes = data.task == "classification" && facts.kind == data::TargetKind::classes && outputs == 2;
+  const bool two_classes =
+      data.task == "classification" && facts.kind == data::TargetKind::classes && outputs == 2;
   const bool allow_one =
       two_classes && (configuration.loss.empty() ||
                       nn::Loss::parse(configuration.loss).kind != nn::LossKind::softmax_cross_entropy);
@@ -95,8 +99,8 @@ void resolve(Prepared& prepared, const Configuration& configuration, int threads
   prepared.loss = nn::Loss::parse(loss_text);
   prepared.network = std::make_unique<nn::Network>(nn::join(std::move(model), prepared.loss), threads);
   prepared.optimizer = optim::Optimizer::parse(configuration.optimizer);
-  prepared.plan =
-      make_plan(configuration, static_cast<std::int64_t>(data.split.training.size()), *prepared.optimizer, data.notes);
+  prepared.plan = make_plan(configuration, static_cast<std::int64_t>(data.split.training.size()),
+                            *prepared.optimizer, data.notes);
   prepared.schedule_text = configuration.schedule;
   prepared.warmup_text = configuration.warmup;
   (void)prepared.schedule(prepared.plan.total_steps);  // a bad text is an error now, not at the first step
@@ -114,7 +118,8 @@ void resolve(Prepared& prepared, const Configuration& configuration, int threads
                        {"shards", std::to_string(prepared.plan.shards)},
                        {"scale", data.scalings.inputs.mode_name()},
                        {"shuffle", configuration.shuffle.empty() ? "rows" : configuration.shuffle}};
-  if (data.form == nn::TargetForm::values) prepared.resolved["scale-targets"] = data.scalings.targets.mode_name();
+  if (data.form == nn::TargetForm::values)
+    prepared.resolved["scale-targets"] = data.scalings.targets.mode_name();
   if (!configuration.time_limit.empty()) (void)parse_duration("--time-limit", configuration.time_limit);
   (void)parse_duration("--time-margin", configuration.time_margin);
 }
@@ -122,7 +127,8 @@ void resolve(Prepared& prepared, const Configuration& configuration, int threads
 std::int64_t two_digits(const std::string& option, const std::string& whole, std::string_view part) {
   std::int64_t value = 0;
   const auto [end, error] = std::from_chars(part.data(), part.data() + part.size(), value);
-  require(!part.empty() && error == std::errc() && end == part.data() + part.size() && value >= 0 && value < 1'000'000,
+  require(!part.empty() && error == std::errc() && end == part.data() + part.size() && value >= 0 &&
+              value < 1'000'000,
           ErrorKind::usage, option, " ", whole, ": expected a time as in 90 min, 24:00:00 or 1-00:00:00");
   return value;
 }
@@ -179,7 +185,9 @@ PreparedData prepare_data(const comm::Communicator& world, const comm::Communica
       std::vector<std::int64_t> some;  // spread evenly over the split
       const auto all = static_cast<std::int64_t>(data.split.validation.size());
       for (std::int64_t i = 0; i < configuration.validation_rows; ++i)
-        some.push_back(data.split.validation[static_cast<std::size_t>(cut(all, configuration.validation_rows, i).begin)]);
+        some.push_back(
+            data.split
+                .validation[static_cast<std::size_t>(cut(all, configuration.validation_rows, i).begin)]);
       data.split.validation = std::move(some);
     }
     if (stored != nullptr) {
@@ -187,7 +195,8 @@ PreparedData prepare_data(const comm::Communicator& world, const comm::Communica
               stored->inputs.features(), " input columns, ", facts.name, " has ", facts.features);
       data.scalings = *stored;
     } else {
-      data.scalings.inputs = data::input_scaling(*data.opened.train, data.split.training, configuration.scale);
+      data.scalings.inputs =
+          data::input_scaling(*data.opened.train, data.split.training, configuration.scale);
       data.scalings.targets =
           data::target_scaling(*data.opened.train, data.split.training, configuration.scale_targets);
     }
@@ -196,8 +205,8 @@ PreparedData prepare_data(const comm::Communicator& world, const comm::Communica
   return data;
 }
 
-Prepared prepare(const comm::Communicator& world, const comm::Communicator& node, const Configuration& configuration,
-                 int threads) {
+Prepared prepare(const comm::Communicator& world, const comm::Communicator& node,
+                 const Configuration& configuration, int threads) {
   Prepared prepared;
   prepared.data = prepare_data(world, node, configuration);
   comm::together(world, [&] { resolve(prepared, configuration, threads); });
@@ -216,7 +225,8 @@ std::int64_t estimated_bytes(const Prepared& prepared, int ranks) {
   const std::int64_t rows = (prepared.plan.batch * shards + prepared.plan.shards - 1) / prepared.plan.shards;
   const auto states = static_cast<std::int64_t>(prepared.optimizer->state_names().size());
   const auto copies = static_cast<std::int64_t>(pieces) + 1;  // parameters, and a gradient a piece
-  return 4 * floats * copies + 4 * floats * (1 + states) / ranks + rows * prepared.network->activation_bytes_per_row();
+  return 4 * floats * copies + 4 * floats * (1 + states) / ranks +
+         rows * prepared.network->activation_bytes_per_row();
 }
 
 }  // namespace trainer::train

@@ -14,8 +14,8 @@ Records::Records(std::optional<report::RunFolder> folder, const Configuration& c
   if (!active() || out == nullptr) return;
   const report::Terminal terminal = report::find_terminal();
   progress_ = std::make_unique<report::Progress>(
-      out, report::choose_style(configuration.progress, configuration.quiet, terminal), configuration.log_every_seconds,
-      configuration.quiet, terminal.columns);
+      out, report::choose_style(configuration.progress, configuration.quiet, terminal),
+      configuration.log_every_seconds, configuration.quiet, terminal.columns);
 }
 
 void Records::open_files(std::vector<std::string> metrics_columns, bool with_steps, bool resume,
@@ -30,7 +30,8 @@ void Records::open_files(std::vector<std::string> metrics_columns, bool with_ste
   timing_ = open("timing.csv", kTimingColumns, timing_rows);
   if (with_steps) {
     const bool anew = resume && steps_rows == 0;
-    steps_ = anew ? std::make_unique<report::CsvFile>(report::CsvFile::create(folder_->file("steps.csv"), kStepsColumns))
+    steps_ = anew ? std::make_unique<report::CsvFile>(
+                        report::CsvFile::create(folder_->file("steps.csv"), kStepsColumns))
                   : open("steps.csv", kStepsColumns, steps_rows);
   }
 }

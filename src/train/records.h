@@ -26,8 +26,8 @@ class Records {
   report::RunFolder& folder() { return *folder_; }
 
   /// The files of a new run, or those of an earlier process cut to its counts of rows.
-  void open_files(std::vector<std::string> metrics_columns, bool with_steps, bool resume, std::int64_t metrics_rows,
-                  std::int64_t timing_rows, std::int64_t steps_rows);
+  void open_files(std::vector<std::string> metrics_columns, bool with_steps, bool resume,
+                  std::int64_t metrics_rows, std::int64_t timing_rows, std::int64_t steps_rows);
   /// A line for the terminal and log.txt.
   void note(const std::string& line);
   /// A line for log.txt alone.

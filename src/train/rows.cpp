@@ -2,7 +2,9 @@
 
 namespace trainer::train {
 
-void ListedRows::inputs(Range rows, float* out) const { data_.gather_scaled(list(rows), scalings_.inputs, out); }
+void ListedRows::inputs(Range rows, float* out) const {
+  data_.gather_scaled(list(rows), scalings_.inputs, out);
+}
 
 void ListedRows::classes(Range rows, std::int32_t* out) const { data_.gather_classes(list(rows), out); }
 
@@ -13,7 +15,8 @@ void ListedRows::values(Range rows, float* out) const {
     for (std::size_t c = 0; c < mean.size(); ++c, ++out) *out = (*out - mean[c]) / deviation[c];
 }
 
-void ListedRows::take(const data::EpochOrder& order, std::int64_t epoch, std::int64_t place, std::int64_t count) {
+void ListedRows::take(const data::EpochOrder& order, std::int64_t epoch, std::int64_t place,
+                      std::int64_t count) {
   rows_.resize(static_cast<std::size_t>(count));
   order.rows_at(epoch, place, rows_);
 }

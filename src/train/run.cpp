@@ -49,7 +49,10 @@ struct Ending {
 class Session {
  public:
   Session(const comm::Communicator& world, const comm::Communicator& node, const RunRequest& request)
-      : world_(world), request_(request), configuration_(request.configuration), team_(request.threads),
+      : world_(world),
+        request_(request),
+        configuration_(request.configuration),
+        team_(request.threads),
         prepared_(prepare(world, node, configuration_, request.threads)),
         order_(configuration_.seed, prepared_.data.split.training, prepared_.resolved.at("shuffle")) {}
 
@@ -58,10 +61,14 @@ class Session {
     make_passes();
     open_folder();
     progress_.horizon = prepared_.plan.total_steps;
-    if (request_.resume) restore();
-    else initialise();
-    if (progress_.ended != 0 && progress_.step >= prepared_.plan.total_steps) return finish({0, "finished before"});
-    if (progress_.ended == 1 && prepared_.plan.total_steps <= progress_.horizon) return finish({0, "finished before"});
+    if (request_.resume)
+      restore();
+    else
+      initialise();
+    if (progress_.ended != 0 && progress_.step >= prepared_.plan.total_steps)
+      return finish({0, "finished before"});
+    if (progress_.ended == 1 && prepared_.plan.total_steps <= progress_.horizon)
+      return finish({0, "finished before"});
     progress_.ended = 0;
     describe_run();
     if (!request_.resume) {
@@ -76,18 +83,21 @@ class Session {
   // ---- before the first step
 
   void compare_ranks() {
-    std::string build = text("compiler ", __VERSION__, "\noneDNN ", nn::onednn_version(), "\ninstruction set ",
-                             nn::onednn_isa());
+    std::string build = text("compiler ", __VERSION__, "\noneDNN ", nn::onednn_version(),
+                             "\ninstruction set ", nn::onednn_isa());
     comm::require_same(world_, "the build", build);
-    comm::require_same(world_, "the configuration", request_.config_text ? request_.config_text(prepared_.resolved) : "");
+    comm::require_same(world_, "the configuration",
+                       request_.config_text ? request_.config_text(prepared_.resolved) : "");
     std::string layout;
     for (const auto& tensor : prepared_.network->parameters())
-      layout += text(tensor.path, " ", tensor.size, " at ", tensor.offset, " in panels of ", tensor.panel, "\n");
+      layout +=
+          text(tensor.path, " ", tensor.size, " at ", tensor.offset, " in panels of ", tensor.panel, "\n");
     comm::require_same(world_, "the layout of the model", layout);
     comm::together(world_, [&] {
       const std::int64_t rows = cut(prepared_.plan.batch, prepared_.plan.shards, 0).size();
-      facts_.arithmetic = arithmetic_digest(*prepared_.network, prepared_.loss, prepared_.data.form,
-                                            *prepared_.optimizer, std::max<std::int64_t>(1, rows), request_.threads);
+      facts_.arithmetic =
+          arithmetic_digest(*prepared_.network, prepared_.loss, prepared_.data.form, *prepared_.optimizer,
+                            std::max<std::int64_t>(1, rows), request_.threads);
     });
     comm::require_same(world_, "the arithmetic of the processors (digest)", facts_.arithmetic);
     facts_.command = request_.command;
@@ -138,7 +148,8 @@ class Session {
   }
 
   void initialise() {
-    prepared_.network->initialise(configuration_.seed, step_->parameters().data(), step_->statistics().data());
+    prepared_.network->initialise(configuration_.seed, step_->parameters().data(),
+                                  step_->statistics().data());
     if (configuration_.init != "auto") take_weights(configuration_.init);
     comm::on_first_rank(world_, [&] {
       report::RunFolder& folder = records_->folder();
@@ -152,17 +163,20 @@ class Session {
   /// `--init FILE|RUN`.
   void take_weights(const std::string& source) {
     comm::on_first_rank(world_, [&] {
-      const std::string file =
-          std::filesystem::is_directory(source) ? (std::filesystem::path(source) / "best.h5").string() : source;
-      set_model(*prepared_.network, checkpoint::read_weights(file), true, "--init " + file, step_->parameters(),
-                step_->statistics());
+      const std::string file = std::filesystem::is_directory(source)
+                                   ? (std::filesystem::path(source) / "best.h5").string()
+                                   : source;
+      set_model(*prepared_.network, checkpoint::read_weights(file), true, "--init " + file,
+                step_->parameters(), step_->statistics());
     });
     broadcast_model();
   }
 
   void broadcast_model() {
-    world_.broadcast(step_->parameters().data(), static_cast<std::int64_t>(step_->parameters().size_bytes()), 0);
-    world_.broadcast(step_->statistics().data(), static_cast<std::int64_t>(step_->statistics().size_bytes()), 0);
+    world_.broadcast(step_->parameters().data(), static_cast<std::int64_t>(step_->parameters().size_bytes()),
+                     0);
+    world_.broadcast(step_->statistics().data(), static_cast<std::int64_t>(step_->statistics().size_bytes()),
+                     0);
   }
 
   /// The newest good checkpoint of the run, on every rank.
@@ -174,23 +188,27 @@ class Session {
       if (request_.require_same_bits)
         request_.require_same_bits(folder.read("config.ini"), request_.config_text(prepared_.resolved));
       auto found = checkpoint::find_newest_good(folder.checkpoint_folder());
-      for (const auto& bad : found.bad) records_->note(text("passed over ", bad.path.string(), ": ", bad.reason));
+      for (const auto& bad : found.bad)
+        records_->note(text("passed over ", bad.path.string(), ": ", bad.reason));
       require(found.checkpoint.has_value(), ErrorKind::data, folder.path(),
               " holds no good checkpoint; start anew with another --out");
       where = found.file->path.string();
       file = std::move(*found.checkpoint);
       const auto& fingerprint = checkpoint::get<std::string>(file.model_attributes, "fingerprint", where);
-      require(fingerprint == prepared_.data.facts().fingerprint, ErrorKind::data, where, ": the run was trained on data ",
-              "with fingerprint ", fingerprint, ", --data ", configuration_.data, " has ",
-              prepared_.data.facts().fingerprint, "; give the same data");
+      require(fingerprint == prepared_.data.facts().fingerprint, ErrorKind::data, where,
+              ": the run was trained on data ", "with fingerprint ", fingerprint, ", --data ",
+              configuration_.data, " has ", prepared_.data.facts().fingerprint, "; give the same data");
       const auto& arithmetic = checkpoint::get<std::string>(file.root, "arithmetic", where);
-      require(arithmetic == facts_.arithmetic, ErrorKind::communication, where, ": written by processors or libraries ",
-              "that compute otherwise (", checkpoint::get<std::string>(file.root, "isa", where), ", here ",
-              nn::onednn_isa(), "): the run could not continue with the same bits; use such machines, or limit both with --isa");
+      require(
+          arithmetic == facts_.arithmetic, ErrorKind::communication, where,
+          ": written by processors or libraries ", "that compute otherwise (",
+          checkpoint::get<std::string>(file.root, "isa", where), ", here ", nn::onednn_isa(),
+          "): the run could not continue with the same bits; use such machines, or limit both with --isa");
       set_model(*prepared_.network, file.model, false, where, step_->parameters(), step_->statistics());
       progress_ = read_progress(file, where);
       history_ = read_history(file);
-      require(history_.columns == metrics_columns(), ErrorKind::data, where, ": /history has other columns than this run");
+      require(history_.columns == metrics_columns(), ErrorKind::data, where,
+              ": /history has other columns than this run");
       restore_best(file, where);
       records_->open_files(history_.columns, configuration_.log_steps, true, progress_.metrics_rows,
                            progress_.timing_rows, progress_.steps_rows);
@@ -201,7 +219,8 @@ class Session {
     if (progress_.ended == 0 || prepared_.plan.total_steps > progress_.step) {
       comm::on_first_rank(world_, [&] {
         records_->note(text("resumed from ", where, " at step ", progress_.step));
-        records_->folder().write_status({report::RunState::running, 0, progress_.step, "", newest_checkpoint_});
+        records_->folder().write_status(
+            {report::RunState::running, 0, progress_.step, "", newest_checkpoint_});
       });
     }
   }
@@ -216,7 +235,8 @@ class Session {
       if (!std::filesystem::exists(path) || !checkpoint::verify(path).good) continue;
       const checkpoint::Checkpoint best = checkpoint::read(path);
       if (checkpoint::get<std::string>(best.root, "weights", path) != best_digest_) continue;
-      best_ = {std::vector<float>(step_->parameters().size()), std::vector<float>(step_->statistics().size())};
+      best_ = {std::vector<float>(step_->parameters().size()),
+               std::vector<float>(step_->statistics().size())};
       set_model(*prepared_.network, best.model, false, path, best_.parameters, best_.statistics);
       if (path != folder.best_checkpoint()) std::filesystem::rename(path, folder.best_checkpoint());
       return;
@@ -237,15 +257,15 @@ class Session {
   }
 
   void write_environment() {
-    const std::string mine =
-        text("rank ", world_.rank(), " host ", comm::host_name(), " processors ", comm::cpus_of_process(), " of ",
-             comm::cpus_of_node(), " threads ", request_.threads, comm::bound_by_launcher() ? " bound" : " not bound");
+    const std::string mine = text("rank ", world_.rank(), " host ", comm::host_name(), " processors ",
+                                  comm::cpus_of_process(), " of ", comm::cpus_of_node(), " threads ",
+                                  request_.threads, comm::bound_by_launcher() ? " bound" : " not bound");
     const auto all = world_.all_gather(mine);
     comm::on_first_rank(world_, [&] {
-      std::string lines = text("command ", request_.command, "\nranks ", world_.size(), "\nthreads ", request_.threads,
-                               "\noneDNN ", nn::onednn_version(), " ", nn::onednn_isa(), "\nMPI ",
-                               comm::mpi_library_version(), "\ncompiler ", __VERSION__, "\narithmetic ",
-                               facts_.arithmetic, "\n");
+      std::string lines = text("command ", request_.command, "\nranks ", world_.size(), "\nthreads ",
+                               request_.threads, "\noneDNN ", nn::onednn_version(), " ", nn::onednn_isa(),
+                               "\nMPI ", comm::mpi_library_version(), "\ncompiler ", __VERSION__,
+                               "\narithmetic ", facts_.arithmetic, "\n");
       for (const char* name : {"SLURM_JOB_ID", "PBS_JOBID"})
         if (const char* job = std::getenv(name)) lines += text("job ", job, "\n");
       records_->folder().write("environment.txt", lines + join(all, "\n") + "\n");
@@ -263,21 +283,22 @@ class Session {
                         prepared_.data.split.validation.size(), " validation rows, ",
                         prepared_.has_test ? prepared_.data.opened.test->facts().rows : 0, " test rows, ",
                         prepared_.data.facts().features, " inputs, task ", prepared_.data.task));
-    records_->note(text("model: ", network.model().text(), " with ", network.parameter_count(), " parameters, loss ",
-                        prepared_.loss.text));
-    records_->note(text("training: ", prepared_.optimizer->text(), ", lr ", format_number(plan.rate), ", schedule ",
-                        prepared_.schedule_text, ", batch ", plan.batch, " in ", plan.shards, " shards, ",
-                        plan.steps_per_epoch, " steps an epoch, ", plan.total_steps, " steps"));
-    records_->note(text("job: ", world_.size(), " rank", world_.size() == 1 ? "" : "s", " x ", request_.threads, " thread",
-                        request_.threads == 1 ? "" : "s", ", ",
-                        *std::max_element(memory.begin(), memory.end()) >> 20, " MiB a rank for the training state, run folder ",
-                        records_->folder().path()));
+    records_->note(text("model: ", network.model().text(), " with ", network.parameter_count(),
+                        " parameters, loss ", prepared_.loss.text));
+    records_->note(text("training: ", prepared_.optimizer->text(), ", lr ", format_number(plan.rate),
+                        ", schedule ", prepared_.schedule_text, ", batch ", plan.batch, " in ", plan.shards,
+                        " shards, ", plan.steps_per_epoch, " steps an epoch, ", plan.total_steps, " steps"));
+    records_->note(text("job: ", world_.size(), " rank", world_.size() == 1 ? "" : "s", " x ",
+                        request_.threads, " thread", request_.threads == 1 ? "" : "s", ", ",
+                        *std::max_element(memory.begin(), memory.end()) >> 20,
+                        " MiB a rank for the training state, run folder ", records_->folder().path()));
     if (world_.size() > plan.shards)
       records_->note(text("warning: ", world_.size() - plan.shards, " of ", world_.size(),
-                          " ranks have no shard to compute; with --shards ", default_shards_for(world_.size()),
-                          " or more (it decides bits) every rank works"));
+                          " ranks have no shard to compute; with --shards ",
+                          default_shards_for(world_.size()), " or more (it decides bits) every rank works"));
     if (step_->pieces_of_job() > world_.size() && world_.size() > 1 && world_.size() <= plan.shards)
-      records_->log(text("exchange: the ", plan.shards, " shards lie on ", world_.size(), " ranks as ", step_->pieces_of_job(),
+      records_->log(text("exchange: the ", plan.shards, " shards lie on ", world_.size(), " ranks as ",
+                         step_->pieces_of_job(),
                          " subtrees; a power of two of ranks sends the fewest bytes"));
   }
 
@@ -306,8 +327,9 @@ class Session {
       StepRequests requests{signals.stop(), signals.take_checkpoint()};
       if (world_.rank() == 0) {  // what the clock decides, rank 0 decides
         requests.stop = requests.stop || (limit > 0 && records_->seconds() >= limit);
-        requests.checkpoint = requests.checkpoint ||
-                              (plan.checkpoint_seconds > 0 && records_->seconds() - saved_at >= plan.checkpoint_seconds);
+        requests.checkpoint =
+            requests.checkpoint ||
+            (plan.checkpoint_seconds > 0 && records_->seconds() - saved_at >= plan.checkpoint_seconds);
       }
       const Range mine = step_->rows(batch);
       schedule_rows_->take(order_, epoch, place + mine.begin, mine.size());
@@ -344,8 +366,8 @@ class Session {
     progress_.sum_rows += result.rows;
     if (!records_->active()) return;
     if (records_->with_steps()) {
-      records_->steps_row({step, result.loss_sum / static_cast<double>(result.rows), rate, result.gradient_norm,
-                           step_->bytes_sent_last_step()});
+      records_->steps_row({step, result.loss_sum / static_cast<double>(result.rows), rate,
+                           result.gradient_norm, step_->bytes_sent_last_step()});
       ++progress_.steps_rows;
     }
     const Plan& plan = prepared_.plan;
@@ -421,8 +443,10 @@ class Session {
   void record(const Metrics& metrics) {
     const Plan& plan = prepared_.plan;
     const double epoch = static_cast<double>(progress_.step) / static_cast<double>(plan.steps_per_epoch);
-    const double rate = progress_.step == 0 ? 0.0 : prepared_.schedule(progress_.horizon).rate(progress_.step);
-    std::vector<double> row = {epoch, static_cast<double>(progress_.step), static_cast<double>(samples_done()), rate};
+    const double rate =
+        progress_.step == 0 ? 0.0 : prepared_.schedule(progress_.horizon).rate(progress_.step);
+    std::vector<double> row = {epoch, static_cast<double>(progress_.step),
+                               static_cast<double>(samples_done()), rate};
     for (const auto& name : prepared_.metric_names) row.push_back(metrics.at("train_" + name));
     if (prepared_.has_validation)
       for (const auto& name : prepared_.metric_names) row.push_back(metrics.at("val_" + name));
@@ -435,10 +459,11 @@ class Session {
       cells.insert(cells.end(), row.begin() + 3, row.end());
       records_->metrics_row(cells);
       const StepSeconds& now = step_->seconds();
-      records_->timing_row({epoch, progress_.step, records_->seconds(), pace, now.compute() - row_start_.compute(),
-                            now.communicate - row_start_.communicate, now.wait - row_start_.wait,
-                            now.read - row_start_.read});
-      std::string line = text("epoch ", format_number(std::round(epoch * 100) / 100), "  step ", progress_.step);
+      records_->timing_row({epoch, progress_.step, records_->seconds(), pace,
+                            now.compute() - row_start_.compute(), now.communicate - row_start_.communicate,
+                            now.wait - row_start_.wait, now.read - row_start_.read});
+      std::string line =
+          text("epoch ", format_number(std::round(epoch * 100) / 100), "  step ", progress_.step);
       for (std::size_t c = 4; c + 1 < row.size(); ++c)
         if (!std::isnan(row[c])) line += text("  ", history_.columns[c], " ", four_digits(row[c]));
       if (pace > 0) line += text("  ", report::rate_text(pace), " samples/s");
@@ -498,17 +523,18 @@ class Session {
       test_sums = test_->run(*inference_);
     }
     const auto bytes = world_.all_gather(step_->bytes_sent());
-    comm::on_first_rank(world_, [&] {
-      write_result(ending, test_sums, *std::max_element(bytes.begin(), bytes.end()));
-    });
+    comm::on_first_rank(
+        world_, [&] { write_result(ending, test_sums, *std::max_element(bytes.begin(), bytes.end())); });
     return ending.exit_code;
   }
 
   void broadcast_best() {
     best_.parameters.resize(step_->parameters().size());
     best_.statistics.resize(step_->statistics().size());
-    world_.broadcast(best_.parameters.data(), static_cast<std::int64_t>(best_.parameters.size() * sizeof(float)), 0);
-    world_.broadcast(best_.statistics.data(), static_cast<std::int64_t>(best_.statistics.size() * sizeof(float)), 0);
+    world_.broadcast(best_.parameters.data(),
+                     static_cast<std::int64_t>(best_.parameters.size() * sizeof(float)), 0);
+    world_.broadcast(best_.statistics.data(),
+                     static_cast<std::int64_t>(best_.statistics.size() * sizeof(float)), 0);
   }
 
   /// The figures of the best model: its evaluation, and the test set's.
@@ -518,7 +544,8 @@ class Session {
       for (std::size_t row = 0; row < history_.values[1].size(); ++row)
         if (static_cast<std::int64_t>(history_.values[1][row]) == progress_.stopping.best_step)
           for (std::size_t c = 0; c < history_.columns.size(); ++c)
-            if (history_.columns[c].rfind("val_", 0) == 0) metrics[history_.columns[c]] = history_.values[c][row];
+            if (history_.columns[c].rfind("val_", 0) == 0)
+              metrics[history_.columns[c]] = history_.values[c][row];
     if (finished && prepared_.has_test) put(metrics, "test_", test_sums, test_->rows());
     return metrics;
   }
@@ -528,13 +555,20 @@ class Session {
     const std::string digest = weights_digest(*prepared_.network, step_->parameters(), step_->statistics());
     const Metrics metrics = final_metrics(test_sums, finished);
     report::JsonObject result;
-    result.add("step", progress_.step).add("epoch", static_cast<double>(progress_.step) / static_cast<double>(prepared_.plan.steps_per_epoch));
+    result.add("step", progress_.step)
+        .add("epoch",
+             static_cast<double>(progress_.step) / static_cast<double>(prepared_.plan.steps_per_epoch));
     result.add("reason", ending.reason).add("exit_code", ending.exit_code);
     result.add("best_step", progress_.stopping.best_step).add("best_metric", prepared_.stopping->metric());
     for (const auto& [name, value] : metrics) result.add(name, value);
     if (progress_.goal_step >= 0)
-      result.add("goal", configuration_.goal).add("goal_step", progress_.goal_step).add("goal_samples", progress_.goal_samples).add("goal_seconds", goal_seconds_);
-    result.add("parameters", prepared_.network->parameter_count()).add("ranks", world_.size()).add("threads", request_.threads);
+      result.add("goal", configuration_.goal)
+          .add("goal_step", progress_.goal_step)
+          .add("goal_samples", progress_.goal_samples)
+          .add("goal_seconds", goal_seconds_);
+    result.add("parameters", prepared_.network->parameter_count())
+        .add("ranks", world_.size())
+        .add("threads", request_.threads);
     result.add("training_seconds", step_->seconds().total).add("bytes_sent_largest_rank", bytes);
     result.add("bytes_sent_last_step", step_->bytes_sent_last_step()).add("weights", digest);
     report::RunFolder& folder = records_->folder();
@@ -549,11 +583,11 @@ class Session {
         line += text(", ", found->first, " ", four_digits(found->second));
     line += ", weights " + digest;
     if (ending.reason != "all steps done") records_->note(ending.reason);
-    records_->log(text("bytes sent by the busiest rank: ", bytes, ", in its last step ", step_->bytes_sent_last_step()));
+    records_->log(text("bytes sent by the busiest rank: ", bytes, ", in its last step ",
+                       step_->bytes_sent_last_step()));
     records_->log(line);
     if (request_.out != nullptr) {
-      if (!finished)
-        std::fprintf(request_.out, "continue with: trainer resume %s\n", folder.path().c_str());
+      if (!finished) std::fprintf(request_.out, "continue with: trainer resume %s\n", folder.path().c_str());
       std::fprintf(request_.out, "%s\n", line.c_str());
       std::fflush(request_.out);
     }
@@ -588,12 +622,13 @@ int describe_only(const comm::Communicator& world, const RunRequest& request) {
   const Prepared prepared = prepare(world, world, request.configuration, request.threads);
   const Plan& plan = prepared.plan;
   for (const std::string& line : prepared.data.notes) std::fprintf(request.out, "%s\n", line.c_str());
-  const std::string lines = text(
-      "data ", prepared.data.facts().name, ": ", prepared.data.split.training.size(), " training rows, ",
-      prepared.data.split.validation.size(), " validation rows\nmodel ", prepared.network->model().text(),
-      "\nparameters ", prepared.network->parameter_count(), "\nmemory per rank ",
-      (estimated_bytes(prepared, request.ranks) >> 20) + 1, " MiB with ", request.ranks, " rank(s), without the data\nbatch ",
-      plan.batch, " in ", plan.shards, " shards\nsteps per epoch ", plan.steps_per_epoch, "\nsteps ", plan.total_steps, "\n");
+  const std::string lines =
+      text("data ", prepared.data.facts().name, ": ", prepared.data.split.training.size(), " training rows, ",
+           prepared.data.split.validation.size(), " validation rows\nmodel ",
+           prepared.network->model().text(), "\nparameters ", prepared.network->parameter_count(),
+           "\nmemory per rank ", (estimated_bytes(prepared, request.ranks) >> 20) + 1, " MiB with ",
+           request.ranks, " rank(s), without the data\nbatch ", plan.batch, " in ", plan.shards,
+           " shards\nsteps per epoch ", plan.steps_per_epoch, "\nsteps ", plan.total_steps, "\n");
   std::fputs(lines.c_str(), request.out);
   report::RunFolder::require_can_create(request.configuration.out);
   std::fputs("dry run: everything was checked, nothing was trained\n", request.out);

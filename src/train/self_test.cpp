@@ -41,7 +41,9 @@ class DrawnRows final : public nn::RowSource {
 /// One shard needs no folding.
 class OneShard final : public nn::ShardFold {
  public:
-  void start(int, std::span<const double> records, std::int64_t) override { records_.assign(records.begin(), records.end()); }
+  void start(int, std::span<const double> records, std::int64_t) override {
+    records_.assign(records.begin(), records.end());
+  }
   void finish(int, const Combine&, std::span<double> total) override {
     std::copy(records_.begin(), records_.end(), total.begin());
   }
@@ -70,7 +72,8 @@ std::string arithmetic_digest(const nn::Network& network, const nn::Loss& loss, 
 
   std::vector<Buffer<float>> state;
   std::vector<float*> pointers;
-  for (std::size_t k = 0; k < optimizer.state_names().size(); ++k) pointers.push_back(state.emplace_back(floats).data());
+  for (std::size_t k = 0; k < optimizer.state_names().size(); ++k)
+    pointers.push_back(state.emplace_back(floats).data());
   optimizer.update(parameters.data(), pass.gradient(0), pointers, floats, 0.01, 1);
   digest.add(parameters.data(), static_cast<std::size_t>(floats) * sizeof(float));
   digest.add(statistics.data(), static_cast<std::size_t>(statistics.size()) * sizeof(float));

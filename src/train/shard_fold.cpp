@@ -24,7 +24,8 @@ void JobFold::start(int channel, std::span<const double> records, std::int64_t w
   if (channels_.size() <= at) channels_.resize(at + 1);
   Channel& mine = channels_[at];
   if (!mine.fold) {  // the first step makes the channels, on every rank in the same order
-    mine.fold = std::make_unique<comm::SmallFold>(world_, deal_, width * static_cast<std::int64_t>(sizeof(double)));
+    mine.fold =
+        std::make_unique<comm::SmallFold>(world_, deal_, width * static_cast<std::int64_t>(sizeof(double)));
     mine.width = width;
     std::size_t pieces = 0;
     for (const auto& list : deal_.pieces) pieces += list.size();
@@ -39,7 +40,8 @@ void JobFold::finish(int channel, const Combine& combine, std::span<double> tota
   std::memcpy(mine.pieces.data(), mine.fold->finish(), mine.pieces.size() * sizeof(double));
   seconds_ += watch.seconds();
   const auto present = [this](Range node) { return nn::TrainingPass::present(node, batch_, deal_.leaves); };
-  const double* folded = fold_pieces(*mine.fold, {0, deal_.leaves}, mine.pieces.data(), mine.width, present, combine);
+  const double* folded =
+      fold_pieces(*mine.fold, {0, deal_.leaves}, mine.pieces.data(), mine.width, present, combine);
   if (folded != nullptr) std::copy_n(folded, mine.width, total.begin());
 }
 

@@ -32,7 +32,8 @@ SignalFlags::SignalFlags() {
 
 SignalFlags::~SignalFlags() {
   for (const int signal : {SIGTERM, SIGINT, SIGHUP}) handle(signal, SIG_DFL);
-  for (const int signal : {SIGUSR1, SIGUSR2}) handle(signal, SIG_IGN);  // too late to act on, no reason to die
+  for (const int signal : {SIGUSR1, SIGUSR2})
+    handle(signal, SIG_IGN);  // too late to act on, no reason to die
 }
 
 bool SignalFlags::stop() const { return stop_flag != 0; }

@@ -78,17 +78,18 @@ std::string weights_digest(const nn::Network& network, std::span<const float> pa
   return checkpoint::weights_digest(model_tensors(network, parameters, statistics));
 }
 
-void set_model(const nn::Network& network, const std::vector<checkpoint::Tensor>& tensors, bool statistics_may_lack,
-               const std::string& where, std::span<float> parameters, std::span<float> statistics) {
+void set_model(const nn::Network& network, const std::vector<checkpoint::Tensor>& tensors,
+               bool statistics_may_lack, const std::string& where, std::span<float> parameters,
+               std::span<float> statistics) {
   std::map<std::string, const checkpoint::Tensor*> given;
   for (const auto& tensor : tensors) given[tensor.path] = &tensor;
   const auto take = [&](const nn::Tensor& tensor, std::span<float> flat, bool may_lack) {
     const auto found = given.find(tensor.path);
     if (found == given.end() && may_lack) return;
-    require(found != given.end(), ErrorKind::data, where, ": /model/", tensor.path, " is missing; the model needs ",
-            shape_text(tensor.shape));
-    require(found->second->shape == tensor.shape, ErrorKind::data, where, ": /model/", tensor.path, " has shape ",
-            shape_text(found->second->shape), ", the model needs ", shape_text(tensor.shape));
+    require(found != given.end(), ErrorKind::data, where, ": /model/", tensor.path,
+            " is missing; the model needs ", shape_text(tensor.shape));
+    require(found->second->shape == tensor.shape, ErrorKind::data, where, ": /model/", tensor.path,
+            " has shape ", shape_text(found->second->shape), ", the model needs ", shape_text(tensor.shape));
     nn::Network::from_checkpoint(tensor, found->second->values, flat.data());
     given.erase(found);
   };
@@ -109,15 +110,16 @@ checkpoint::Checkpoint describe(const Prepared& prepared, const RunFacts& facts,
                {"isa", nn::onednn_isa()},
                {"arithmetic", facts.arithmetic},
                {"seed", static_cast<std::int64_t>(facts.seed)}};
-  file.model_attributes = {{"model", network.model().text()},
-                           {"layers", layer_names(network.model().layers())},
-                           {"loss", prepared.loss.text},
-                           {"input_size", network.model().inputs()},
-                           {"output_size", network.model().outputs()},
-                           {"task", prepared.data.task},
-                           {"data", data.name},
-                           {"fingerprint", data.fingerprint},
-                           {"classes", data.kind == data::TargetKind::classes ? data.targets : std::int64_t{0}}};
+  file.model_attributes = {
+      {"model", network.model().text()},
+      {"layers", layer_names(network.model().layers())},
+      {"loss", prepared.loss.text},
+      {"input_size", network.model().inputs()},
+      {"output_size", network.model().outputs()},
+      {"task", prepared.data.task},
+      {"data", data.name},
+      {"fingerprint", data.fingerprint},
+      {"classes", data.kind == data::TargetKind::classes ? data.targets : std::int64_t{0}}};
   if (!data.class_names.empty()) file.model_attributes["class_names"] = data.class_names;
   file.model = model_tensors(network, model.parameters, model.statistics);
   const Scalings& scalings = prepared.data.scalings;
@@ -142,8 +144,11 @@ checkpoint::Checkpoint describe(const Prepared& prepared, const RunFacts& facts,
 Progress read_progress(const checkpoint::Checkpoint& file, const std::string& where) {
   Progress progress;
   const std::string place = "/progress of " + where;
-  visit_integers(progress, [&](const char* name, std::int64_t& value) { value = get<std::int64_t>(file.progress, name, place); });
-  visit_numbers(progress, [&](const char* name, double& value) { value = get<double>(file.progress, name, place); });
+  visit_integers(progress, [&](const char* name, std::int64_t& value) {
+    value = get<std::int64_t>(file.progress, name, place);
+  });
+  visit_numbers(progress,
+                [&](const char* name, double& value) { value = get<double>(file.progress, name, place); });
   require(progress.step >= 0 && progress.horizon >= 0 && progress.sum_rows >= 0, ErrorKind::data, place,
           ": a count is negative");
   return progress;
@@ -169,8 +174,8 @@ Scalings read_scalings(const checkpoint::Checkpoint& file, const std::string& wh
   scalings.inputs = data::Scaling(get<std::string>(file.scaling_attributes, "inputs", place), values("mean"),
                                   values("deviation"));
   if (file.scaling_attributes.count("targets") > 0)
-    scalings.targets = data::Scaling(get<std::string>(file.scaling_attributes, "targets", place), values("target_mean"),
-                                     values("target_deviation"));
+    scalings.targets = data::Scaling(get<std::string>(file.scaling_attributes, "targets", place),
+                                     values("target_mean"), values("target_deviation"));
   return scalings;
 }
 
@@ -181,7 +186,8 @@ std::vector<checkpoint::Tensor> gather_optimizer(const Prepared& prepared, const
     const std::vector<float> flat = step.gather_state(k);
     if (flat.empty()) continue;  // another rank than 0
     for (const auto& tensor : prepared.network->parameters())
-      tensors.push_back({tensor.path + "/" + names[k], tensor.shape, nn::Network::to_checkpoint(tensor, flat.data())});
+      tensors.push_back(
+          {tensor.path + "/" + names[k], tensor.shape, nn::Network::to_checkpoint(tensor, flat.data())});
   }
   return tensors;
 }
@@ -196,8 +202,9 @@ void scatter_optimizer(const comm::Communicator& world, const Prepared& prepared
     comm::on_first_rank(world, [&] {
       for (const auto& tensor : prepared.network->parameters()) {
         const auto found = given.find(tensor.path + "/" + names[k]);
-        require(found != given.end() && found->second->shape == tensor.shape, ErrorKind::data, where, ": /optimizer/",
-                tensor.path, "/", names[k], " is missing or has another shape than the parameter");
+        require(found != given.end() && found->second->shape == tensor.shape, ErrorKind::data, where,
+                ": /optimizer/", tensor.path, "/", names[k],
+                " is missing or has another shape than the parameter");
         nn::Network::from_checkpoint(tensor, found->second->values, flat.data());
       }
     });

@@ -23,7 +23,7 @@ struct Progress {
   std::int64_t sum_rows = 0;
   Stopping::State stopping;
   std::int64_t metrics_rows = 0, steps_rows = 0, timing_rows = 0;  ///< data rows of the CSV files
-  std::int64_t ended = 0;    ///< 1: finished (planned steps, early stopping or goal)
+  std::int64_t ended = 0;  ///< 1: finished (planned steps, early stopping or goal)
   std::int64_t goal_step = -1;
   std::int64_t goal_samples = 0;
 };
@@ -44,12 +44,14 @@ struct ModelValues {
 std::vector<checkpoint::Tensor> model_tensors(const nn::Network& network, std::span<const float> parameters,
                                               std::span<const float> statistics);
 /// The `weights` digest of a model.
-std::string weights_digest(const nn::Network& network, std::span<const float> parameters, std::span<const float> statistics);
+std::string weights_digest(const nn::Network& network, std::span<const float> parameters,
+                           std::span<const float> statistics);
 
-/// Fills a model from tensors. Throws Error(data) naming `where` when a tensor is missing, has another shape, or there is one too many.
-/// With `statistics_may_lack`, missing running statistics keep their values.
-void set_model(const nn::Network& network, const std::vector<checkpoint::Tensor>& tensors, bool statistics_may_lack,
-               const std::string& where, std::span<float> parameters, std::span<float> statistics);
+/// Fills a model from tensors. Throws Error(data) naming `where` when a tensor is missing, has another shape,
+/// or there is one too many. With `statistics_may_lack`, missing running statistics keep their values.
+void set_model(const nn::Network& network, const std::vector<checkpoint::Tensor>& tensors,
+               bool statistics_may_lack, const std::string& where, std::span<float> parameters,
+               std::span<float> statistics);
 
 /// What is the same in every checkpoint of a run.
 struct RunFacts {

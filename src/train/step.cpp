@@ -73,8 +73,8 @@ struct Step::State {
   std::unique_ptr<comm::SmallFold> norm_fold;
 
   Buffer<float> parameters, statistics;
-  Buffer<float> gradient;                // this rank's slices, one after the other
-  std::vector<Buffer<float>> opt_state;  // likewise
+  Buffer<float> gradient;                 // this rank's slices, one after the other
+  std::vector<Buffer<float>> opt_state;   // likewise
   std::vector<std::int64_t> slice_begin;  // by layer: where its slice begins in these
   std::vector<double> block_sums;         // by block of this rank's slices: sum of squares of the gradient
 
@@ -86,17 +86,26 @@ struct Step::State {
     std::int64_t first_block = 0;  // in block_sums
   };
   std::vector<Chunk> chunks;
-  std::vector<std::vector<Range>> penalised;  // by layer: the floats of the flat vector that penalties apply to
+  std::vector<std::vector<Range>>
+      penalised;  // by layer: the floats of the flat vector that penalties apply to
   StepSeconds seconds;
 
-  State(const comm::Communicator& ranks, Team& the_team, const nn::Network& net, const nn::Loss& loss, nn::TargetForm form,
-        const optim::Optimizer& opt, Settings given)
-      : world(ranks), team(the_team), network(net), optimizer(opt), settings(std::move(given)),
-        deal(settings.shards, world.size()), fold(world, deal),
+  State(const comm::Communicator& ranks, Team& the_team, const nn::Network& net, const nn::Loss& loss,
+        nn::TargetForm form, const optim::Optimizer& opt, Settings given)
+      : world(ranks),
+        team(the_team),
+        network(net),
+        optimizer(opt),
+        settings(std::move(given)),
+        deal(settings.shards, world.size()),
+        fold(world, deal),
         pass(network, loss, form, team, shard_plan(), settings.batches, fold),
-        block(block_floats(network.parameter_floats())), exchange(world, deal, segments(network), block),
-        loss_fold(world, deal, 2 * static_cast<std::int64_t>(sizeof(double))), rank_deal(world.size(), world.size()),
-        flag_fold(world, rank_deal, static_cast<std::int64_t>(sizeof(Flags))), parameters(network.parameter_floats()),
+        block(block_floats(network.parameter_floats())),
+        exchange(world, deal, segments(network), block),
+        loss_fold(world, deal, 2 * static_cast<std::int64_t>(sizeof(double))),
+        rank_deal(world.size(), world.size()),
+        flag_fold(world, rank_deal, static_cast<std::int64_t>(sizeof(Flags))),
+        parameters(network.parameter_floats()),
         statistics(network.statistic_floats()) {
     std::int64_t floats = 0, blocks = 0;
     for (int layer = 0; layer < layers(); ++layer) {
@@ -139,7 +148,9 @@ struct Step::State {
     }
   }
 
-  std::int64_t slice_blocks(int layer, int rank) const { return (exchange.slice(layer, rank).size() + block - 1) / block; }
+  std::int64_t slice_blocks(int layer, int rank) const {
+    return (exchange.slice(layer, rank).size() + block - 1) / block;
+  }
 
   std::int64_t most_blocks() const {
     std::int64_t most = 1;
@@ -173,7 +184,8 @@ struct Step::State {
       optim::divide(mine, chunk.size, static_cast<float>(batch));
       if (penalty.l1 > 0 || penalty.l2 > 0)
         for_penalised(chunk, [&](std::int64_t flat, std::int64_t at, std::int64_t count) {
-          optim::add_penalty_gradient(gradient.data() + at, parameters.data() + flat, count, penalty.l1, penalty.l2);
+          optim::add_penalty_gradient(gradient.data() + at, parameters.data() + flat, count, penalty.l1,
+                                      penalty.l2);
         });
       for (std::int64_t b = 0; b * block < chunk.size; ++b)
         block_sums[static_cast<std::size_t>(chunk.first_block + b)] =
@@ -187,7 +199,8 @@ struct Step::State {
     mine.checkpoint = requests.checkpoint ? 1 : 0;
     for (const Chunk& chunk : chunks)
       for (std::int64_t b = 0; b * block < chunk.size && mine.not_finite_layer < 0; ++b)
-        if (!std::isfinite(block_sums[static_cast<std::size_t>(chunk.first_block + b)])) mine.not_finite_layer = chunk.layer;
+        if (!std::isfinite(block_sums[static_cast<std::size_t>(chunk.first_block + b)]))
+          mine.not_finite_layer = chunk.layer;
     if (world.size() == 1) return mine;
     flag_fold.start(&mine);
     std::vector<Flags> all(static_cast<std::size_t>(world.size()));
@@ -201,7 +214,8 @@ struct Step::State {
     return merged;
   }
 
-  /// The norm of the whole gradient: sums of squares over blocks, added layer by layer in the order of the blocks.
+  /// The norm of the whole gradient: sums of squares over blocks, added layer by layer in the order of the
+  /// blocks.
   double gradient_norm() {
     std::vector<double> mine(static_cast<std::size_t>(most_blocks()), 0.0);
     std::copy(block_sums.begin(), block_sums.end(), mine.begin());
@@ -225,8 +239,9 @@ struct Step::State {
       if (factor != 1) optim::multiply(gradient.data() + at, chunk.size, static_cast<float>(factor));
       std::array<float*, 4> state{};
       for (std::size_t k = 0; k < opt_state.size(); ++k) state[k] = opt_state[k].data() + at;
-      optimizer.update(parameters.data() + exchange.own_slice(chunk.layer).begin + chunk.begin, gradient.data() + at,
-                       std::span<float* const>(state.data(), opt_state.size()), chunk.size, rate, step);
+      optimizer.update(parameters.data() + exchange.own_slice(chunk.layer).begin + chunk.begin,
+                       gradient.data() + at, std::span<float* const>(state.data(), opt_state.size()),
+                       chunk.size, rate, step);
     });
   }
 
@@ -266,7 +281,8 @@ struct Step::State {
     exchange.send_gradient(layer, std::span<const float* const>(few.data(), pieces.size()));
   }
 
-  StepResult run(const nn::RowSource& source, std::int64_t batch, std::int64_t step, double rate, StepRequests requests) {
+  StepResult run(const nn::RowSource& source, std::int64_t batch, std::int64_t step, double rate,
+                 StepRequests requests) {
     const Stopwatch total;
     const double folds_before = fold.seconds();
     TimedSource timed(source, team.size());
@@ -314,13 +330,15 @@ struct Step::State {
     const bool loss_finite = std::isfinite(result.loss_sum);
     if (loss_finite && flags.not_finite_layer < 0) return;
     const std::string what =
-        loss_finite ? text("the gradient of layer ",
-                           network.layers()[static_cast<std::size_t>(flags.not_finite_layer)].path, " is not finite")
-                    : text("the loss is ", format_number(result.loss_sum));
-    throw comm::AgreedError(ErrorKind::numeric,
-                            text("step ", step, ": ", what,
-                                 "; no parameter was changed by this step and the last checkpoint is intact. Try a smaller "
-                                 "--lr, --clip-norm, or a --warmup"));
+        loss_finite
+            ? text("the gradient of layer ",
+                   network.layers()[static_cast<std::size_t>(flags.not_finite_layer)].path, " is not finite")
+            : text("the loss is ", format_number(result.loss_sum));
+    throw comm::AgreedError(
+        ErrorKind::numeric,
+        text("step ", step, ": ", what,
+             "; no parameter was changed by this step and the last checkpoint is intact. Try a smaller "
+             "--lr, --clip-norm, or a --warmup"));
   }
 };
 
@@ -348,7 +366,8 @@ std::vector<float> Step::gather_state(std::size_t index) const {
     const float* mine = state.opt_state[index].data() + state.slice_begin[static_cast<std::size_t>(layer)];
     const std::vector<float> whole = state.world.gather(mine, count, 0);
     const auto offset = state.network.layers()[static_cast<std::size_t>(layer)].offset;
-    std::copy(whole.begin(), whole.end(), flat.begin() + static_cast<std::ptrdiff_t>(state.world.rank() == 0 ? offset : 0));
+    std::copy(whole.begin(), whole.end(),
+              flat.begin() + static_cast<std::ptrdiff_t>(state.world.rank() == 0 ? offset : 0));
   }
   return flat;
 }
@@ -369,7 +388,8 @@ double Step::penalty() const {
   double sum = 0;
   for (const auto& ranges : state.penalised)
     for (const Range& range : ranges)
-      sum += optim::penalty_value(state.parameters.data() + range.begin, range.size(), penalty.l1, penalty.l2);
+      sum +=
+          optim::penalty_value(state.parameters.data() + range.begin, range.size(), penalty.l1, penalty.l2);
   return sum;
 }
 

@@ -36,7 +36,8 @@ Stopping::Stopping(const std::string& source, const std::vector<std::string>& av
     : metric_(fallback_metric) {
   if (source.empty() || source == "off" || source == "none") return;
   const ParsedText parsed("--early-stopping", source);
-  if (parsed.sequence().size() != 1) parsed.fail_at(0, "expected one metric, as in val_loss(patience=5, min_delta=0)");
+  if (parsed.sequence().size() != 1)
+    parsed.fail_at(0, "expected one metric, as in val_loss(patience=5, min_delta=0)");
   const Term& term = parsed.sequence()[0];
   if (!contains(available, term.name)) parsed.fail_at(term.offset, unknown_metric(term.name, available));
   metric_ = term.name;

@@ -35,10 +35,12 @@ void together(const Communicator& ranks, const Work& work) {
   agree_on_error(ranks, failure);
 }
 
-/// Collective: rank 0's outcome for all. `mine` counts on rank 0 only; every rank throws the same AgreedError when rank 0 failed.
+/// Collective: rank 0's outcome for all. `mine` counts on rank 0 only; every rank throws the same AgreedError
+/// when rank 0 failed.
 void follow_first_rank(const Communicator& ranks, const std::exception_ptr& mine);
 
-/// Collective. Runs `work` on rank 0 alone, which may fail: then every rank throws what rank 0 threw, as an AgreedError.
+/// Collective. Runs `work` on rank 0 alone, which may fail: then every rank throws what rank 0 threw, as an
+/// AgreedError.
 template <class Work>
 void on_first_rank(const Communicator& ranks, const Work& work) {
   std::exception_ptr failure;

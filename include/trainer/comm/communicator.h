@@ -33,8 +33,8 @@ class Environment {
 class Communicator {
  public:
   static Communicator world(const Environment&);
-  /// A group of this process alone that never calls MPI: for what must work where MPI is forbidden (login nodes). Its
-  /// collective functions and SharedArray work; the exchanges of tree_exchange.h need MPI.
+  /// A group of this process alone that never calls MPI: for what must work where MPI is forbidden (login
+  /// nodes). Its collective functions and SharedArray work; the exchanges of tree_exchange.h need MPI.
   static Communicator alone();
   /// Collective for an owned group, unless an exception is on its way: then the group is leaked.
   ~Communicator();

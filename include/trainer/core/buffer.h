@@ -23,7 +23,8 @@ class Buffer {
   Buffer() = default;
   /// Throws Error(internal) when memory is not to be had, or size is negative or overflows.
   explicit Buffer(std::int64_t size) : size_(size) {
-    constexpr std::int64_t kLimit = std::numeric_limits<std::int64_t>::max() / 2 / static_cast<std::int64_t>(sizeof(T));
+    constexpr std::int64_t kLimit =
+        std::numeric_limits<std::int64_t>::max() / 2 / static_cast<std::int64_t>(sizeof(T));
     require(size >= 0 && size < kLimit, ErrorKind::internal, "a buffer of ", size, " elements was asked for");
     if (size == 0) return;
     const std::size_t bytes = (static_cast<std::size_t>(size) * sizeof(T) + 63) / 64 * 64;

@@ -17,8 +17,8 @@ enum class ErrorKind : int {
   stopped = 75        ///< stopped on request, checkpoint saved
 };
 
-/// The one exception of the project. what() is a sentence for a person who has not read the code: it names the
-/// place, the value found, the limit and what to do.
+/// The one exception of the project. what() is a sentence for a person who has not read the code: it names
+/// the place, the value found, the limit and what to do.
 class Error : public std::runtime_error {
  public:
   Error(ErrorKind kind, const std::string& message) : std::runtime_error(message), kind_(kind) {}
@@ -44,7 +44,8 @@ template <class... Parts>
   throw Error(kind, text(std::forward<Parts>(parts)...));
 }
 
-/// Throws Error(kind, text(parts...)) unless `condition` holds. Always on; the parts are only formatted on failure.
+/// Throws Error(kind, text(parts...)) unless `condition` holds. Always on; the parts are only formatted on
+/// failure.
 template <class... Parts>
 void require(bool condition, ErrorKind kind, Parts&&... parts) {
   if (!condition) [[unlikely]] {

@@ -5,9 +5,9 @@
 
 namespace trainer {
 
-/// The threads of one rank. Work is given as independent units; the threads take them in any order, so a unit's
-/// result must depend on the unit alone. The calling thread takes part and, between its units, calls the poll
-/// function, so that messages advance.
+/// The threads of one rank. Work is given as independent units; the threads take them in any order, so a
+/// unit's result must depend on the unit alone. The calling thread takes part and, between its units, calls
+/// the poll function, so that messages advance.
 class Team {
  public:
   /// `threads` >= 1. An OpenMP team of that size is named explicitly in every region.
@@ -24,7 +24,8 @@ class Team {
   std::function<void()> poll_;
 };
 
-/// Must be the first statement of main: makes every OpenMP region that does not name its team serial, oneDNN's own included.
+/// Must be the first statement of main: makes every OpenMP region that does not name its team serial,
+/// oneDNN's own included.
 void make_unnamed_teams_serial();
 
 }  // namespace trainer

@@ -15,7 +15,8 @@ struct Range {
   bool operator==(const Range&) const = default;
 };
 
-/// Part `part` of `total` things cut into `parts`: [floor(part*total/parts), floor((part+1)*total/parts)). No overflow up to 2^62.
+/// Part `part` of `total` things cut into `parts`: [floor(part*total/parts), floor((part+1)*total/parts)). No
+/// overflow up to 2^62.
 Range cut(std::int64_t total, std::int64_t parts, std::int64_t part);
 
 /// Where the node `leaves` (size >= 2) of the fixed tree is cut: at the largest power of two below its size.
@@ -25,14 +26,14 @@ std::int64_t tree_cut(Range leaves);
 /// The maximal subtrees of the fixed tree over [0, leaves) that lie in `run`, in order.
 std::vector<Range> maximal_subtrees(std::int64_t leaves, Range run);
 
-/// How `leaves` shards are dealt to `ranks` ranks in contiguous runs: ranks + 1 boundaries, no run longer than
-/// ceil(leaves / ranks), and among those the fewest maximal subtrees in all (bytes on the wire grow with them);
-/// ties take the smallest boundaries. Ranks beyond `leaves` get empty runs.
+/// How `leaves` shards are dealt to `ranks` ranks in contiguous runs: ranks + 1 boundaries, no run longer
+/// than ceil(leaves / ranks), and among those the fewest maximal subtrees in all (bytes on the wire grow with
+/// them); ties take the smallest boundaries. Ranks beyond `leaves` get empty runs.
 std::vector<std::int64_t> run_boundaries(std::int64_t leaves, std::int64_t ranks);
 
-/// Folds [node.begin, node.end) in the order of the fixed tree. `leaf(Range)` gives std::optional<T> for a node that is
-/// already folded or is a single leaf, or is asked only for nodes where `is_leaf(Range)` is true; absent (nullopt) + x = x.
-/// `combine(T, T)` -> T.
+/// Folds [node.begin, node.end) in the order of the fixed tree. `leaf(Range)` gives std::optional<T> for a
+/// node that is already folded or is a single leaf, or is asked only for nodes where `is_leaf(Range)` is
+/// true; absent (nullopt) + x = x. `combine(T, T)` -> T.
 template <class T, class IsLeaf, class Leaf, class Combine>
 std::optional<T> fold_tree(Range node, const IsLeaf& is_leaf, const Leaf& leaf, const Combine& combine) {
   if (node.size() == 1 || is_leaf(node)) return leaf(node);

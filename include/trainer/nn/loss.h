@@ -18,14 +18,16 @@ struct Loss {
 
   /// Throws Error(usage) with a caret.
   static Loss parse(const std::string& source);
-  /// The loss of a task when none is named: cross entropy for classification (binary with one output), else mse.
+  /// The loss of a task when none is named: cross entropy for classification (binary with one output), else
+  /// mse.
   static std::string default_for(const std::string& task, std::int64_t outputs);
-  /// The output activation that this loss computes together with itself, from the logits; dense: none, the output is taken as it stands.
+  /// The output activation that this loss computes together with itself, from the logits; dense: none, the
+  /// output is taken as it stands.
   LayerKind joint_activation() const;
 };
 
-/// Applies DESIGN's rule for output activation and loss: drops a final softmax or sigmoid that the loss computes itself; any other
-/// activation there is an Error(usage) with a caret. Returns the model to compute.
+/// Applies DESIGN's rule for output activation and loss: drops a final softmax or sigmoid that the loss
+/// computes itself; any other activation there is an Error(usage) with a caret. Returns the model to compute.
 Model join(Model model, const Loss& loss);
 
 /// The targets of a run of rows: class indices or values, exactly one of them.

@@ -20,28 +20,28 @@ struct Initialiser {
 /// One layer of the model text, checked and with its widths resolved.
 struct LayerSpec {
   LayerKind kind{};
-  std::string name;            ///< as in the grammar: "dense"
-  std::string path;            ///< place in the checkpoint: "04_residual/00_dense"
-  std::size_t offset = 0;      ///< of its word in the model text, for carets
-  std::int64_t inputs = 0;     ///< width of what comes in
-  std::int64_t outputs = 0;    ///< width of what goes out
-  bool bias = true;            ///< dense
-  Initialiser initialiser;     ///< dense; for residual: of its projection
-  double momentum = 0.1;       ///< batch_norm: weight of the newest batch in the running statistics
-  double epsilon = 1e-5;       ///< batch_norm
+  std::string name;               ///< as in the grammar: "dense"
+  std::string path;               ///< place in the checkpoint: "04_residual/00_dense"
+  std::size_t offset = 0;         ///< of its word in the model text, for carets
+  std::int64_t inputs = 0;        ///< width of what comes in
+  std::int64_t outputs = 0;       ///< width of what goes out
+  bool bias = true;               ///< dense
+  Initialiser initialiser;        ///< dense; for residual: of its projection
+  double momentum = 0.1;          ///< batch_norm: weight of the newest batch in the running statistics
+  double epsilon = 1e-5;          ///< batch_norm
   bool shard_statistics = false;  ///< batch_norm: normalise each shard by its own statistics
-  double rate = 0;             ///< dropout: share of the units set to zero
-  bool projection = false;     ///< residual: the shortcut is a dense layer without bias
-  std::vector<LayerSpec> body;  ///< residual
+  double rate = 0;                ///< dropout: share of the units set to zero
+  bool projection = false;        ///< residual: the shortcut is a dense layer without bias
+  std::vector<LayerSpec> body;    ///< residual
 };
 
 /// A model text, parsed and resolved against the data: `repeat` written out, widths and initialisers known.
 class Model {
  public:
   /// `source`: the text, such as "dense(512) batch_norm relu dense(outputs)", or the short form "512-512".
-  /// `inputs`: columns of the data; `outputs`: width that the task needs of the last layer; with `allow_one`, one output
-  /// is as good (two classes as one probability).
-  /// Throws Error(usage) with a caret: unknown layer, bad argument, widths that do not fit, more than 10,000 layers.
+  /// `inputs`: columns of the data; `outputs`: width that the task needs of the last layer; with `allow_one`,
+  /// one output is as good (two classes as one probability). Throws Error(usage) with a caret: unknown layer,
+  /// bad argument, widths that do not fit, more than 10,000 layers.
   Model(const std::string& source, std::int64_t inputs, std::int64_t outputs, bool allow_one = false);
 
   const ParsedText& parsed() const { return parsed_; }

@@ -18,8 +18,9 @@ struct Tensor {
   std::vector<std::int64_t> shape;  ///< as in the checkpoint: weight [outputs, inputs], others [width]
   std::int64_t offset = 0;          ///< of its first float in the flat vector (parameters or statistics)
   std::int64_t size = 0;            ///< floats
-  std::int64_t panel = 0;  ///< weight: stored as [outputs / panel][inputs][panel]; element (o, i) at ((o / panel) * inputs + i) * panel + o % panel
-  Initialiser initialiser;          ///< weight
+  std::int64_t panel = 0;   ///< weight: stored as [outputs / panel][inputs][panel]; element (o, i) at ((o /
+                            ///< panel) * inputs + i) * panel + o % panel
+  Initialiser initialiser;  ///< weight
   bool is_dense_weight() const { return kind == Kind::weight; }
 };
 
@@ -34,9 +35,9 @@ struct ParameterLayer {
 class Operation;
 class KernelFactory;
 
-/// A network ready to compute: operations over oneDNN and the layout of its parameters. Holds no parameter values.
-/// The flat parameter vector has parameter_floats() floats; every tensor begins at a multiple of 16. Batch norm's running statistics
-/// stand in a second flat vector.
+/// A network ready to compute: operations over oneDNN and the layout of its parameters. Holds no parameter
+/// values. The flat parameter vector has parameter_floats() floats; every tensor begins at a multiple of 16.
+/// Batch norm's running statistics stand in a second flat vector.
 class Network {
  public:
   /// `model`: what is to be computed (after join()). `threads`: of the team that will run it.

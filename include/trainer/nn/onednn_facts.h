@@ -6,7 +6,8 @@ namespace trainer::nn {
 
 /// The oneDNN library that runs: "2.6.3".
 std::string onednn_version();
-/// The instruction set that oneDNN uses on this machine, after its limit ONEDNN_MAX_CPU_ISA: "AVX512_CORE_BF16".
+/// The instruction set that oneDNN uses on this machine, after its limit ONEDNN_MAX_CPU_ISA:
+/// "AVX512_CORE_BF16".
 std::string onednn_isa();
 
 }  // namespace trainer::nn

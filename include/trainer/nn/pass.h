@@ -29,8 +29,8 @@ class RowSource {
 
 enum class TargetForm { classes, values };
 
-/// Folds records of doubles over the shards of all ranks, in the fixed tree. `channel` numbers the folds of one step; start() does not wait,
-/// so that other work may go on until finish().
+/// Folds records of doubles over the shards of all ranks, in the fixed tree. `channel` numbers the folds of
+/// one step; start() does not wait, so that other work may go on until finish().
 class ShardFold {
  public:
   /// left <- left (+) right, for the nodes that the records belong to.
@@ -41,7 +41,8 @@ class ShardFold {
   virtual void finish(int channel, const Combine& combine, std::span<double> total) = 0;
 };
 
-/// How a batch lies on the shards, and which of them this rank computes. Shards and pieces are numbered over the whole job.
+/// How a batch lies on the shards, and which of them this rank computes. Shards and pieces are numbered over
+/// the whole job.
 struct ShardPlan {
   std::int64_t shards = 1;
   Range run;                  ///< this rank's shards
@@ -51,26 +52,30 @@ struct ShardPlan {
 /// Rows of a unit of work for forward and backward-data, from the batch size alone.
 std::int64_t unit_rows(std::int64_t batch, std::int64_t shards);
 
-/// Forward and backward of one rank's shards of a mini-batch. Memory: activations and gradients of the rank's rows, one gradient
-/// vector for each piece.
+/// Forward and backward of one rank's shards of a mini-batch. Memory: activations and gradients of the rank's
+/// rows, one gradient vector for each piece.
 class TrainingPass {
  public:
-  /// `batches`: every batch size that may come (kernels are made for these and no others); the first is the largest.
+  /// `batches`: every batch size that may come (kernels are made for these and no others); the first is the
+  /// largest.
   TrainingPass(const Network& network, const Loss& loss, TargetForm form, const Team& team, ShardPlan plan,
                std::span<const std::int64_t> batches, ShardFold& fold);
   ~TrainingPass();
 
-  /// The rows of the batch that this rank computes: the local rows of a RowSource count from rows(batch).begin.
+  /// The rows of the batch that this rank computes: the local rows of a RowSource count from
+  /// rows(batch).begin.
   Range rows(std::int64_t batch) const;
   /// Whether a node of the tree has any row in a batch of this size.
   static bool present(Range node, std::int64_t batch, std::int64_t shards);
 
-  /// Collective through the fold when the net has batch norm. Forward and loss; `statistics` (running statistics) are updated.
-  /// Returns this rank's sums, one for each piece. `step` addresses the random numbers.
-  std::span<const LossSums> forward(const RowSource& source, std::int64_t batch, std::uint64_t seed, std::uint64_t step,
-                                    const float* parameters, float* statistics);
-  /// Collective through the fold when the net has batch norm. After forward, with the same parameters. Calls `done(layer)` when the gradient
-  /// sums of a layer (not divided by the number of rows) stand in every present piece; layers come in the order of Network::layers().
+  /// Collective through the fold when the net has batch norm. Forward and loss; `statistics` (running
+  /// statistics) are updated. Returns this rank's sums, one for each piece. `step` addresses the random
+  /// numbers.
+  std::span<const LossSums> forward(const RowSource& source, std::int64_t batch, std::uint64_t seed,
+                                    std::uint64_t step, const float* parameters, float* statistics);
+  /// Collective through the fold when the net has batch norm. After forward, with the same parameters. Calls
+  /// `done(layer)` when the gradient sums of a layer (not divided by the number of rows) stand in every
+  /// present piece; layers come in the order of Network::layers().
   void backward(const std::function<void(int layer)>& done);
   /// The flat gradient vector of a piece.
   const float* gradient(std::size_t piece) const;
@@ -81,18 +86,19 @@ class TrainingPass {
   std::unique_ptr<State> state_;
 };
 
-/// Forward with fixed parameters: evaluation and prediction, in chunks of kChunk rows counted from row 0 of the data set. Each thread computes
-/// whole chunks.
+/// Forward with fixed parameters: evaluation and prediction, in chunks of kChunk rows counted from row 0 of
+/// the data set. Each thread computes whole chunks.
 class InferencePass {
  public:
   static constexpr std::int64_t kChunk = 256;
   /// `sizes`: the numbers of rows a chunk may have (kernels are made for these).
-  InferencePass(const Network& network, const Loss& loss, TargetForm form, int threads, std::span<const std::int64_t> sizes);
+  InferencePass(const Network& network, const Loss& loss, TargetForm form, int threads,
+                std::span<const std::int64_t> sizes);
   ~InferencePass();
   /// To be called before run() whenever the values changed. Both must outlive the runs.
   void set(const float* parameters, const float* statistics);
-  /// One chunk: local rows [rows) of the source, at most kChunk. With `outputs`, the activated outputs [rows, outputs] are written there.
-  /// Thread-safe for different `thread`.
+  /// One chunk: local rows [rows) of the source, at most kChunk. With `outputs`, the activated outputs [rows,
+  /// outputs] are written there. Thread-safe for different `thread`.
   LossSums run(const RowSource& source, Range rows, int thread, float* outputs = nullptr) const;
 
  private:

@@ -32,7 +32,8 @@ class RunFolder {
   /// before its first checkpoint, is taken. Throws Error(usage) when it holds a run or other files, or
   /// another job holds its lock.
   static RunFolder create(const std::string& path, const std::string& data_name);
-  /// Throws as create() would for `path` (nothing when it is empty), as far as can be known without making anything.
+  /// Throws as create() would for `path` (nothing when it is empty), as far as can be known without making
+  /// anything.
   static void require_can_create(const std::string& path);
   /// Opens an existing run (RUN may be runs/latest). Throws Error(data) when there is none, Error(usage) when
   /// another job holds its lock.

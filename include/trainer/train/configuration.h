@@ -6,24 +6,24 @@
 
 namespace trainer::train {
 
-/// What a user asked for, one member an option: as written, before anything is resolved against the data. Texts are in the
-/// project's grammar and are parsed by the room that knows them.
+/// What a user asked for, one member an option: as written, before anything is resolved against the data.
+/// Texts are in the project's grammar and are parsed by the room that knows them.
 struct Configuration {
   std::string data = "fashion-mnist";
-  std::string task;                   ///< classification|regression|autoencoder; empty: from the data
-  std::string validation = "0.1";     ///< a fraction, `5000 rows`, `tail(0.1)`, `test`, a path, `0`
-  std::int64_t validation_rows = 0;   ///< at most so many rows per evaluation; 0: all
-  std::string test;                   ///< empty: the data's own test split; `none`; a path
+  std::string task;                  ///< classification|regression|autoencoder; empty: from the data
+  std::string validation = "0.1";    ///< a fraction, `5000 rows`, `tail(0.1)`, `test`, a path, `0`
+  std::int64_t validation_rows = 0;  ///< at most so many rows per evaluation; 0: all
+  std::string test;                  ///< empty: the data's own test split; `none`; a path
   std::uint64_t split_seed = 0;
-  std::string scale;                  ///< unit|feature|global|none; empty: by type
-  std::string scale_targets;          ///< feature|log|none; empty: by task
-  std::string shuffle;                ///< rows|none; empty: rows
+  std::string scale;          ///< unit|feature|global|none; empty: by type
+  std::string scale_targets;  ///< feature|log|none; empty: by task
+  std::string shuffle;        ///< rows|none; empty: rows
 
   std::string model;
-  std::string init = "auto";          ///< or a checkpoint file or run folder
-  std::string loss;                   ///< empty: by task
+  std::string init = "auto";  ///< or a checkpoint file or run folder
+  std::string loss;           ///< empty: by task
   std::string optimizer = "adam";
-  std::optional<double> lr;           ///< absent: by optimizer
+  std::optional<double> lr;  ///< absent: by optimizer
   std::string schedule = "constant";
   std::string warmup = "0 steps";
   double l1 = 0;

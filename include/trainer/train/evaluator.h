@@ -12,12 +12,13 @@
 
 namespace trainer::train {
 
-/// Evaluates a fixed set of rows with the parameters of the moment, in chunks of 256 rows shared by all ranks and threads; sums are
-/// folded in the fixed tree over the chunks, so the result depends on the rows alone.
+/// Evaluates a fixed set of rows with the parameters of the moment, in chunks of 256 rows shared by all ranks
+/// and threads; sums are folded in the fixed tree over the chunks, so the result depends on the rows alone.
 class Evaluator {
  public:
   /// Collective. `source`: all rows of the set, [0, rows); outlives this object.
-  Evaluator(const comm::Communicator& world, const Team& team, const nn::RowSource& source, std::int64_t rows);
+  Evaluator(const comm::Communicator& world, const Team& team, const nn::RowSource& source,
+            std::int64_t rows);
 
   /// Collective. Sums over all rows, the same on every rank.
   nn::LossSums run(const nn::InferencePass& pass);

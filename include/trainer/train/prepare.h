@@ -43,7 +43,9 @@ struct PreparedData {
   std::vector<std::string> notes;
 
   const data::DataFacts& facts() const { return opened.train->facts(); }
-  const data::DataSet& validation_set() const { return split.validation_is_test ? *opened.test : *opened.train; }
+  const data::DataSet& validation_set() const {
+    return split.validation_is_test ? *opened.test : *opened.train;
+  }
 };
 
 /// Everything that is decided before the first step, the same on every rank.
@@ -66,14 +68,16 @@ struct Prepared {
 };
 
 /// Collective. Opens the data and resolves every option against it. Throws comm::AgreedError on all ranks.
-Prepared prepare(const comm::Communicator& world, const comm::Communicator& node, const Configuration& configuration,
-                 int threads);
+Prepared prepare(const comm::Communicator& world, const comm::Communicator& node,
+                 const Configuration& configuration, int threads);
 
-/// Collective. Opens, splits and scales the data alone. `stored`: the scalings of a checkpoint, instead of new ones.
+/// Collective. Opens, splits and scales the data alone. `stored`: the scalings of a checkpoint, instead of
+/// new ones.
 PreparedData prepare_data(const comm::Communicator& world, const comm::Communicator& node,
                           const Configuration& configuration, const Scalings* stored = nullptr);
 
-/// A duration: "90 min", "30 s", "2 h", "24:00:00", "1-00:00:00"; in seconds. Throws Error(usage) naming the option.
+/// A duration: "90 min", "30 s", "2 h", "24:00:00", "1-00:00:00"; in seconds. Throws Error(usage) naming the
+/// option.
 double parse_duration(const std::string& option, const std::string& text);
 
 /// Bytes of one rank of a job of `ranks` ranks: parameters, gradients, optimizer state, activations.

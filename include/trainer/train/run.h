@@ -13,12 +13,12 @@ namespace trainer::train {
 /// What the command line asks of a run.
 struct RunRequest {
   Configuration configuration;
-  std::string command;           ///< the command line, for the records
-  bool resume = false;           ///< continue the run in configuration.out, which must hold one
-  bool dry_run = false;          ///< check everything, print what would be run, stop
-  int ranks = 1;                 ///< of the job that a dry run describes
-  int threads = 1;               ///< of each rank
-  std::FILE* out = nullptr;      ///< progress and results; written by rank 0 only
+  std::string command;       ///< the command line, for the records
+  bool resume = false;       ///< continue the run in configuration.out, which must hold one
+  bool dry_run = false;      ///< check everything, print what would be run, stop
+  int ranks = 1;             ///< of the job that a dry run describes
+  int threads = 1;           ///< of each rank
+  std::FILE* out = nullptr;  ///< progress and results; written by rank 0 only
   /// The text of RUN/config.ini, given resolved values by option name.
   std::function<std::string(const std::map<std::string, std::string>& resolved)> config_text;
   /// Throws Error(usage) when two such texts differ in an option that decides results.
@@ -27,8 +27,8 @@ struct RunRequest {
   std::function<void(const std::string& path)> on_folder;
 };
 
-/// Collective. Trains from the start, or resumes. Returns the exit code: 0 or 75. Throws comm::AgreedError where ranks have
-/// agreed on an error; any other exception is this rank's alone.
+/// Collective. Trains from the start, or resumes. Returns the exit code: 0 or 75. Throws comm::AgreedError
+/// where ranks have agreed on an error; any other exception is this rank's alone.
 int run_training(const comm::Communicator& world, const RunRequest& request);
 
 struct EvaluateRequest {

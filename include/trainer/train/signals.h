@@ -2,7 +2,8 @@
 
 namespace trainer::train {
 
-/// Lets SIGUSR1 (save and stop) and SIGUSR2 (save and go on) set flags for the step boundary, while this object lives. One at a time.
+/// Lets SIGUSR1 (save and stop) and SIGUSR2 (save and go on) set flags for the step boundary, while this
+/// object lives. One at a time.
 class SignalFlags {
  public:
   SignalFlags();

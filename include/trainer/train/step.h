@@ -20,10 +20,10 @@ namespace trainer::train {
 
 /// What happened in a step, the same on every rank.
 struct StepResult {
-  double loss_sum = 0;       ///< over the rows of the batch, without penalties
-  double correct = 0;        ///< rows predicted rightly
+  double loss_sum = 0;  ///< over the rows of the batch, without penalties
+  double correct = 0;   ///< rows predicted rightly
   std::int64_t rows = 0;
-  double gradient_norm = 0;  ///< before clipping; only when asked for or clipping
+  double gradient_norm = 0;           ///< before clipping; only when asked for or clipping
   bool stop_requested = false;        ///< by any rank
   bool checkpoint_requested = false;  ///< by any rank
 };
@@ -43,30 +43,32 @@ struct StepRequests {
   bool checkpoint = false;
 };
 
-/// The synchronous data-parallel step: forward and backward of this rank's shards, exchange of gradients in the fixed tree, update of this
-/// rank's slices, exchange of parameters. Owns the parameters (every rank all of them), the running statistics, and the optimizer's state of
-/// this rank's slices.
+/// The synchronous data-parallel step: forward and backward of this rank's shards, exchange of gradients in
+/// the fixed tree, update of this rank's slices, exchange of parameters. Owns the parameters (every rank all
+/// of them), the running statistics, and the optimizer's state of this rank's slices.
 class Step {
  public:
   struct Settings {
     std::int64_t shards = 1;
     std::vector<std::int64_t> batches;  ///< sizes that may come, the largest first
     optim::Penalty penalty;
-    double clip_norm = 0;          ///< 0: off
+    double clip_norm = 0;  ///< 0: off
     bool report_gradient_norm = false;
     std::uint64_t seed = 1;
   };
   /// Collective.
-  Step(const comm::Communicator& world, Team& team, const nn::Network& network, const nn::Loss& loss, nn::TargetForm form,
-       const optim::Optimizer& optimizer, Settings settings);
+  Step(const comm::Communicator& world, Team& team, const nn::Network& network, const nn::Loss& loss,
+       nn::TargetForm form, const optim::Optimizer& optimizer, Settings settings);
   ~Step();
 
   /// The rows of a batch that this rank computes, within the batch.
   Range rows(std::int64_t batch) const;
 
   /// Collective. One step on `batch` rows; `source`: this rank's rows, local. `step` counts from 1.
-  /// Throws comm::AgreedError(numeric) on all ranks, before any parameter has changed, when the loss or a gradient is not finite.
-  StepResult run(const nn::RowSource& source, std::int64_t batch, std::int64_t step, double rate, StepRequests requests);
+  /// Throws comm::AgreedError(numeric) on all ranks, before any parameter has changed, when the loss or a
+  /// gradient is not finite.
+  StepResult run(const nn::RowSource& source, std::int64_t batch, std::int64_t step, double rate,
+                 StepRequests requests);
 
   std::span<float> parameters();
   std::span<float> statistics();
@@ -89,7 +91,8 @@ class Step {
   std::unique_ptr<State> state_;
 };
 
-/// Floats of a block: the unit in which slices are cut and norms are summed. A function of the network's size alone.
+/// Floats of a block: the unit in which slices are cut and norms are summed. A function of the network's size
+/// alone.
 std::int64_t block_floats(std::int64_t parameter_floats);
 
 }  // namespace trainer::train

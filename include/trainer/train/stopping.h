@@ -14,21 +14,22 @@ using Metrics = std::map<std::string, double>;
 /// Whether a larger value of this metric is better; by its name without train_, val_ or test_.
 bool larger_is_better(const std::string& metric);
 
-/// `--early-stopping`, such as "val_loss(patience=5, min_delta=0)", and which model is the best so far. The decision follows from the
-/// evaluated figures alone, so it is the same on every rank.
+/// `--early-stopping`, such as "val_loss(patience=5, min_delta=0)", and which model is the best so far. The
+/// decision follows from the evaluated figures alone, so it is the same on every rank.
 class Stopping {
  public:
   /// What is kept from one evaluation to the next, and in the checkpoint.
   struct State {
-    double best = 0;               ///< of the monitored metric; the first of equals
-    std::int64_t best_step = -1;   ///< -1: nothing evaluated yet
-    double reference = 0;          ///< the value that must be bettered by more than min_delta
-    std::int64_t without = 0;      ///< evaluations since then
+    double best = 0;              ///< of the monitored metric; the first of equals
+    std::int64_t best_step = -1;  ///< -1: nothing evaluated yet
+    double reference = 0;         ///< the value that must be bettered by more than min_delta
+    std::int64_t without = 0;     ///< evaluations since then
   };
 
-  /// `source` may be empty: no stopping, and the best model is by `fallback_metric`. Throws Error(usage) with a caret; a metric that is
-  /// not in `available` is named together with those.
-  Stopping(const std::string& source, const std::vector<std::string>& available, const std::string& fallback_metric);
+  /// `source` may be empty: no stopping, and the best model is by `fallback_metric`. Throws Error(usage) with
+  /// a caret; a metric that is not in `available` is named together with those.
+  Stopping(const std::string& source, const std::vector<std::string>& available,
+           const std::string& fallback_metric);
 
   const std::string& metric() const { return metric_; }
   /// Takes in an evaluation. True when this is the best model so far. NaN is never best.
