@@ -3,6 +3,7 @@
 
 #include "trainer/cli/commands.h"
 #include "trainer/cli/config_file.h"
+#include "trainer/cli/exit.h"
 #include "trainer/comm/agreement.h"
 #include "trainer/comm/host.h"
 #include "trainer/report/run_folder.h"
@@ -41,6 +42,7 @@ int continue_run(const comm::Communicator& world, const Job& job, const std::str
   config_ini = world.broadcast(config_ini, 0);
   CommandLine line;
   comm::together(world, [&] { line = with_run_settings(job.line, run, config_ini); });
+  limit_instruction_set(line.configuration);  // the run's own; nothing of oneDNN has run yet
   return train::run_training(world, request_of(job, line, true));
 }
 
@@ -81,6 +83,7 @@ int run_evaluate(const comm::Communicator& world, const Job& job) {
 int run_dry_run(const Job& job) {
   train::RunRequest request = request_of(job, job.line, false);
   request.dry_run = true;
+  if (rank_from_environment() != 0) request.out = nullptr;
   request.ranks = comm::ranks_of_job();
   return train::run_training(comm::Communicator::alone(), request);
 }

@@ -45,8 +45,16 @@ void gather_raw(const Raw* all, std::int64_t columns, std::span<const std::int64
 /// node waits for it.
 comm::SharedArray reserve(const comm::Communicator& world, const comm::Communicator& node,
                           const DataFacts& facts) {
+  std::int64_t bytes = 0;
+  comm::together(world, [&] { bytes = bytes_needed(facts); });
+  std::exception_ptr failure;  // collective over the node, so every rank of a node fails or none
   std::optional<comm::SharedArray> memory;
-  comm::together(world, [&] { memory.emplace(node, bytes_needed(facts)); });
+  try {
+    memory.emplace(node, bytes);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  comm::agree_on_error(world, failure);
   return std::move(*memory);
 }
 

@@ -107,7 +107,6 @@ class BatchNorm final : public Operation {
   std::int64_t width() const { return in_.width; }
   int index() const { return index_; }
   bool per_shard() const { return spec_.shard_statistics; }
-  bool input_needs_gradient() const { return in_.needs_gradient; }
   /// mean and m2 (sum of squared deviations) of `rows` for the columns [columns), two passes in double.
   void moments(const View& view, Range rows, Range columns, double* mean, double* m2) const;
   /// Sums of dy and dy * xhat over `rows` for the columns.

@@ -85,9 +85,9 @@ std::int64_t unit_rows(std::int64_t batch, std::int64_t shards) {
   // Units must be many enough for the threads and large enough for the products; see benchmarks/README.md for
   // the measurements.
   const auto per_shard = std::max<std::int64_t>(1, (batch + shards - 1) / shards);
-  const auto sixteenth = static_cast<std::int64_t>(
+  const auto wanted = static_cast<std::int64_t>(
       std::bit_floor(static_cast<std::uint64_t>(std::max<std::int64_t>(1, batch / 8))));
-  return std::min(per_shard, std::clamp<std::int64_t>(sixteenth, 16, 128));
+  return std::min(per_shard, std::clamp<std::int64_t>(wanted, 16, 128));
 }
 
 struct TrainingPass::State {

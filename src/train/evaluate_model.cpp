@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "compare.h"
 #include "snapshot.h"
 #include "trainer/comm/agreement.h"
 #include "trainer/core/grammar.h"
@@ -124,6 +125,7 @@ int run_evaluation(const comm::Communicator& world, const EvaluateRequest& reque
     if (world.rank() == 0) set_model(*network, loaded.tensors, false, loaded.file, parameters, statistics);
     set = &split_of(data, request.split, rows);
   });
+  require_same_layout(world, *network);
   world.broadcast(parameters.data(), static_cast<std::int64_t>(parameters.size() * sizeof(float)), 0);
   world.broadcast(statistics.data(), static_cast<std::int64_t>(statistics.size() * sizeof(float)), 0);
 

@@ -120,8 +120,11 @@ void resolve(Prepared& prepared, const Configuration& configuration, int threads
                        {"shuffle", configuration.shuffle.empty() ? "rows" : configuration.shuffle}};
   if (data.form == nn::TargetForm::values)
     prepared.resolved["scale-targets"] = data.scalings.targets.mode_name();
-  if (!configuration.time_limit.empty()) (void)parse_duration("--time-limit", configuration.time_limit);
-  (void)parse_duration("--time-margin", configuration.time_margin);
+  const double margin = parse_duration("--time-margin", configuration.time_margin);
+  if (!configuration.time_limit.empty())
+    require(parse_duration("--time-limit", configuration.time_limit) > margin, ErrorKind::usage,
+            "--time-limit ", configuration.time_limit, " leaves no time before --time-margin ",
+            configuration.time_margin, "; give more time or a smaller margin");
 }
 
 std::int64_t two_digits(const std::string& option, const std::string& whole, std::string_view part) {

@@ -1,5 +1,7 @@
 #include "records.h"
 
+#include <filesystem>
+
 namespace trainer::train {
 namespace {
 
@@ -10,7 +12,7 @@ const std::vector<std::string> kStepsColumns = {"step", "loss", "lr", "grad_norm
 }  // namespace
 
 Records::Records(std::optional<report::RunFolder> folder, const Configuration& configuration, std::FILE* out)
-    : folder_(std::move(folder)), out_(out) {
+    : folder_(std::move(folder)) {
   if (!active() || out == nullptr) return;
   const report::Terminal terminal = report::find_terminal();
   progress_ = std::make_unique<report::Progress>(
@@ -28,6 +30,9 @@ void Records::open_files(std::vector<std::string> metrics_columns, bool with_ste
   };
   metrics_ = open("metrics.csv", std::move(metrics_columns), metrics_rows);
   timing_ = open("timing.csv", kTimingColumns, timing_rows);
+  if (!with_steps && resume && std::filesystem::exists(folder_->file("steps.csv")))
+    report::CsvFile::reopen(folder_->file("steps.csv"), kStepsColumns,
+                            steps_rows);  // rows beyond the checkpoint go
   if (with_steps) {
     const bool anew = resume && steps_rows == 0;
     steps_ = anew ? std::make_unique<report::CsvFile>(

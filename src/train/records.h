@@ -42,14 +42,12 @@ class Records {
   /// All rows on disk.
   void sync();
   double seconds() const { return watch_.seconds(); }
-  std::FILE* out() const { return out_; }
 
  private:
   static void append(std::unique_ptr<report::CsvFile>& file, const std::vector<report::CsvCell>& cells) {
     if (file) file->append(cells);
   }
   std::optional<report::RunFolder> folder_;
-  std::FILE* out_;
   std::unique_ptr<report::Progress> progress_;
   std::unique_ptr<report::CsvFile> metrics_, timing_, steps_;
   Stopwatch watch_;

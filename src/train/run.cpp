@@ -5,6 +5,8 @@
 #include <cstring>
 #include <filesystem>
 
+#include "compare.h"
+#include "dry_run.h"
 #include "records.h"
 #include "snapshot.h"
 #include "trainer/checkpoint/retention.h"
@@ -45,7 +47,7 @@ struct Ending {
   std::string reason;
 };
 
-/// One run, from the first step (or the one after a checkpoint) to its end. Every function is collective.
+/// One run, from the first step (or the one after a checkpoint) to its end.
 class Session {
  public:
   Session(const comm::Communicator& world, const comm::Communicator& node, const RunRequest& request)
@@ -65,15 +67,15 @@ class Session {
       restore();
     else
       initialise();
-    if (progress_.ended != 0 && progress_.step >= prepared_.plan.total_steps)
-      return finish({0, "finished before"});
-    if (progress_.ended == 1 && prepared_.plan.total_steps <= progress_.horizon)
-      return finish({0, "finished before"});
-    progress_.ended = 0;
-    describe_run();
+    if (has_ended()) return finish({0, kFinishedBefore});
+    progress_.ended = Progress::kNot;
+    announce();
     if (!request_.resume) {
-      evaluate();
+      Ending ending;
+      const bool at_goal = evaluate(ending.reason) && progress_.ended == Progress::kGoal;
+      if (!at_goal) progress_.ended = Progress::kNot;
       save();
+      if (at_goal) return finish(ending);
     }
     const Ending ending = train();
     return finish(ending);
@@ -82,22 +84,30 @@ class Session {
  private:
   // ---- before the first step
 
+  /// Whether the run that was resumed has nothing left to do: what ended it still holds.
+  bool has_ended() {
+    if (progress_.ended == Progress::kGoal && goal_text_ != configuration_.goal) {
+      progress_.goal_step = -1;  // another goal was given
+      return false;
+    }
+    return progress_.ended != Progress::kNot &&
+           (progress_.ended != Progress::kAllSteps || progress_.step >= prepared_.plan.total_steps);
+  }
+
+  /// From here on a failure is written into the run's records: the run is under way.
+  void announce() {
+    if (request_.on_folder) request_.on_folder(folder_path_);
+    describe_run();
+  }
+
   void compare_ranks() {
-    std::string build = text("compiler ", __VERSION__, "\noneDNN ", nn::onednn_version(),
-                             "\ninstruction set ", nn::onednn_isa());
-    comm::require_same(world_, "the build", build);
+    require_same_layout(world_, *prepared_.network);
     comm::require_same(world_, "the configuration",
                        request_.config_text ? request_.config_text(prepared_.resolved) : "");
-    std::string layout;
-    for (const auto& tensor : prepared_.network->parameters())
-      layout +=
-          text(tensor.path, " ", tensor.size, " at ", tensor.offset, " in panels of ", tensor.panel, "\n");
-    comm::require_same(world_, "the layout of the model", layout);
     comm::together(world_, [&] {
-      const std::int64_t rows = cut(prepared_.plan.batch, prepared_.plan.shards, 0).size();
       facts_.arithmetic =
           arithmetic_digest(*prepared_.network, prepared_.loss, prepared_.data.form, *prepared_.optimizer,
-                            std::max<std::int64_t>(1, rows), request_.threads);
+                            prepared_.plan.batch, prepared_.plan.shards, request_.threads);
     });
     comm::require_same(world_, "the arithmetic of the processors (digest)", facts_.arithmetic);
     facts_.command = request_.command;
@@ -117,7 +127,7 @@ class Session {
     settings.seed = configuration_.seed;
     step_ = std::make_unique<Step>(world_, team_, *prepared_.network, prepared_.loss, prepared_.data.form,
                                    *prepared_.optimizer, settings);
-    schedule_rows_ = std::make_unique<ListedRows>(*prepared_.data.opened.train, prepared_.data.scalings,
+    training_rows_ = std::make_unique<ListedRows>(*prepared_.data.opened.train, prepared_.data.scalings,
                                                   std::vector<std::int64_t>{});
     std::vector<std::int64_t> sizes;
     const auto add = [&](std::unique_ptr<ListedRows>& source, std::unique_ptr<Evaluator>& evaluator,
@@ -140,8 +150,7 @@ class Session {
       folder = request_.resume ? report::RunFolder::open(configuration_.out)
                                : report::RunFolder::create(configuration_.out, prepared_.data.facts().name);
     });
-    const std::string path = world_.broadcast(folder ? folder->path() : std::string(), 0);
-    if (request_.on_folder) request_.on_folder(path);
+    folder_path_ = world_.broadcast(folder ? folder->path() : std::string(), 0);
     records_ = std::make_unique<Records>(std::move(folder), configuration_, request_.out);
     history_.columns = metrics_columns();
     history_.values.resize(history_.columns.size());
@@ -184,65 +193,96 @@ class Session {
     checkpoint::Checkpoint file;
     std::string where;
     comm::on_first_rank(world_, [&] {
-      report::RunFolder& folder = records_->folder();
+      const report::RunFolder& folder = records_->folder();
       if (request_.require_same_bits)
         request_.require_same_bits(folder.read("config.ini"), request_.config_text(prepared_.resolved));
-      auto found = checkpoint::find_newest_good(folder.checkpoint_folder());
-      for (const auto& bad : found.bad)
-        records_->note(text("passed over ", bad.path.string(), ": ", bad.reason));
-      require(found.checkpoint.has_value(), ErrorKind::data, folder.path(),
-              " holds no good checkpoint; start anew with another --out");
-      where = found.file->path.string();
-      file = std::move(*found.checkpoint);
-      const auto& fingerprint = checkpoint::get<std::string>(file.model_attributes, "fingerprint", where);
-      require(fingerprint == prepared_.data.facts().fingerprint, ErrorKind::data, where,
-              ": the run was trained on data ", "with fingerprint ", fingerprint, ", --data ",
-              configuration_.data, " has ", prepared_.data.facts().fingerprint, "; give the same data");
-      const auto& arithmetic = checkpoint::get<std::string>(file.root, "arithmetic", where);
-      require(
-          arithmetic == facts_.arithmetic, ErrorKind::communication, where,
-          ": written by processors or libraries ", "that compute otherwise (",
-          checkpoint::get<std::string>(file.root, "isa", where), ", here ", nn::onednn_isa(),
-          "): the run could not continue with the same bits; use such machines, or limit both with --isa");
+      where = choose_checkpoint(file);
       set_model(*prepared_.network, file.model, false, where, step_->parameters(), step_->statistics());
       progress_ = read_progress(file, where);
+      goal_text_ = checkpoint::get<std::string>(file.progress, "goal", where);
       history_ = read_history(file);
       require(history_.columns == metrics_columns(), ErrorKind::data, where,
               ": /history has other columns than this run");
-      restore_best(file, where);
+      newest_checkpoint_ = "checkpoints/" + checkpoint::step_file_name(progress_.step);
       records_->open_files(history_.columns, configuration_.log_steps, true, progress_.metrics_rows,
                            progress_.timing_rows, progress_.steps_rows);
+      folder.write("config.ini", request_.config_text(prepared_.resolved));  // what is free may have changed
     });
     broadcast_model();
     world_.broadcast(&progress_, sizeof(progress_), 0);
+    goal_text_ = world_.broadcast(goal_text_, 0);
     scatter_optimizer(world_, prepared_, file.optimizer, where, *step_);
-    if (progress_.ended == 0 || prepared_.plan.total_steps > progress_.step) {
-      comm::on_first_rank(world_, [&] {
-        records_->note(text("resumed from ", where, " at step ", progress_.step));
-        records_->folder().write_status(
-            {report::RunState::running, 0, progress_.step, "", newest_checkpoint_});
-      });
+    comm::on_first_rank(world_, [&] {
+      if (has_ended()) return;
+      records_->note(text("resumed from ", where, " at step ", progress_.step));
+      records_->folder().write_status({report::RunState::running, 0, progress_.step, "", newest_checkpoint_});
+    });
+  }
+
+  /// Rank 0: the newest checkpoint that is good and whose best model is there; the newer ones are set aside,
+  /// so that they can neither be taken for the newest again nor push good ones out. Returns its path.
+  std::string choose_checkpoint(checkpoint::Checkpoint& file) {
+    const std::string folder = records_->folder().checkpoint_folder();
+    std::vector<checkpoint::BadCheckpoint> bad;
+    std::optional<std::int64_t> newest;
+    while (true) {
+      auto found = checkpoint::find_newest_good(folder, newest);
+      bad.insert(bad.end(), found.bad.begin(), found.bad.end());
+      require(found.checkpoint.has_value(), ErrorKind::data, records_->folder().path(),
+              " holds no good checkpoint",
+              bad.empty() ? "" : " (" + bad[0].path.string() + ": " + bad[0].reason + ")",
+              "; start anew with another --out");
+      const std::string where = found.file->path.string();
+      require_same_run(*found.checkpoint, where);
+      if (find_best(*found.checkpoint, where)) {
+        file = std::move(*found.checkpoint);
+        for (const auto& one : bad) {
+          records_->note(text("passed over ", one.path.string(), ": ", one.reason));
+          std::filesystem::rename(one.path, one.path.string() + ".bad");
+        }
+        return where;
+      }
+      bad.push_back({found.file->path, "the best model that it speaks of is nowhere in the run folder"});
+      newest = found.file->step - 1;
     }
   }
 
-  /// best.h5 as the checkpoint saw it. Rank 0 alone.
-  void restore_best(const checkpoint::Checkpoint& file, const std::string& where) {
+  void require_same_run(const checkpoint::Checkpoint& file, const std::string& where) const {
+    const auto& fingerprint = checkpoint::get<std::string>(file.model_attributes, "fingerprint", where);
+    require(fingerprint == prepared_.data.facts().fingerprint, ErrorKind::data, where,
+            ": the run was trained on data with fingerprint ", fingerprint, ", --data ", configuration_.data,
+            " has ", prepared_.data.facts().fingerprint, "; give the same data");
+    const auto& arithmetic = checkpoint::get<std::string>(file.root, "arithmetic", where);
+    require(arithmetic == facts_.arithmetic, ErrorKind::communication, where,
+            ": written by processors or libraries that compute otherwise (",
+            checkpoint::get<std::string>(file.root, "isa", where), ", here ", nn::onednn_isa(),
+            "): the run could not continue with the same bits; use such machines, or limit both with --isa");
+  }
+
+  /// Rank 0: the best model as a checkpoint saw it, from best.h5, the one before, or a checkpoint that holds
+  /// it itself. Makes best.h5 that model again. False when it is nowhere.
+  bool find_best(const checkpoint::Checkpoint& file, const std::string& where) {
     best_digest_ = checkpoint::get<std::string>(file.progress, "best_digest", where);
-    newest_checkpoint_ = "checkpoints/" + checkpoint::step_file_name(progress_.step);
-    if (best_digest_.empty()) return;
+    if (best_digest_.empty()) return true;
     const report::RunFolder& folder = records_->folder();
-    for (const std::string& path : {folder.best_checkpoint(), folder.file(kPreviousBest)}) {
-      if (!std::filesystem::exists(path) || !checkpoint::verify(path).good) continue;
-      const checkpoint::Checkpoint best = checkpoint::read(path);
+    std::vector<std::string> places = {folder.best_checkpoint(), folder.file(kPreviousBest)};
+    for (const auto& step : checkpoint::list_checkpoints(folder.checkpoint_folder()))
+      places.push_back(step.path.string());
+    for (const std::string& path : places) {
+      checkpoint::Checkpoint best;
+      try {
+        best = checkpoint::read(path);
+      } catch (const Error&) {  // missing or bad: the next place
+        continue;
+      }
       if (checkpoint::get<std::string>(best.root, "weights", path) != best_digest_) continue;
       best_ = {std::vector<float>(step_->parameters().size()),
                std::vector<float>(step_->statistics().size())};
       set_model(*prepared_.network, best.model, false, path, best_.parameters, best_.statistics);
-      if (path != folder.best_checkpoint()) std::filesystem::rename(path, folder.best_checkpoint());
-      return;
+      if (path != folder.best_checkpoint()) checkpoint::write(folder.best_checkpoint(), best);
+      return true;
     }
-    fail(ErrorKind::data, folder.best_checkpoint(), " is not the best model that ", where,
-         " speaks of; it was changed or lost, start anew with another --out");
+    return false;
   }
 
   // ---- what is said about the run
@@ -311,12 +351,11 @@ class Session {
   // ---- training
 
   Ending train() {
-    SignalFlags signals;
     const optim::Schedule schedule = prepared_.schedule(progress_.horizon);
     const double limit = time_limit();
     double saved_at = records_->seconds();
     row_start_ = step_->seconds();
-    row_step_ = first_step_ = progress_.step;
+    first_step_ = progress_.step;
     const auto rows = static_cast<std::int64_t>(prepared_.data.split.training.size());
     const Plan& plan = prepared_.plan;
     while (progress_.step < plan.total_steps) {
@@ -324,16 +363,16 @@ class Session {
       const std::int64_t place = progress_.step % plan.steps_per_epoch * plan.batch;
       const std::int64_t batch = std::min(plan.batch, rows - place);
       const double rate = schedule.rate(step);
-      StepRequests requests{signals.stop(), signals.take_checkpoint()};
+      StepRequests requests{signals_.stop(), signals_.take_checkpoint()};
       if (world_.rank() == 0) {  // what the clock decides, rank 0 decides
-        requests.stop = requests.stop || (limit > 0 && records_->seconds() >= limit);
+        requests.stop = requests.stop || (limit > 0 && since_start_.seconds() >= limit);
         requests.checkpoint =
             requests.checkpoint ||
             (plan.checkpoint_seconds > 0 && records_->seconds() - saved_at >= plan.checkpoint_seconds);
       }
       const Range mine = step_->rows(batch);
-      schedule_rows_->take(order_, epoch, place + mine.begin, mine.size());
-      const StepResult result = step_->run(*schedule_rows_, batch, step, rate, requests);
+      training_rows_->take(order_, epoch, place + mine.begin, mine.size());
+      const StepResult result = step_->run(*training_rows_, batch, step, rate, requests);
       take_in(result, step, rate);
       const bool last = step == plan.total_steps;
       bool stop = false;
@@ -341,7 +380,7 @@ class Session {
       if (step % plan.evaluate_every == 0 || last) stop = evaluate(reason);
       const bool save_now = last || stop || result.stop_requested || result.checkpoint_requested ||
                             (plan.checkpoint_every > 0 && step % plan.checkpoint_every == 0);
-      if (last || stop) progress_.ended = 1;
+      if (last && !stop) progress_.ended = Progress::kAllSteps;
       if (save_now) {
         save();
         saved_at = records_->seconds();
@@ -349,7 +388,7 @@ class Session {
       if (last || stop) return {0, reason};
       if (result.stop_requested) return {75, "stopped on request"};
     }
-    progress_.ended = 1;
+    progress_.ended = Progress::kAllSteps;
     return {0, "all steps done"};
   }
 
@@ -364,6 +403,7 @@ class Session {
     progress_.loss_sum += result.loss_sum;
     progress_.correct_sum += result.correct;
     progress_.sum_rows += result.rows;
+    row_samples_ += result.rows;
     if (!records_->active()) return;
     if (records_->with_steps()) {
       records_->steps_row({step, result.loss_sum / static_cast<double>(result.rows), rate,
@@ -383,11 +423,10 @@ class Session {
       state.metric = progress_.correct_sum / static_cast<double>(progress_.sum_rows);
     }
     const StepSeconds& seconds = step_->seconds();
-    state.samples_per_second = samples_since_row() / std::max(1e-9, seconds.total - row_start_.total);
+    state.samples_per_second =
+        static_cast<double>(row_samples_) / std::max(1e-9, seconds.total - row_start_.total);
     records_->progress(state);
   }
-
-  double samples_since_row() const { return static_cast<double>(progress_.sum_rows); }
 
   std::int64_t samples_done() const {
     const Plan& plan = prepared_.plan;
@@ -400,11 +439,6 @@ class Session {
     const auto count = static_cast<double>(rows);
     metrics[prefix + "loss"] = rows > 0 ? sums.loss / count : std::nan("");
     metrics[prefix + "accuracy"] = rows > 0 ? sums.correct / count : std::nan("");
-  }
-
-  bool evaluate() {
-    std::string reason;
-    return evaluate(reason);
   }
 
   /// A row of metrics.csv. True when training must end, with the reason.
@@ -428,11 +462,13 @@ class Session {
     if (prepared_.goal && progress_.goal_step < 0 && prepared_.goal->reached(metrics)) {
       progress_.goal_step = progress_.step;
       progress_.goal_samples = samples_done();
+      progress_.ended = Progress::kGoal;
       goal_seconds_ = records_->seconds();
       reason = "goal reached: " + configuration_.goal;
       return true;
     }
     if (prepared_.stopping->must_stop(progress_.stopping)) {
+      progress_.ended = Progress::kEarlyStopping;
       reason = text("early stopping: ", prepared_.stopping->metric(), " has not improved in ",
                     prepared_.stopping->patience(), " evaluations");
       return true;
@@ -453,7 +489,7 @@ class Session {
     row.push_back(step_->penalty());
     history_.append(row);
     const double since = step_->seconds().total - row_start_.total;
-    const double pace = since > 0 ? static_cast<double>(progress_.sum_rows) / since : 0;
+    const double pace = since > 0 ? static_cast<double>(row_samples_) / since : 0;
     comm::on_first_rank(world_, [&] {
       std::vector<report::CsvCell> cells = {row[0], progress_.step, samples_done()};
       cells.insert(cells.end(), row.begin() + 3, row.end());
@@ -472,7 +508,7 @@ class Session {
     ++progress_.metrics_rows;
     ++progress_.timing_rows;
     row_start_ = step_->seconds();
-    row_step_ = progress_.step;
+    row_samples_ = 0;
   }
 
   /// CSV rows, best.h5, checkpoint: in this order, so that each is there when the next speaks of it.
@@ -494,21 +530,22 @@ class Session {
       auto file = describe(prepared_, facts_, history_, progress_, model);
       file.optimizer = optimizer;
       file.progress["best_digest"] = best_digest_;
+      file.progress["goal"] = configuration_.goal;
       newest_checkpoint_ = "checkpoints/" + checkpoint::step_file_name(progress_.step);
       checkpoint::write(folder.file(newest_checkpoint_), file);
       checkpoint::keep_newest(folder.checkpoint_folder(), configuration_.keep);
-      if (new_best) std::filesystem::remove(folder.file(kPreviousBest));
       folder.write_status({report::RunState::running, 0, progress_.step, "", newest_checkpoint_});
     });
   }
 
-  /// Until the checkpoint that speaks of the new best model is there, the older one needs the one before.
+  /// The best model before the new one stays: an older checkpoint may speak of it.
   void keep_previous_best() {
     const report::RunFolder& folder = records_->folder();
-    std::error_code ignored;
-    std::filesystem::remove(folder.file(kPreviousBest), ignored);
-    if (std::filesystem::exists(folder.best_checkpoint()))
-      std::filesystem::create_hard_link(folder.best_checkpoint(), folder.file(kPreviousBest), ignored);
+    if (!std::filesystem::exists(folder.best_checkpoint())) return;
+    std::filesystem::remove(folder.file(kPreviousBest));
+    std::error_code no_links;
+    std::filesystem::create_hard_link(folder.best_checkpoint(), folder.file(kPreviousBest), no_links);
+    if (no_links) std::filesystem::copy_file(folder.best_checkpoint(), folder.file(kPreviousBest));
   }
 
   // ---- the end
@@ -528,7 +565,13 @@ class Session {
     return ending.exit_code;
   }
 
+  /// Where nothing was ever evaluated as best (no validation, no step), the model as it is.
   void broadcast_best() {
+    if (progress_.stopping.best_step < 0) {
+      best_ = {{step_->parameters().begin(), step_->parameters().end()},
+               {step_->statistics().begin(), step_->statistics().end()}};
+      return;
+    }
     best_.parameters.resize(step_->parameters().size());
     best_.statistics.resize(step_->statistics().size());
     world_.broadcast(best_.parameters.data(),
@@ -572,10 +615,12 @@ class Session {
     result.add("training_seconds", step_->seconds().total).add("bytes_sent_largest_rank", bytes);
     result.add("bytes_sent_last_step", step_->bytes_sent_last_step()).add("weights", digest);
     report::RunFolder& folder = records_->folder();
-    records_->sync();
-    folder.write("result.json", result.text() + "\n");
-    folder.write_status({finished ? report::RunState::finished : report::RunState::stopped, ending.exit_code,
-                         progress_.step, ending.reason, newest_checkpoint_});
+    if (ending.reason != kFinishedBefore) {  // a finished run's records stay as they are
+      records_->sync();
+      folder.write("result.json", result.text() + "\n");
+      folder.write_status({finished ? report::RunState::finished : report::RunState::stopped,
+                           ending.exit_code, progress_.step, ending.reason, newest_checkpoint_});
+    }
     std::string line = text(finished ? "done: step " : "stopped: step ", progress_.step);
     const std::string shown = prepared_.metric_names.back();
     for (const char* prefix : {"val_", "test_"})
@@ -583,8 +628,9 @@ class Session {
         line += text(", ", found->first, " ", four_digits(found->second));
     line += ", weights " + digest;
     if (ending.reason != "all steps done") records_->note(ending.reason);
-    records_->log(text("bytes sent by the busiest rank: ", bytes, ", in its last step ",
-                       step_->bytes_sent_last_step()));
+    records_->log(
+        text("bytes sent by the busiest rank: ", bytes,
+             "; gradients and parameters of the last step, rank 0: ", step_->bytes_sent_last_step()));
     records_->log(line);
     if (request_.out != nullptr) {
       if (!finished) std::fprintf(request_.out, "continue with: trainer resume %s\n", folder.path().c_str());
@@ -593,8 +639,11 @@ class Session {
     }
   }
 
+  static constexpr const char* kFinishedBefore = "finished before";
   static constexpr const char* kPreviousBest = ".best-before.h5";
 
+  SignalFlags signals_;  // first: a signal while the data are read counts, too
+  Stopwatch since_start_;
   const comm::Communicator& world_;
   const RunRequest& request_;
   const Configuration& configuration_;
@@ -603,7 +652,7 @@ class Session {
   data::EpochOrder order_;
   RunFacts facts_;
   std::unique_ptr<Step> step_;
-  std::unique_ptr<ListedRows> schedule_rows_, validation_rows_, test_rows_;
+  std::unique_ptr<ListedRows> training_rows_, validation_rows_, test_rows_;
   std::unique_ptr<Evaluator> validation_, test_;
   std::unique_ptr<nn::InferencePass> inference_;
   std::unique_ptr<Records> records_;
@@ -611,35 +660,16 @@ class Session {
   History history_;
   ModelValues best_;  // rank 0; everywhere at the end
   bool best_is_new_ = false;
-  std::string best_digest_, newest_checkpoint_;
+  std::string best_digest_, newest_checkpoint_, folder_path_, goal_text_;
   StepSeconds row_start_;
-  std::int64_t row_step_ = 0, first_step_ = 0;
+  std::int64_t row_samples_ = 0, first_step_ = 0;  // of this process, since the last row
   double goal_seconds_ = 0;
 };
-
-/// --dry-run: what would be run, without a step. Needs no MPI.
-int describe_only(const comm::Communicator& world, const RunRequest& request) {
-  const Prepared prepared = prepare(world, world, request.configuration, request.threads);
-  const Plan& plan = prepared.plan;
-  for (const std::string& line : prepared.data.notes) std::fprintf(request.out, "%s\n", line.c_str());
-  const std::string lines =
-      text("data ", prepared.data.facts().name, ": ", prepared.data.split.training.size(), " training rows, ",
-           prepared.data.split.validation.size(), " validation rows\nmodel ",
-           prepared.network->model().text(), "\nparameters ", prepared.network->parameter_count(),
-           "\nmemory per rank ", (estimated_bytes(prepared, request.ranks) >> 20) + 1, " MiB with ",
-           request.ranks, " rank(s), without the data\nbatch ", plan.batch, " in ", plan.shards,
-           " shards\nsteps per epoch ", plan.steps_per_epoch, "\nsteps ", plan.total_steps, "\n");
-  std::fputs(lines.c_str(), request.out);
-  report::RunFolder::require_can_create(request.configuration.out);
-  std::fputs("dry run: everything was checked, nothing was trained\n", request.out);
-  std::fflush(request.out);
-  return 0;
-}
 
 }  // namespace
 
 int run_training(const comm::Communicator& world, const RunRequest& request) {
-  if (request.dry_run) return describe_only(world, request);
+  if (request.dry_run) return describe_dry_run(world, request);
   const comm::Communicator node = world.node();
   Session session(world, node, request);
   return session.run();

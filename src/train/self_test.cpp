@@ -55,20 +55,30 @@ class OneShard final : public nn::ShardFold {
 }  // namespace
 
 std::string arithmetic_digest(const nn::Network& network, const nn::Loss& loss, nn::TargetForm form,
-                              const optim::Optimizer& optimizer, std::int64_t rows, int threads) {
+                              const optim::Optimizer& optimizer, std::int64_t batch, std::int64_t shards,
+                              int threads) {
   const std::int64_t floats = network.parameter_floats();
   Buffer<float> parameters(floats), statistics(network.statistic_floats());
   network.initialise(0, parameters.data(), statistics.data());
   const Team team(threads);
   OneShard fold;
-  const std::array<std::int64_t, 1> batches = {rows};
-  nn::TrainingPass pass(network, loss, form, team, {1, {0, 1}, {{0, 1}}}, batches, fold);
+  const std::array<std::int64_t, 1> batches = {batch};
+  const Range last{shards - 1, shards};  // the one shard that has rows whatever the batch
+  nn::TrainingPass pass(network, loss, form, team, {shards, last, {last}}, batches, fold);
   const DrawnRows source(network.model().inputs(), network.model().outputs());
-  const auto sums = pass.forward(source, rows, 0, 1, parameters.data(), statistics.data());
+  const auto sums = pass.forward(source, batch, 0, 1, parameters.data(), statistics.data());
   Digest digest;
   digest.add(sums.data(), sums.size_bytes());
   pass.backward([](int) {});
   digest.add(pass.gradient(0), static_cast<std::size_t>(floats) * sizeof(float));
+
+  const std::array<std::int64_t, 1> sizes = {nn::InferencePass::kChunk};
+  nn::InferencePass inference(network, loss, form, threads, sizes);
+  inference.set(parameters.data(), statistics.data());
+  std::vector<float> outputs(static_cast<std::size_t>(sizes[0] * network.model().outputs()));
+  const nn::LossSums evaluated = inference.run(source, {0, sizes[0]}, 0, outputs.data());
+  digest.add(&evaluated, sizeof(evaluated));
+  digest.add(outputs.data(), outputs.size() * sizeof(float));
 
   std::vector<Buffer<float>> state;
   std::vector<float*> pointers;
@@ -79,7 +89,7 @@ std::string arithmetic_digest(const nn::Network& network, const nn::Loss& loss, 
   digest.add(statistics.data(), static_cast<std::size_t>(statistics.size()) * sizeof(float));
   for (int i = 1; i <= 64; ++i) {
     const double x = static_cast<double>(i) / 7;
-    const std::array<double, 3> values = {std::exp(-x), std::log(x), std::cos(x)};
+    const std::array<double, 4> values = {std::exp(-x), std::log(x), std::cos(x), std::pow(0.999, x)};
     digest.add(values.data(), sizeof(values));
   }
   return digest.hex();

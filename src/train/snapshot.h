@@ -23,7 +23,8 @@ struct Progress {
   std::int64_t sum_rows = 0;
   Stopping::State stopping;
   std::int64_t metrics_rows = 0, steps_rows = 0, timing_rows = 0;  ///< data rows of the CSV files
-  std::int64_t ended = 0;  ///< 1: finished (planned steps, early stopping or goal)
+  static constexpr std::int64_t kNot = 0, kAllSteps = 1, kEarlyStopping = 2, kGoal = 3;
+  std::int64_t ended = kNot;  ///< what ended the run
   std::int64_t goal_step = -1;
   std::int64_t goal_samples = 0;
 };

@@ -207,7 +207,9 @@ struct Step::State {
     std::memcpy(all.data(), flag_fold.finish(), all.size() * sizeof(Flags));
     Flags merged;
     for (const Flags& flags : all) {
-      merged.not_finite_layer = std::max(merged.not_finite_layer, flags.not_finite_layer);
+      if (flags.not_finite_layer >= 0 &&
+          (merged.not_finite_layer < 0 || flags.not_finite_layer < merged.not_finite_layer))
+        merged.not_finite_layer = flags.not_finite_layer;
       merged.stop = std::max(merged.stop, flags.stop);
       merged.checkpoint = std::max(merged.checkpoint, flags.checkpoint);
     }

@@ -51,6 +51,7 @@ bool Stopping::update(State& state, const Metrics& metrics, std::int64_t step) c
   const double value = metrics.at(metric_);
   const double sign = larger_is_better(metric_) ? 1 : -1;
   const bool first = state.best_step < 0;
+  if (std::isnan(value) && first) return false;  // nothing was measured yet, as before the first step
   if (std::isnan(value) || (!first && !(sign * value > sign * state.reference + min_delta_))) {
     ++state.without;
   } else {

@@ -33,7 +33,7 @@ TEST(Help, OfTheProgramNamesTheCommands) {
     EXPECT_NE(help.find(std::string("trainer ") + name), std::string::npos) << name;
   }
   EXPECT_NE(help.find("--batch-size ROWS"), std::string::npos);
-  EXPECT_NE(help.find("\n  --batch-size 512\n"), std::string::npos);  // of the built-in job
+  EXPECT_NE(help.find("\n  --epochs 15\n"), std::string::npos);  // of the built-in job
 }
 
 TEST(Help, FitsAScreensWidthAndIsPlainText) {

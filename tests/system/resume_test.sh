@@ -48,6 +48,33 @@ second=$(on 3 1 train --resume "${options[@]}" --epochs 4 --out job | digest_of)
 # Another setting that decides bits is refused.
 if on 1 1 train --resume "${options[@]}" --epochs 4 --l2 0.1 --out job > out.txt 2>&1; then fail "other settings were taken"; fi
 
+# The newest checkpoint is damaged, and best.h5 with it: the one before is taken, and the end is the same.
+cp -r job damaged
+newest=$(ls damaged/checkpoints/*.h5 | tail -n 1)
+printf '\x55' | dd of="$newest" bs=1 seek=4000 conv=notrunc status=none
+rm damaged/best.h5
+found=$(on 3 1 resume damaged | tee damaged.txt | digest_of)
+[ "$found" = "$reference" ] || fail "resumed past a damaged checkpoint: $found, not $reference"
+grep -q 'passed over' damaged/log.txt || fail "the damaged checkpoint was not named"
+cmp -s damaged/best.h5 job/best.h5 || [ "$(on 1 1 evaluate damaged --data "generate:blobs(rows=260, features=9, classes=4, noise=3, seed=4)" --split train)" = \
+  "$(on 1 1 evaluate job --data "generate:blobs(rows=260, features=9, classes=4, noise=3, seed=4)" --split train)" ] || fail "another best.h5 after the damage"
+
+# A refused resume changes no status; a run that stopped early stays stopped; --isa of the run is kept.
+before=$(cat job/status)
+on 1 1 resume job --data "generate:blobs(rows=261, features=9, classes=4, noise=3, seed=4)" > out.txt 2>&1 && fail "other data were taken"
+[ "$before" = "$(cat job/status)" ] || fail "a refused resume changed the status to $(cat job/status)"
+early=("${options[@]}" --out early --epochs 40 --early-stopping "val_loss(patience=2)" --lr 0.05 --isa AVX2)
+one=$(on 2 1 "${early[@]}" | digest_of)
+grep -q 'early stopping' early/status || fail "no early stopping: $(cat early/status)"
+two=$(on 1 1 resume early --epochs 80 | digest_of)
+[ -n "$one" ] && [ "$one" = "$two" ] || fail "a run that stopped early went on: $one, then $two"
+
+# A goal ends the run; without it the run goes on, to the end of the run that had none.
+on 1 1 "${options[@]}" --out goal --epochs 4 --goal "train_loss<=100" > /dev/null
+grep -q 'goal' goal/status || fail "the goal was not noticed: $(cat goal/status)"
+found=$(on 2 1 resume goal --goal "train_loss<=0" | digest_of)
+[ "$found" = "$reference" ] || fail "past its goal the run ends with $found, not $reference"
+
 # SIGUSR1 saves and stops with 75.
 mpirun -np 2 "$trainer" "${options[@]}" --epochs 4000 --out stopped > stopped.txt 2>&1 & pid=$!
 for _ in $(seq 100); do [ -s stopped/status ] && break; sleep 0.1; done

@@ -49,7 +49,7 @@ struct ShardPlan {
   std::vector<Range> pieces;  ///< the maximal subtrees of `run`
 };
 
-/// Rows of a unit of work for forward and backward-data, from the batch size alone.
+/// Rows of a unit of work for forward and backward-data, from the configuration alone.
 std::int64_t unit_rows(std::int64_t batch, std::int64_t shards);
 
 /// Forward and backward of one rank's shards of a mini-batch. Memory: activations and gradients of the rank's

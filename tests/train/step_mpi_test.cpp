@@ -1,0 +1,132 @@
+// A step on real ranks: the same bits as one rank would give, and no more bytes than the exchange needs.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include "trainer/comm/agreement.h"
+#include "trainer/core/random.h"
+#include "trainer/train/step.h"
+
+namespace trainer::train {
+namespace {
+
+/// Rows that differ, by their place in the batch; a row may be poisoned.
+class DrawnRows final : public nn::RowSource {
+ public:
+  DrawnRows(std::int64_t first, std::int64_t step, std::int64_t columns, std::int64_t poisoned = -1)
+      : first_(first), step_(step), columns_(columns), poisoned_(poisoned) {}
+  void inputs(Range rows, float* out) const override {
+    for (std::int64_t r = rows.begin; r < rows.end; ++r) {
+      RandomStream stream(RandomKey(5, Purpose::self_test, static_cast<std::uint64_t>(step_)),
+                          static_cast<std::uint64_t>(first_ + r));
+      for (std::int64_t c = 0; c < columns_; ++c) *out++ = static_cast<float>(stream.normal());
+      if (first_ + r == poisoned_) out[-1] = std::numeric_limits<float>::quiet_NaN();
+    }
+  }
+  void classes(Range rows, std::int32_t* out) const override {
+    for (std::int64_t r = rows.begin; r < rows.end; ++r)
+      *out++ = static_cast<std::int32_t>((first_ + r) % 10);
+  }
+  void values(Range, float*) const override {}
+  std::int64_t sample(std::int64_t row) const override { return first_ + row; }
+
+ private:
+  std::int64_t first_, step_, columns_, poisoned_;
+};
+
+struct Job {
+  Job(const comm::Communicator& world, std::int64_t inputs, const std::string& model, std::int64_t batch,
+      std::int64_t shards)
+      : team(2),
+        loss(nn::Loss::parse("softmax_cross_entropy")),
+        network(nn::join(nn::Model(model, inputs, 10), loss), team.size()),
+        optimizer(optim::Optimizer::parse("adam")),
+        columns(inputs),
+        step(world, team, network, loss, nn::TargetForm::classes, *optimizer, settings(batch, shards)) {
+    network.initialise(3, step.parameters().data(), step.statistics().data());
+  }
+  static Step::Settings settings(std::int64_t batch, std::int64_t shards) {
+    Step::Settings settings;
+    settings.batches = {batch};
+    settings.shards = shards;
+    settings.clip_norm = 0.5;
+    settings.penalty = {1e-5, 1e-4, false};
+    return settings;
+  }
+  StepResult run(std::int64_t number, std::int64_t batch, std::int64_t poisoned = -1) {
+    const DrawnRows rows(step.rows(batch).begin, number, columns, poisoned);
+    return step.run(rows, batch, number, 0.01, {});
+  }
+  Team team;
+  nn::Loss loss;
+  nn::Network network;
+  std::unique_ptr<optim::Optimizer> optimizer;
+  std::int64_t columns;
+  Step step;
+};
+
+class StepTest : public testing::Test {
+ protected:
+  comm::Environment environment_{nullptr, nullptr};
+  comm::Communicator world_ = comm::Communicator::world(environment_);
+};
+
+constexpr const char* kModel =
+    "dense(33) batch_norm relu dropout(0.2) residual(dense(21) tanh dense(33)) dense(10)";
+
+TEST_F(StepTest, GivesTheBitsOfOneRank) {
+  const comm::Communicator self = world_.split(world_.rank());
+  Job job(world_, 13, kModel, 61, 6), alone(self, 13, kModel, 61, 6);
+  for (std::int64_t step = 1; step <= 4; ++step) {
+    const StepResult together = job.run(step, 61), single = alone.run(step, 61);
+    EXPECT_EQ(together.loss_sum, single.loss_sum) << "step " << step;
+    EXPECT_EQ(together.correct, single.correct);
+    EXPECT_EQ(together.gradient_norm, single.gradient_norm);
+  }
+  EXPECT_TRUE(std::ranges::equal(job.step.parameters(), alone.step.parameters()));
+  EXPECT_TRUE(std::ranges::equal(job.step.statistics(), alone.step.statistics()));
+  for (std::size_t k = 0; k < 2; ++k) {
+    const auto gathered = job.step.gather_state(k), wanted = alone.step.gather_state(k);
+    if (world_.rank() == 0) EXPECT_EQ(gathered, wanted) << "optimizer state " << k;
+  }
+}
+
+TEST_F(StepTest, SendsNoMoreThanTheExchangeNeeds) {
+  const int n = world_.size();
+  Job job(world_, 784, "dense(128) relu dense(10)", 256, 8);
+  job.run(1, 256);
+  const auto parameters = static_cast<double>(job.network.parameter_count());
+  if (n == 1) EXPECT_EQ(job.step.bytes_sent_last_step(), 0);
+  if (n == 2 || n == 4)
+    EXPECT_LE(static_cast<double>(job.step.bytes_sent_last_step()),
+              2.0 * (n - 1) / n * 4 * parameters * 1.01);
+}
+
+TEST_F(StepTest, OneNanStopsEveryRankBeforeAnythingChanges) {
+  Job job(world_, 13, kModel, 61, 6);
+  job.run(1, 61);
+  const std::vector<float> before(job.step.parameters().begin(), job.step.parameters().end());
+  try {
+    job.run(2, 61, 60);  // a row of the last rank that has any
+    FAIL() << "a nan went through on rank " << world_.rank();
+  } catch (const comm::AgreedError& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::numeric);
+    EXPECT_NE(std::string(error.what()).find("step 2"), std::string::npos) << error.what();
+  }
+  EXPECT_TRUE(std::ranges::equal(job.step.parameters(), before));
+}
+
+TEST_F(StepTest, WhatOneRankAsksForAllHear) {
+  Job job(world_, 13, kModel, 61, 6);
+  const DrawnRows rows(job.step.rows(61).begin, 1, 13);
+  const bool last = world_.rank() == world_.size() - 1;
+  const StepResult result = job.step.run(rows, 61, 1, 0.01, {last, false});
+  EXPECT_TRUE(result.stop_requested);
+  EXPECT_FALSE(result.checkpoint_requested);
+}
+
+}  // namespace
+}  // namespace trainer::train
