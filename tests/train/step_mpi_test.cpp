@@ -90,7 +90,9 @@ TEST_F(StepTest, GivesTheBitsOfOneRank) {
   EXPECT_TRUE(std::ranges::equal(job.step.statistics(), alone.step.statistics()));
   for (std::size_t k = 0; k < 2; ++k) {
     const auto gathered = job.step.gather_state(k), wanted = alone.step.gather_state(k);
-    if (world_.rank() == 0) EXPECT_EQ(gathered, wanted) << "optimizer state " << k;
+    if (world_.rank() == 0) {
+      EXPECT_EQ(gathered, wanted) << "optimizer state " << k;
+    }
   }
 }
 
@@ -99,10 +101,9 @@ TEST_F(StepTest, SendsNoMoreThanTheExchangeNeeds) {
   Job job(world_, 784, "dense(128) relu dense(10)", 256, 8);
   job.run(1, 256);
   const auto parameters = static_cast<double>(job.network.parameter_count());
-  if (n == 1) EXPECT_EQ(job.step.bytes_sent_last_step(), 0);
-  if (n == 2 || n == 4)
-    EXPECT_LE(static_cast<double>(job.step.bytes_sent_last_step()),
-              2.0 * (n - 1) / n * 4 * parameters * 1.01);
+  const bool power_of_two = n == 1 || n == 2 || n == 4;
+  const double limit = 2.0 * (n - 1) / n * 4 * parameters * (power_of_two ? 1.01 : 1.6);
+  EXPECT_LE(static_cast<double>(job.step.bytes_sent_last_step()), limit);
 }
 
 TEST_F(StepTest, OneNanStopsEveryRankBeforeAnythingChanges) {
