@@ -6,6 +6,7 @@
 #include "trainer/cli/command_line.h"
 #include "trainer/cli/commands.h"
 #include "trainer/cli/exit.h"
+#include "trainer/comm/agreement.h"
 #include "trainer/comm/communicator.h"
 #include "trainer/comm/host.h"
 #include "trainer/core/error.h"
@@ -67,10 +68,16 @@ int run_command(const comm::Communicator& world, const Job& job) {
 
 int run_program(int argc, char** argv) {
   std::optional<Job> job;
+  std::optional<train::SignalFlags> signals;
   const int code = run_before_mpi([&] {
     std::vector<std::string> words(argv, argv + argc);
     if (words.empty()) words.emplace_back("trainer");
     job = prepare(words, argv);
+    if (job && !job->line.dry_run &&
+        (job->line.command == Command::train || job->line.command == Command::resume)) {
+      signals.emplace();
+      job->signals = &*signals;
+    }
     if (job && job->line.dry_run) return run_dry_run(*job);
     return 0;
   });
@@ -81,7 +88,11 @@ int run_program(int argc, char** argv) {
     std::string run;
     job->on_folder = [&run](const std::string& path) { run = path; };
     return run_collectively(
-        world, [&] { return run_command(world, *job); },
+        world,
+        [&] {
+          comm::require_same(world, "the command", std::to_string(static_cast<int>(job->line.command)));
+          return run_command(world, *job);
+        },
         [&run](int exit_code, const std::string& message) {
           if (!run.empty()) report::record_failure(run, exit_code, message);
         });

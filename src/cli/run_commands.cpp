@@ -20,6 +20,7 @@ train::RunRequest request_of(const Job& job, const CommandLine& line, bool resum
   request.threads = job.threads;
   request.out = stdout;
   request.on_folder = job.on_folder;
+  request.signals = job.signals;
   const train::Configuration configuration = line.configuration;
   request.config_text = [configuration](const std::map<std::string, std::string>& resolved) {
     return config_text(configuration, resolved,
@@ -72,8 +73,8 @@ int run_evaluate(const comm::Communicator& world, const Job& job) {
   request.model = job.line.model_or_run;
   request.data = job.line.configuration.data;
   request.split = job.line.split;
-  request.validation = job.line.configuration.validation;
-  request.split_seed = job.line.configuration.split_seed;
+  if (job.line.given.contains("validation")) request.validation = job.line.configuration.validation;
+  if (job.line.given.contains("split-seed")) request.split_seed = job.line.configuration.split_seed;
   request.out_json = job.line.out_json;
   request.threads = job.threads;
   request.out = stdout;

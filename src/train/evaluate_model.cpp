@@ -17,8 +17,8 @@ namespace {
 /// A checkpoint as all ranks need it for inference; rank 0 reads the file.
 struct LoadedModel {
   std::string file;
-  std::string model, loss, task;
-  std::int64_t inputs = 0, outputs = 0, classes = 0;
+  std::string model, loss, task, validation;
+  std::int64_t inputs = 0, outputs = 0, classes = 0, split_seed = 0;
   Scalings scalings;
   std::vector<checkpoint::Tensor> tensors;  // rank 0 only
 };
@@ -53,15 +53,17 @@ LoadedModel load_model(const comm::Communicator& world, const std::string& path)
     loaded.model = text_of("model");
     loaded.loss = text_of("loss");
     loaded.task = text_of("task");
+    loaded.validation = text_of("validation");
+    loaded.split_seed = number_of("split_seed");
     loaded.inputs = number_of("input_size");
     loaded.outputs = number_of("output_size");
     loaded.classes = number_of("classes");
     loaded.scalings = read_scalings(file, loaded.file);
     loaded.tensors = std::move(file.model);
   });
-  for (std::string* field : {&loaded.file, &loaded.model, &loaded.loss, &loaded.task})
+  for (std::string* field : {&loaded.file, &loaded.model, &loaded.loss, &loaded.task, &loaded.validation})
     *field = world.broadcast(*field, 0);
-  for (std::int64_t* field : {&loaded.inputs, &loaded.outputs, &loaded.classes})
+  for (std::int64_t* field : {&loaded.inputs, &loaded.outputs, &loaded.classes, &loaded.split_seed})
     world.broadcast(field, sizeof(*field), 0);
   loaded.scalings.inputs = broadcast(world, loaded.scalings.inputs);
   loaded.scalings.targets = broadcast(world, loaded.scalings.targets);
@@ -106,8 +108,8 @@ int run_evaluation(const comm::Communicator& world, const EvaluateRequest& reque
   Configuration configuration;
   configuration.data = request.data;
   configuration.task = loaded.task;
-  configuration.validation = request.validation;
-  configuration.split_seed = request.split_seed;
+  configuration.validation = request.validation.value_or(loaded.validation);
+  configuration.split_seed = request.split_seed.value_or(static_cast<std::uint64_t>(loaded.split_seed));
   const PreparedData data = prepare_data(world, node, configuration, &loaded.scalings);
 
   nn::Loss loss;

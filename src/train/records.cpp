@@ -25,8 +25,9 @@ void Records::open_files(std::vector<std::string> metrics_columns, bool with_ste
   if (!active()) return;
   const auto open = [&](const char* name, std::vector<std::string> columns, std::int64_t rows) {
     const std::string path = folder_->file(name);
-    return std::make_unique<report::CsvFile>(resume ? report::CsvFile::reopen(path, std::move(columns), rows)
-                                                    : report::CsvFile::create(path, std::move(columns)));
+    const bool there = resume && std::filesystem::exists(path);  // a log that was deleted begins anew
+    return std::make_unique<report::CsvFile>(there ? report::CsvFile::reopen(path, std::move(columns), rows)
+                                                   : report::CsvFile::create(path, std::move(columns)));
   };
   metrics_ = open("metrics.csv", std::move(metrics_columns), metrics_rows);
   timing_ = open("timing.csv", kTimingColumns, timing_rows);

@@ -110,7 +110,11 @@ class Session {
                             prepared_.plan.batch, prepared_.plan.shards, request_.threads);
     });
     comm::require_same(world_, "the arithmetic of the processors (digest)", facts_.arithmetic);
+    comm::require_same(world_, "the run folder (--out)", configuration_.out);
     facts_.command = request_.command;
+    facts_.config = request_.config_text ? request_.config_text(prepared_.resolved) : "";
+    facts_.validation = configuration_.validation;
+    facts_.split_seed = configuration_.split_seed;
     facts_.seed = configuration_.seed;
   }
 
@@ -194,8 +198,6 @@ class Session {
     std::string where;
     comm::on_first_rank(world_, [&] {
       const report::RunFolder& folder = records_->folder();
-      if (request_.require_same_bits)
-        request_.require_same_bits(folder.read("config.ini"), request_.config_text(prepared_.resolved));
       where = choose_checkpoint(file);
       set_model(*prepared_.network, file.model, false, where, step_->parameters(), step_->statistics());
       progress_ = read_progress(file, where);
@@ -204,6 +206,9 @@ class Session {
       require(history_.columns == metrics_columns(), ErrorKind::data, where,
               ": /history has other columns than this run");
       newest_checkpoint_ = "checkpoints/" + checkpoint::step_file_name(progress_.step);
+      if (!std::filesystem::exists(folder.file("timing.csv"))) progress_.timing_rows = 0;
+      if (!std::filesystem::exists(folder.file("steps.csv"))) progress_.steps_rows = 0;
+      if (!std::filesystem::exists(folder.file("metrics.csv"))) rebuild_metrics(folder.file("metrics.csv"));
       records_->open_files(history_.columns, configuration_.log_steps, true, progress_.metrics_rows,
                            progress_.timing_rows, progress_.steps_rows);
       folder.write("config.ini", request_.config_text(prepared_.resolved));  // what is free may have changed
@@ -229,25 +234,43 @@ class Session {
       auto found = checkpoint::find_newest_good(folder, newest);
       bad.insert(bad.end(), found.bad.begin(), found.bad.end());
       require(found.checkpoint.has_value(), ErrorKind::data, records_->folder().path(),
-              " holds no good checkpoint",
-              bad.empty() ? "" : " (" + bad[0].path.string() + ": " + bad[0].reason + ")",
+              " holds no good checkpoint", bad.empty() ? "" : " (" + bad[0].reason + ")",
               "; start anew with another --out");
       const std::string where = found.file->path.string();
       require_same_run(*found.checkpoint, where);
       if (find_best(*found.checkpoint, where)) {
         file = std::move(*found.checkpoint);
         for (const auto& one : bad) {
-          records_->note(text("passed over ", one.path.string(), ": ", one.reason));
+          records_->note(text("passed over ", one.reason));
           std::filesystem::rename(one.path, one.path.string() + ".bad");
         }
         return where;
       }
-      bad.push_back({found.file->path, "the best model that it speaks of is nowhere in the run folder"});
+      bad.push_back(
+          {found.file->path, where + ": the best model that it speaks of is nowhere in the run folder"});
       newest = found.file->step - 1;
     }
   }
 
+  /// metrics.csv again, from the checkpoint's history.
+  void rebuild_metrics(const std::string& path) const {
+    auto file = report::CsvFile::create(path, history_.columns);
+    for (std::size_t row = 0; row < history_.values[0].size(); ++row) {
+      std::vector<report::CsvCell> cells;
+      for (std::size_t c = 0; c < history_.columns.size(); ++c) {
+        const double value = history_.values[c][row];
+        if (history_.columns[c] == "step" || history_.columns[c] == "samples")
+          cells.emplace_back(static_cast<std::int64_t>(value));
+        else
+          cells.emplace_back(value);
+      }
+      file.append(cells);
+    }
+  }
+
   void require_same_run(const checkpoint::Checkpoint& file, const std::string& where) const {
+    if (request_.require_same_bits)
+      request_.require_same_bits(checkpoint::get<std::string>(file.root, "config", where), facts_.config);
     const auto& fingerprint = checkpoint::get<std::string>(file.model_attributes, "fingerprint", where);
     require(fingerprint == prepared_.data.facts().fingerprint, ErrorKind::data, where,
             ": the run was trained on data with fingerprint ", fingerprint, ", --data ", configuration_.data,
@@ -363,9 +386,13 @@ class Session {
       const std::int64_t place = progress_.step % plan.steps_per_epoch * plan.batch;
       const std::int64_t batch = std::min(plan.batch, rows - place);
       const double rate = schedule.rate(step);
-      StepRequests requests{signals_.stop(), signals_.take_checkpoint()};
+      StepRequests requests;
+      bool time_is_up = false;
+      if (request_.signals != nullptr)
+        requests = {request_.signals->stop(), request_.signals->take_checkpoint()};
       if (world_.rank() == 0) {  // what the clock decides, rank 0 decides
-        requests.stop = requests.stop || (limit > 0 && since_start_.seconds() >= limit);
+        time_is_up = limit > 0 && since_start_.seconds() >= limit;
+        requests.stop = requests.stop || time_is_up;
         requests.checkpoint =
             requests.checkpoint ||
             (plan.checkpoint_seconds > 0 && records_->seconds() - saved_at >= plan.checkpoint_seconds);
@@ -386,7 +413,7 @@ class Session {
         saved_at = records_->seconds();
       }
       if (last || stop) return {0, reason};
-      if (result.stop_requested) return {75, "stopped on request"};
+      if (result.stop_requested) return {75, time_is_up ? "time limit" : "stopped on request"};
     }
     progress_.ended = Progress::kAllSteps;
     return {0, "all steps done"};
@@ -642,7 +669,6 @@ class Session {
   static constexpr const char* kFinishedBefore = "finished before";
   static constexpr const char* kPreviousBest = ".best-before.h5";
 
-  SignalFlags signals_;  // first: a signal while the data are read counts, too
   Stopwatch since_start_;
   const comm::Communicator& world_;
   const RunRequest& request_;

@@ -38,7 +38,7 @@ SignalFlags::~SignalFlags() {
 
 bool SignalFlags::stop() const { return stop_flag != 0; }
 
-bool SignalFlags::take_checkpoint() {
+bool SignalFlags::take_checkpoint() const {
   const bool set = checkpoint_flag != 0;
   checkpoint_flag = 0;
   return set;

@@ -109,6 +109,7 @@ checkpoint::Checkpoint describe(const Prepared& prepared, const RunFacts& facts,
                {"precision", std::string("f32")},
                {"isa", nn::onednn_isa()},
                {"arithmetic", facts.arithmetic},
+               {"config", facts.config},
                {"seed", static_cast<std::int64_t>(facts.seed)}};
   file.model_attributes = {
       {"model", network.model().text()},
@@ -119,6 +120,8 @@ checkpoint::Checkpoint describe(const Prepared& prepared, const RunFacts& facts,
       {"task", prepared.data.task},
       {"data", data.name},
       {"fingerprint", data.fingerprint},
+      {"validation", facts.validation},
+      {"split_seed", static_cast<std::int64_t>(facts.split_seed)},
       {"classes", data.kind == data::TargetKind::classes ? data.targets : std::int64_t{0}}};
   if (!data.class_names.empty()) file.model_attributes["class_names"] = data.class_names;
   file.model = model_tensors(network, model.parameters, model.statistics);

@@ -57,7 +57,9 @@ void set_model(const nn::Network& network, const std::vector<checkpoint::Tensor>
 /// What is the same in every checkpoint of a run.
 struct RunFacts {
   std::string command, arithmetic;
-  std::uint64_t seed = 1;
+  std::string config;  ///< the text of config.ini
+  std::string validation;
+  std::uint64_t seed = 1, split_seed = 0;
 };
 
 /// The parts that best.h5 and the checkpoints share.

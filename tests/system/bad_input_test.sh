@@ -120,6 +120,11 @@ for file in diverges/checkpoints/*.h5; do "$trainer" inspect "$file" --verify > 
 grep -q '^failed exit=5' diverges/status || fail "status of a diverging run: $(cat diverges/status)"
 echo "ok: a diverging run"
 
+# Ranks that were started with different commands.
+code=0
+timeout 20 mpirun -np 1 "$trainer" "${bare[@]}" --out mixed : -np 1 "$trainer" evaluate taken --data good > out.txt 2> err.txt || code=$?
+[ "$code" = 4 ] || fail "two commands in one job ended with $code: $(cat err.txt)"
+
 # A dry run leaves nothing and needs no MPI.
 "$trainer" "${good[@]}" --dry-run > out.txt || fail "the dry run failed"
 grep -q 'steps per epoch' out.txt || fail "the dry run says: $(cat out.txt)"

@@ -52,9 +52,10 @@ if on 1 1 train --resume "${options[@]}" --epochs 4 --l2 0.1 --out job > out.txt
 cp -r job damaged
 newest=$(ls damaged/checkpoints/*.h5 | tail -n 1)
 printf '\x55' | dd of="$newest" bs=1 seek=4000 conv=notrunc status=none
-rm damaged/best.h5
+rm damaged/best.h5 damaged/metrics.csv damaged/timing.csv  # the figures stand in the checkpoint, too
 found=$(on 3 1 resume damaged | tee damaged.txt | digest_of)
 [ "$found" = "$reference" ] || fail "resumed past a damaged checkpoint: $found, not $reference"
+cmp -s damaged/metrics.csv job/metrics.csv || fail "metrics.csv was not made again"
 grep -q 'passed over' damaged/log.txt || fail "the damaged checkpoint was not named"
 cmp -s damaged/best.h5 job/best.h5 || [ "$(on 1 1 evaluate damaged --data "generate:blobs(rows=260, features=9, classes=4, noise=3, seed=4)" --split train)" = \
   "$(on 1 1 evaluate job --data "generate:blobs(rows=260, features=9, classes=4, noise=3, seed=4)" --split train)" ] || fail "another best.h5 after the damage"
@@ -63,6 +64,13 @@ cmp -s damaged/best.h5 job/best.h5 || [ "$(on 1 1 evaluate damaged --data "gener
 before=$(cat job/status)
 on 1 1 resume job --data "generate:blobs(rows=261, features=9, classes=4, noise=3, seed=4)" > out.txt 2>&1 && fail "other data were taken"
 [ "$before" = "$(cat job/status)" ] || fail "a refused resume changed the status to $(cat job/status)"
+cp -r job edited
+sed -i 's/^seed = 1/seed = 2/' edited/config.ini
+on 1 1 resume edited --epochs 5 > out.txt 2>&1 && fail "an edited config.ini was taken"
+grep -q -- '--seed is fixed' out.txt || fail "an edited config.ini: $(grep trainer: out.txt)"
+# evaluate takes the rows that the run validated with.
+val=$(sed -n 's/^accuracy //p' <(on 2 1 evaluate job --data "generate:blobs(rows=260, features=9, classes=4, noise=3, seed=4)" --split validation))
+grep -q ",$val,0\$" job/metrics.csv || fail "evaluate finds another validation accuracy than the run: $val"
 early=("${options[@]}" --out early --epochs 40 --early-stopping "val_loss(patience=2)" --lr 0.05 --isa AVX2)
 one=$(on 2 1 "${early[@]}" | digest_of)
 grep -q 'early stopping' early/status || fail "no early stopping: $(cat early/status)"

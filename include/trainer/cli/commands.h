@@ -6,14 +6,16 @@
 
 #include "trainer/cli/options.h"
 #include "trainer/comm/communicator.h"
+#include "trainer/train/signals.h"
 
 namespace trainer::cli {
 
 /// What a command works on.
 struct Job {
   CommandLine line;
-  int threads = 1;      ///< of this rank, resolved
-  std::string command;  ///< the whole command line, for the records of a run
+  int threads = 1;                              ///< of this rank, resolved
+  std::string command;                          ///< the whole command line, for the records of a run
+  const train::SignalFlags* signals = nullptr;  ///< of a training command
   std::function<void(const std::string& run)> on_folder =
       {};  ///< called with the run folder once there is one
 };

@@ -3,22 +3,25 @@
 #include <cstdio>
 #include <functional>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "trainer/comm/communicator.h"
 #include "trainer/train/configuration.h"
+#include "trainer/train/signals.h"
 
 namespace trainer::train {
 
 /// What the command line asks of a run.
 struct RunRequest {
   Configuration configuration;
-  std::string command;       ///< the command line, for the records
-  bool resume = false;       ///< continue the run in configuration.out, which must hold one
-  bool dry_run = false;      ///< check everything, print what would be run, stop
-  int ranks = 1;             ///< of the job that a dry run describes
-  int threads = 1;           ///< of each rank
-  std::FILE* out = nullptr;  ///< progress and results; written by rank 0 only
+  std::string command;                   ///< the command line, for the records
+  bool resume = false;                   ///< continue the run in configuration.out, which must hold one
+  bool dry_run = false;                  ///< check everything, print what would be run, stop
+  int ranks = 1;                         ///< of the job that a dry run describes
+  int threads = 1;                       ///< of each rank
+  const SignalFlags* signals = nullptr;  ///< requests to stop or save; null: none will come
+  std::FILE* out = nullptr;              ///< progress and results; written by rank 0 only
   /// The text of RUN/config.ini, given resolved values by option name.
   std::function<std::string(const std::map<std::string, std::string>& resolved)> config_text;
   /// Throws Error(usage) when two such texts differ in an option that decides results.
@@ -34,9 +37,9 @@ int run_training(const comm::Communicator& world, const RunRequest& request);
 struct EvaluateRequest {
   std::string model;  ///< a checkpoint file, or a run folder (then its best.h5)
   std::string data;
-  std::string split = "test";  ///< test|validation|train
-  std::string validation = "0.1";
-  std::uint64_t split_seed = 0;
+  std::string split = "test";               ///< test|validation|train
+  std::optional<std::string> validation;    ///< absent: as the model was trained
+  std::optional<std::uint64_t> split_seed;  ///< likewise
   std::string out_json;
   int threads = 1;
   std::FILE* out = nullptr;

@@ -12,7 +12,7 @@ class SignalFlags {
   SignalFlags& operator=(const SignalFlags&) = delete;
   bool stop() const;
   /// True once for each signal.
-  bool take_checkpoint();
+  bool take_checkpoint() const;
 };
 
 }  // namespace trainer::train
