@@ -5,14 +5,7 @@
 #include <numbers>
 
 #include "trainer/core/error.h"
-
-// Sanitizers instrument the resolvers of target_clones, which run before the sanitizer is ready.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && \
-    !defined(__SANITIZE_THREAD__)
-#define TRAINER_CORE_CLONES __attribute__((target_clones("default", "arch=x86-64-v4")))
-#else
-#define TRAINER_CORE_CLONES
-#endif
+#include "trainer/core/vectorise.h"
 
 namespace trainer {
 namespace {
@@ -36,8 +29,8 @@ constexpr std::array<std::uint32_t, 4> counter_of(std::uint64_t index, std::uint
 }
 
 /// out[4 * lane + w] = word w of block `block + lane` of stream `index`, for all lanes.
-TRAINER_CORE_CLONES void fill_group(std::uint32_t key0, std::uint32_t key1, std::uint64_t index,
-                                    std::uint64_t block, std::uint32_t* out) {
+TRAINER_VECTORISED void fill_group(std::uint32_t key0, std::uint32_t key1, std::uint64_t index,
+                                   std::uint64_t block, std::uint32_t* out) {
   std::uint32_t x0[kLanes];
   std::uint32_t x1[kLanes];
   std::uint32_t x2[kLanes];

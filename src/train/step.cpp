@@ -312,8 +312,7 @@ struct Step::State {
     if (norm_fold) result.gradient_norm = gradient_norm();
     communicate += telling.seconds();
     require_finite(result, flags, step);
-    const bool clip = settings.clip_norm > 0 && result.gradient_norm > settings.clip_norm;
-    update(rate, step, clip ? settings.clip_norm / result.gradient_norm : 1.0);
+    update(rate, step, optim::clip_factor(result.gradient_norm, settings.clip_norm));
 
     const Stopwatch sharing;
     for (int layer = layers(); layer-- > 0;) exchange.share_parameters(layer, parameters.data());
