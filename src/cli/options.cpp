@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <sstream>
 #include <utility>
 
 #include "option_makers.h"
@@ -203,6 +204,25 @@ void add_machine_options(std::vector<Option>& table) {
              .help = "threads of each rank",
              .default_text = "from the processors of the rank and OMP_NUM_THREADS",
              .commands = kWithData});
+  group.add(
+      number("stall-timeout", &C::stall_timeout_seconds, 0, true),
+      {.placeholder = "SECONDS",
+       .help = "end the job when a rank has not answered for so long (at least 20 times the longest step)"});
+}
+
+/// Words of a list, each one of `choices`; commas or blanks between them.
+Option words(const std::string& name, std::string CommandLine::*member,
+             const std::vector<std::string>& choices) {
+  Option option = any_text(name, member);
+  option.set = [=, set = option.set](CommandLine& line, std::string value) {
+    std::replace(value.begin(), value.end(), ',', ' ');
+    std::istringstream list(value);
+    for (std::string word; list >> word;)
+      require(std::find(choices.begin(), choices.end(), word) != choices.end(), ErrorKind::usage, "--", name,
+              " ", value, ": \"", word, "\" is none of ", choices[0], ", ", choices[1], ", ", choices[2]);
+    set(line, value);
+  };
+  return option;
 }
 
 void add_output_options(std::vector<Option>& table) {
@@ -240,6 +260,12 @@ void add_command_options(std::vector<Option>& table) {
             {.effect = Effect::none,
              .help = "check options, files and folder, print the model, and stop",
              .commands = train});
+  group.add(
+      words("accept-change", &CommandLine::accept_change, {"data", "arithmetic", "version"}),
+      {.placeholder = "LIST",
+       .effect = Effect::none,
+       .help = "at resume: go on although data, arithmetic or version are not those of the checkpoint; the "
+               "run is then no longer the one that was never stopped"});
   group.add(choice("split", &CommandLine::split, {"test", "validation", "train"}),
             {.placeholder = "NAME",
              .effect = Effect::none,

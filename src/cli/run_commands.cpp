@@ -17,6 +17,7 @@ train::RunRequest request_of(const Job& job, const CommandLine& line, bool resum
   request.configuration = line.configuration;
   request.command = job.command;
   request.resume = resume;
+  request.accept_change = line.accept_change;
   request.threads = job.threads;
   request.out = stdout;
   request.on_folder = job.on_folder;

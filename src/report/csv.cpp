@@ -16,6 +16,7 @@ namespace trainer::report {
 namespace {
 
 constexpr std::size_t kBufferBytes = 64 << 10;
+constexpr std::size_t kMostWaiting = 256 << 20;
 
 /// RFC 4180: a text with a comma or a quote stands in quotes, and quotes in it are doubled.
 std::string quoted(const std::string& value) {
@@ -78,7 +79,7 @@ CsvFile::~CsvFile() {
   if (file_ < 0) return;
   try {
     flush();
-  } catch (const Error&) {  // a destructor cannot tell; who needs to know calls sync()
+  } catch (const Error&) {  // a destructor cannot tell; who needs to know calls flush()
   }
   ::close(file_);
 }
@@ -134,19 +135,27 @@ void CsvFile::append(const std::vector<CsvCell>& cells) {
   buffer_ += line;
   buffer_ += '\n';
   ++rows_;
-  if (buffer_.size() >= kBufferBytes) flush();
+  if (buffer_.size() < kBufferBytes) return;
+  try {
+    flush();
+  } catch (const Error&) {  // who needs the rows on the disk calls flush(), and hears of it
+    require(buffer_.size() < kMostWaiting, ErrorKind::data, path_, ": could not be written for so long that ",
+            buffer_.size() >> 20, " MiB of rows wait; free some space there");
+  }
 }
 
 void CsvFile::flush() {
-  if (buffer_.empty()) return;
-  // Emptied first: after a failure nothing is written twice, and resume cuts a half-written row away.
-  const std::string rows = std::exchange(buffer_, std::string());
-  write_all(file_, rows, path_);
+  std::size_t written = 0;
+  try {
+    while (written < buffer_.size())
+      written += write_some(file_, {buffer_.data() + written, buffer_.size() - written}, path_);
+  } catch (...) {
+    buffer_.erase(0, written);
+    throw;
+  }
+  buffer_.clear();
 }
 
-void CsvFile::sync() {
-  flush();
-  sync_file(file_, path_);
-}
+void CsvFile::sync_flushed() const { sync_file(file_, path_); }
 
 }  // namespace trainer::report

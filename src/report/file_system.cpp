@@ -53,13 +53,18 @@ void sync_folder_of(const std::string& path) {
 
 std::string with_reason(const std::string& what) { return what + ": " + std::strerror(errno); }
 
-void write_all(int file, std::string_view bytes, const std::string& path) {
-  while (!bytes.empty()) {
+std::size_t write_some(int file, std::string_view bytes, const std::string& path) {
+  while (true) {
     const ssize_t written = ::write(file, bytes.data(), bytes.size());
     if (written < 0 && errno == EINTR) continue;
-    require(written >= 0, ErrorKind::data, with_reason("cannot write " + path));
-    bytes.remove_prefix(static_cast<std::size_t>(written));
+    if (written == 0) errno = EIO;  // bytes were given and none was taken
+    require(written > 0, ErrorKind::data, with_reason("cannot write " + path));
+    return static_cast<std::size_t>(written);
   }
+}
+
+void write_all(int file, std::string_view bytes, const std::string& path) {
+  while (!bytes.empty()) bytes.remove_prefix(write_some(file, bytes, path));
 }
 
 void sync_file(int file, const std::string& path) {

@@ -8,6 +8,10 @@ namespace trainer::report {
 /// `what` with the system's reason for the last failure: "cannot write FILE: No space left on device".
 std::string with_reason(const std::string& what);
 
+/// Writes the first of `bytes` to an open file, as many as the system takes at once; returns how many. Throws
+/// Error(data) that names `path`.
+std::size_t write_some(int file, std::string_view bytes, const std::string& path);
+
 /// Writes all of `bytes` to an open file. Throws Error(data) that names `path`.
 void write_all(int file, std::string_view bytes, const std::string& path);
 

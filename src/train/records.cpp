@@ -2,6 +2,8 @@
 
 #include <filesystem>
 
+#include "trainer/core/error.h"
+
 namespace trainer::train {
 namespace {
 
@@ -48,8 +50,12 @@ void Records::note(const std::string& line) {
   if (progress_) progress_->note(line);
 }
 
-void Records::log(const std::string& line) {
-  if (active()) folder_->log(line);
+void Records::log(const std::string& line) const {
+  if (!active()) return;
+  try {
+    folder_->log(line);
+  } catch (const Error&) {  // a full disk: the line is lost, the run is not
+  }
 }
 
 void Records::progress(const report::ProgressState& state) {
@@ -60,9 +66,14 @@ void Records::finish_progress() {
   if (progress_) progress_->finish();
 }
 
-void Records::sync() {
+void Records::flush() {
   for (auto* file : {&metrics_, &timing_, &steps_})
-    if (*file) (*file)->sync();
+    if (*file) (*file)->flush();
+}
+
+void Records::sync_flushed() const {
+  for (const auto* file : {&metrics_, &timing_, &steps_})
+    if (*file) (*file)->sync_flushed();
 }
 
 }  // namespace trainer::train

@@ -17,6 +17,8 @@
 namespace trainer::train {
 
 /// The run folder, the CSV files and the terminal, on rank 0; on other ranks an object that does nothing.
+/// What cannot be written at the moment (a full disk) stops no run: rows wait in memory, lines of log.txt are
+/// lost.
 class Records {
  public:
   /// `folder` is absent on other ranks than 0.
@@ -30,8 +32,8 @@ class Records {
                   std::int64_t metrics_rows, std::int64_t timing_rows, std::int64_t steps_rows);
   /// A line for the terminal and log.txt.
   void note(const std::string& line);
-  /// A line for log.txt alone.
-  void log(const std::string& line);
+  /// A line for log.txt alone. May be called by another thread.
+  void log(const std::string& line) const;
   void progress(const report::ProgressState& state);
   void finish_progress();
 
@@ -39,8 +41,10 @@ class Records {
   void timing_row(const std::vector<report::CsvCell>& cells) { append(timing_, cells); }
   void steps_row(const std::vector<report::CsvCell>& cells) { append(steps_, cells); }
   bool with_steps() const { return steps_ != nullptr; }
-  /// All rows on disk.
-  void sync();
+  /// Hands all rows to the system. Throws Error(data) when it refuses; they wait then.
+  void flush();
+  /// Waits until all flushed rows are on the disk. May be called by another thread. Throws Error(data).
+  void sync_flushed() const;
   double seconds() const { return watch_.seconds(); }
 
  private:

@@ -5,16 +5,19 @@
 #include <cstring>
 #include <filesystem>
 
+#include "announce.h"
 #include "compare.h"
+#include "deadline.h"
 #include "dry_run.h"
+#include "ending.h"
+#include "keeper.h"
 #include "records.h"
+#include "replicas.h"
+#include "restore.h"
 #include "snapshot.h"
 #include "trainer/checkpoint/retention.h"
 #include "trainer/comm/agreement.h"
-#include "trainer/comm/host.h"
 #include "trainer/core/grammar.h"
-#include "trainer/nn/onednn_facts.h"
-#include "trainer/report/result.h"
 #include "trainer/train/evaluator.h"
 #include "trainer/train/self_test.h"
 #include "trainer/train/signals.h"
@@ -29,29 +32,12 @@ std::vector<std::int64_t> all_rows(std::int64_t count) {
   return rows;
 }
 
-std::string join(const std::vector<std::string>& parts, const std::string& between) {
-  std::string all;
-  for (const auto& part : parts) all += (all.empty() ? "" : between) + part;
-  return all;
-}
-
-std::string four_digits(double value) {
-  char buffer[40];
-  std::snprintf(buffer, sizeof(buffer), std::abs(value) < 1e-3 && value != 0 ? "%.3e" : "%.4f", value);
-  return std::isnan(value) ? "nan" : buffer;
-}
-
-/// What is known of the run when it ends.
-struct Ending {
-  int exit_code = 0;
-  std::string reason;
-};
-
 /// One run, from the first step (or the one after a checkpoint) to its end.
 class Session {
  public:
   Session(const comm::Communicator& world, const comm::Communicator& node, const RunRequest& request)
-      : world_(world),
+      : deadline_(request.configuration),
+        world_(world),
         request_(request),
         configuration_(request.configuration),
         team_(request.threads),
@@ -67,7 +53,7 @@ class Session {
       restore();
     else
       initialise();
-    if (has_ended()) return finish({0, kFinishedBefore});
+    if (has_ended()) return finish({0, kAllStepsDone, true});
     progress_.ended = Progress::kNot;
     announce();
     if (!request_.resume) {
@@ -75,10 +61,10 @@ class Session {
       const bool at_goal = evaluate(ending.reason) && progress_.ended == Progress::kGoal;
       if (!at_goal) progress_.ended = Progress::kNot;
       save();
+      keeper_->finish();  // a folder that takes no checkpoint is found out before the first step
       if (at_goal) return finish(ending);
     }
-    const Ending ending = train();
-    return finish(ending);
+    return finish(train());
   }
 
  private:
@@ -97,7 +83,8 @@ class Session {
   /// From here on a failure is written into the run's records: the run is under way.
   void announce() {
     if (request_.on_folder) request_.on_folder(folder_path_);
-    describe_run();
+    describe_run(world_, prepared_, *step_, request_.threads, *records_);
+    if (!deadline_.description().empty()) records_->note("time limit: " + deadline_.description());
   }
 
   void compare_ranks() {
@@ -156,6 +143,7 @@ class Session {
     });
     folder_path_ = world_.broadcast(folder ? folder->path() : std::string(), 0);
     records_ = std::make_unique<Records>(std::move(folder), configuration_, request_.out);
+    keeper_ = std::make_unique<Keeper>(world_, prepared_, facts_, *records_, configuration_.keep);
     history_.columns = metrics_columns();
     history_.values.resize(history_.columns.size());
   }
@@ -166,11 +154,11 @@ class Session {
     if (configuration_.init != "auto") take_weights(configuration_.init);
     comm::on_first_rank(world_, [&] {
       report::RunFolder& folder = records_->folder();
-      folder.write("config.ini", request_.config_text(prepared_.resolved));
+      folder.write("config.ini", facts_.config);
       folder.write_status({report::RunState::running, 0, 0, "", ""});
       records_->open_files(history_.columns, configuration_.log_steps, false, 0, 0, 0);
     });
-    write_environment();
+    write_environment(world_, request_, facts_, *records_);
   }
 
   /// `--init FILE|RUN`.
@@ -194,121 +182,41 @@ class Session {
 
   /// The newest good checkpoint of the run, on every rank.
   void restore() {
-    checkpoint::Checkpoint file;
-    std::string where;
+    Restored from;
     comm::on_first_rank(world_, [&] {
-      const report::RunFolder& folder = records_->folder();
-      where = choose_checkpoint(file);
-      set_model(*prepared_.network, file.model, false, where, step_->parameters(), step_->statistics());
-      progress_ = read_progress(file, where);
-      goal_text_ = checkpoint::get<std::string>(file.progress, "goal", where);
-      history_ = read_history(file);
-      require(history_.columns == metrics_columns(), ErrorKind::data, where,
-              ": /history has other columns than this run");
-      newest_checkpoint_ = "checkpoints/" + checkpoint::step_file_name(progress_.step);
-      if (!std::filesystem::exists(folder.file("timing.csv"))) progress_.timing_rows = 0;
-      if (!std::filesystem::exists(folder.file("steps.csv"))) progress_.steps_rows = 0;
-      if (!std::filesystem::exists(folder.file("metrics.csv"))) rebuild_metrics(folder.file("metrics.csv"));
-      records_->open_files(history_.columns, configuration_.log_steps, true, progress_.metrics_rows,
-                           progress_.timing_rows, progress_.steps_rows);
-      folder.write("config.ini", request_.config_text(prepared_.resolved));  // what is free may have changed
+      from = restore_run(prepared_, facts_, request_, history_.columns, *records_);
+      std::ranges::copy(from.model.parameters, step_->parameters().begin());
+      std::ranges::copy(from.model.statistics, step_->statistics().begin());
+      progress_ = from.progress;
+      goal_text_ = checkpoint::get<std::string>(from.file.progress, "goal", from.where);
+      history_ = std::move(from.history);
+      best_ = from.best;
+      keeper_->continue_from("checkpoints/" + checkpoint::step_file_name(progress_.step), best_);
+      reopen_logs();
+      if (!has_ended()) {
+        records_->folder().write("config.ini", facts_.config);  // what is free may have changed
+        records_->note(text("resumed from ", from.where, " at step ", progress_.step));
+        records_->folder().write_status(
+            {report::RunState::running, 0, progress_.step, "", keeper_->newest()});
+      }
     });
     broadcast_model();
     world_.broadcast(&progress_, sizeof(progress_), 0);
     goal_text_ = world_.broadcast(goal_text_, 0);
-    scatter_optimizer(world_, prepared_, file.optimizer, where, *step_);
-    comm::on_first_rank(world_, [&] {
-      if (has_ended()) return;
-      records_->note(text("resumed from ", where, " at step ", progress_.step));
-      records_->folder().write_status({report::RunState::running, 0, progress_.step, "", newest_checkpoint_});
-    });
+    prepared_.data.scalings = share_scalings(world_, from.scalings);
+    scatter_optimizer(world_, prepared_, from.file.optimizer, *step_);
   }
 
-  /// Rank 0: the newest checkpoint that is good and whose best model is there; the newer ones are set aside,
-  /// so that they can neither be taken for the newest again nor push good ones out. Returns its path.
-  std::string choose_checkpoint(checkpoint::Checkpoint& file) {
-    const std::string folder = records_->folder().checkpoint_folder();
-    std::vector<checkpoint::BadCheckpoint> bad;
-    std::optional<std::int64_t> newest;
-    while (true) {
-      auto found = checkpoint::find_newest_good(folder, newest);
-      bad.insert(bad.end(), found.bad.begin(), found.bad.end());
-      require(found.checkpoint.has_value(), ErrorKind::data, records_->folder().path(),
-              " holds no good checkpoint", bad.empty() ? "" : " (" + bad[0].reason + ")",
-              "; start anew with another --out");
-      const std::string where = found.file->path.string();
-      require_same_run(*found.checkpoint, where);
-      if (find_best(*found.checkpoint, where)) {
-        file = std::move(*found.checkpoint);
-        for (const auto& one : bad) {
-          records_->note(text("passed over ", one.reason));
-          std::filesystem::rename(one.path, one.path.string() + ".bad");
-        }
-        return where;
-      }
-      bad.push_back(
-          {found.file->path, where + ": the best model that it speaks of is nowhere in the run folder"});
-      newest = found.file->step - 1;
-    }
-  }
-
-  /// metrics.csv again, from the checkpoint's history.
-  void rebuild_metrics(const std::string& path) const {
-    auto file = report::CsvFile::create(path, history_.columns);
-    for (std::size_t row = 0; row < history_.values[0].size(); ++row) {
-      std::vector<report::CsvCell> cells;
-      for (std::size_t c = 0; c < history_.columns.size(); ++c) {
-        const double value = history_.values[c][row];
-        if (history_.columns[c] == "step" || history_.columns[c] == "samples")
-          cells.emplace_back(static_cast<std::int64_t>(value));
-        else
-          cells.emplace_back(value);
-      }
-      file.append(cells);
-    }
-  }
-
-  void require_same_run(const checkpoint::Checkpoint& file, const std::string& where) const {
-    if (request_.require_same_bits)
-      request_.require_same_bits(checkpoint::get<std::string>(file.root, "config", where), facts_.config);
-    const auto& fingerprint = checkpoint::get<std::string>(file.model_attributes, "fingerprint", where);
-    require(fingerprint == prepared_.data.facts().fingerprint, ErrorKind::data, where,
-            ": the run was trained on data with fingerprint ", fingerprint, ", --data ", configuration_.data,
-            " has ", prepared_.data.facts().fingerprint, "; give the same data");
-    const auto& arithmetic = checkpoint::get<std::string>(file.root, "arithmetic", where);
-    require(arithmetic == facts_.arithmetic, ErrorKind::communication, where,
-            ": written by processors or libraries that compute otherwise (",
-            checkpoint::get<std::string>(file.root, "isa", where), ", here ", nn::onednn_isa(),
-            "): the run could not continue with the same bits; use such machines, or limit both with --isa");
-  }
-
-  /// Rank 0: the best model as a checkpoint saw it, from best.h5, the one before, or a checkpoint that holds
-  /// it itself. Makes best.h5 that model again. False when it is nowhere.
-  bool find_best(const checkpoint::Checkpoint& file, const std::string& where) {
-    best_digest_ = checkpoint::get<std::string>(file.progress, "best_digest", where);
-    if (best_digest_.empty()) return true;
+  /// The CSV files as the checkpoint counts them; what was deleted is made again as far as it can be.
+  void reopen_logs() {
     const report::RunFolder& folder = records_->folder();
-    std::vector<std::string> places = {folder.best_checkpoint(), folder.file(kPreviousBest)};
-    for (const auto& step : checkpoint::list_checkpoints(folder.checkpoint_folder()))
-      places.push_back(step.path.string());
-    for (const std::string& path : places) {
-      checkpoint::Checkpoint best;
-      try {
-        best = checkpoint::read(path);
-      } catch (const Error&) {  // missing or bad: the next place
-        continue;
-      }
-      if (checkpoint::get<std::string>(best.root, "weights", path) != best_digest_) continue;
-      best_ = {std::vector<float>(step_->parameters().size()),
-               std::vector<float>(step_->statistics().size())};
-      set_model(*prepared_.network, best.model, false, path, best_.parameters, best_.statistics);
-      if (path != folder.best_checkpoint()) checkpoint::write(folder.best_checkpoint(), best);
-      return true;
-    }
-    return false;
+    if (!std::filesystem::exists(folder.file("timing.csv"))) progress_.timing_rows = 0;
+    if (!std::filesystem::exists(folder.file("steps.csv"))) progress_.steps_rows = 0;
+    if (!std::filesystem::exists(folder.file("metrics.csv")))
+      rebuild_metrics(folder.file("metrics.csv"), history_);
+    records_->open_files(history_.columns, configuration_.log_steps, true, progress_.metrics_rows,
+                         progress_.timing_rows, progress_.steps_rows);
   }
-
-  // ---- what is said about the run
 
   std::vector<std::string> metrics_columns() const {
     std::vector<std::string> columns = {"epoch", "step", "samples", "lr"};
@@ -319,63 +227,10 @@ class Session {
     return columns;
   }
 
-  void write_environment() {
-    const std::string mine = text("rank ", world_.rank(), " host ", comm::host_name(), " processors ",
-                                  comm::cpus_of_process(), " of ", comm::cpus_of_node(), " threads ",
-                                  request_.threads, comm::bound_by_launcher() ? " bound" : " not bound");
-    const auto all = world_.all_gather(mine);
-    comm::on_first_rank(world_, [&] {
-      std::string lines = text("command ", request_.command, "\nranks ", world_.size(), "\nthreads ",
-                               request_.threads, "\noneDNN ", nn::onednn_version(), " ", nn::onednn_isa(),
-                               "\nMPI ", comm::mpi_library_version(), "\ncompiler ", __VERSION__,
-                               "\narithmetic ", facts_.arithmetic, "\n");
-      for (const char* name : {"SLURM_JOB_ID", "PBS_JOBID"})
-        if (const char* job = std::getenv(name)) lines += text("job ", job, "\n");
-      records_->folder().write("environment.txt", lines + join(all, "\n") + "\n");
-    });
-  }
-
-  void describe_run() {
-    const nn::Network& network = *prepared_.network;
-    const Plan& plan = prepared_.plan;
-    const auto memory = world_.all_gather(step_->memory_bytes());
-    if (!records_->active()) return;
-    for (const std::string& line : prepared_.data.notes) records_->note(line);
-    const auto training = prepared_.data.split.training.size();
-    records_->note(text("data: ", prepared_.data.facts().name, ", ", training, " training rows, ",
-                        prepared_.data.split.validation.size(), " validation rows, ",
-                        prepared_.has_test ? prepared_.data.opened.test->facts().rows : 0, " test rows, ",
-                        prepared_.data.facts().features, " inputs, task ", prepared_.data.task));
-    records_->note(text("model: ", network.model().text(), " with ", network.parameter_count(),
-                        " parameters, loss ", prepared_.loss.text));
-    records_->note(text("training: ", prepared_.optimizer->text(), ", lr ", format_number(plan.rate),
-                        ", schedule ", prepared_.schedule_text, ", batch ", plan.batch, " in ", plan.shards,
-                        " shards, ", plan.steps_per_epoch, " steps an epoch, ", plan.total_steps, " steps"));
-    records_->note(text("job: ", world_.size(), " rank", world_.size() == 1 ? "" : "s", " x ",
-                        request_.threads, " thread", request_.threads == 1 ? "" : "s", ", ",
-                        *std::max_element(memory.begin(), memory.end()) >> 20,
-                        " MiB a rank for the training state, run folder ", records_->folder().path()));
-    if (world_.size() > plan.shards)
-      records_->note(text("warning: ", world_.size() - plan.shards, " of ", world_.size(),
-                          " ranks have no shard to compute; with --shards ",
-                          default_shards_for(world_.size()), " or more (it decides bits) every rank works"));
-    if (step_->pieces_of_job() > world_.size() && world_.size() > 1 && world_.size() <= plan.shards)
-      records_->log(text("exchange: the ", plan.shards, " shards lie on ", world_.size(), " ranks as ",
-                         step_->pieces_of_job(),
-                         " subtrees; a power of two of ranks sends the fewest bytes"));
-  }
-
-  static std::int64_t default_shards_for(int ranks) {
-    std::int64_t shards = 1;
-    while (shards < ranks) shards *= 2;
-    return shards;
-  }
-
   // ---- training
 
   Ending train() {
     const optim::Schedule schedule = prepared_.schedule(progress_.horizon);
-    const double limit = time_limit();
     double saved_at = records_->seconds();
     row_start_ = step_->seconds();
     first_step_ = progress_.step;
@@ -391,7 +246,7 @@ class Session {
       if (request_.signals != nullptr)
         requests = {request_.signals->stop(), request_.signals->take_checkpoint()};
       if (world_.rank() == 0) {  // what the clock decides, rank 0 decides
-        time_is_up = limit > 0 && since_start_.seconds() >= limit;
+        time_is_up = deadline_.is_reached();
         requests.stop = requests.stop || time_is_up;
         requests.checkpoint =
             requests.checkpoint ||
@@ -401,9 +256,12 @@ class Session {
       training_rows_->take(order_, epoch, place + mine.begin, mine.size());
       const StepResult result = step_->run(*training_rows_, batch, step, rate, requests);
       take_in(result, step, rate);
+      keeper_->look();
       const bool last = step == plan.total_steps;
+      if (step % plan.steps_per_epoch == 0 || last)
+        require_same_replicas(world_, *prepared_.network, step_->parameters(), step_->statistics(), step);
       bool stop = false;
-      std::string reason = "all steps done";
+      std::string reason = kAllStepsDone;
       if (step % plan.evaluate_every == 0 || last) stop = evaluate(reason);
       const bool save_now = last || stop || result.stop_requested || result.checkpoint_requested ||
                             (plan.checkpoint_every > 0 && step % plan.checkpoint_every == 0);
@@ -416,13 +274,7 @@ class Session {
       if (result.stop_requested) return {75, time_is_up ? "time limit" : "stopped on request"};
     }
     progress_.ended = Progress::kAllSteps;
-    return {0, "all steps done"};
-  }
-
-  double time_limit() const {
-    if (configuration_.time_limit.empty()) return 0;
-    const double limit = parse_duration("--time-limit", configuration_.time_limit);
-    return std::max(1e-9, limit - parse_duration("--time-margin", configuration_.time_margin));
+    return {0, kAllStepsDone};
   }
 
   void take_in(const StepResult& result, std::int64_t step, double rate) {
@@ -462,27 +314,21 @@ class Session {
            std::min(rows, progress_.step % plan.steps_per_epoch * plan.batch);
   }
 
-  static void put(Metrics& metrics, const std::string& prefix, const nn::LossSums& sums, std::int64_t rows) {
-    const auto count = static_cast<double>(rows);
-    metrics[prefix + "loss"] = rows > 0 ? sums.loss / count : std::nan("");
-    metrics[prefix + "accuracy"] = rows > 0 ? sums.correct / count : std::nan("");
-  }
-
   /// A row of metrics.csv. True when training must end, with the reason.
   bool evaluate(std::string& reason) {
     Metrics metrics;
-    put(metrics, "train_", {progress_.loss_sum, progress_.correct_sum}, progress_.sum_rows);
+    put_metrics(metrics, "train_", {progress_.loss_sum, progress_.correct_sum}, progress_.sum_rows);
     if (prepared_.has_validation) {
       inference_->set(step_->parameters().data(), step_->statistics().data());
-      put(metrics, "val_", validation_->run(*inference_), validation_->rows());
+      put_metrics(metrics, "val_", validation_->run(*inference_), validation_->rows());
     }
     record(metrics);
     const bool best = prepared_.stopping->update(progress_.stopping, metrics, progress_.step);
     if (best && records_->active()) {
-      best_.parameters.assign(step_->parameters().begin(), step_->parameters().end());
-      best_.statistics.assign(step_->statistics().begin(), step_->statistics().end());
-      best_progress_ = progress_;
-      best_is_new_ = true;
+      auto model = std::make_shared<BestModel>();
+      model->model = copy_of_model(*step_);
+      model->progress = progress_;
+      best_ = std::move(model);
     }
     progress_.loss_sum = progress_.correct_sum = 0;
     progress_.sum_rows = 0;
@@ -538,138 +384,55 @@ class Session {
     row_samples_ = 0;
   }
 
-  /// CSV rows, best.h5, checkpoint: in this order, so that each is there when the next speaks of it.
   void save() {
-    const auto optimizer = gather_optimizer(prepared_, *step_);
-    comm::on_first_rank(world_, [&] {
-      records_->sync();
-      report::RunFolder& folder = records_->folder();
-      const bool new_best = best_is_new_;
-      if (new_best) {
-        auto file = describe(prepared_, facts_, history_, best_progress_, best_);
-        best_digest_ = checkpoint::weights_digest(file.model);
-        keep_previous_best();
-        checkpoint::write(folder.best_checkpoint(), file);
-        best_is_new_ = false;
-      }
-      const ModelValues model{{step_->parameters().begin(), step_->parameters().end()},
-                              {step_->statistics().begin(), step_->statistics().end()}};
-      auto file = describe(prepared_, facts_, history_, progress_, model);
-      file.optimizer = optimizer;
-      file.progress["best_digest"] = best_digest_;
-      file.progress["goal"] = configuration_.goal;
-      newest_checkpoint_ = "checkpoints/" + checkpoint::step_file_name(progress_.step);
-      checkpoint::write(folder.file(newest_checkpoint_), file);
-      checkpoint::keep_newest(folder.checkpoint_folder(), configuration_.keep);
-      folder.write_status({report::RunState::running, 0, progress_.step, "", newest_checkpoint_});
-    });
-  }
-
-  /// The best model before the new one stays: an older checkpoint may speak of it.
-  void keep_previous_best() {
-    const report::RunFolder& folder = records_->folder();
-    if (!std::filesystem::exists(folder.best_checkpoint())) return;
-    std::filesystem::remove(folder.file(kPreviousBest));
-    std::error_code no_links;
-    std::filesystem::create_hard_link(folder.best_checkpoint(), folder.file(kPreviousBest), no_links);
-    if (no_links) std::filesystem::copy_file(folder.best_checkpoint(), folder.file(kPreviousBest));
+    keeper_->save(*step_, progress_, history_, best_, configuration_.goal);
+    goal_text_ = configuration_.goal;
   }
 
   // ---- the end
 
   int finish(const Ending& ending) {
     records_->finish_progress();
-    nn::LossSums test_sums;
-    const bool finished = ending.exit_code == 0;
-    if (finished && prepared_.has_test) {
-      broadcast_best();
-      inference_->set(best_.parameters.data(), best_.statistics.data());
-      test_sums = test_->run(*inference_);
+    EndingFacts facts;
+    facts.ending = ending;
+    if (ending.exit_code == 0 && prepared_.has_test) {
+      const ModelValues best = best_on_every_rank();
+      inference_->set(best.parameters.data(), best.statistics.data());
+      facts.test = test_->run(*inference_);
+      facts.test_rows = test_->rows();
     }
+    keeper_->finish();
     const auto bytes = world_.all_gather(step_->bytes_sent());
-    comm::on_first_rank(
-        world_, [&] { write_result(ending, test_sums, *std::max_element(bytes.begin(), bytes.end())); });
+    comm::on_first_rank(world_, [&] {
+      facts.progress = progress_;
+      facts.history = &history_;
+      facts.best_metric = prepared_.stopping->metric();
+      facts.goal = configuration_.goal;
+      facts.goal_seconds = goal_seconds_;
+      facts.training_seconds = step_->seconds().total;
+      facts.checkpoint_seconds = keeper_->stood_still();
+      facts.checkpoints = keeper_->saves();
+      facts.ranks = world_.size();
+      facts.threads = request_.threads;
+      facts.bytes = *std::max_element(bytes.begin(), bytes.end());
+      facts.bytes_last_step = step_->bytes_sent_last_step();
+      facts.weights = weights_digest(*prepared_.network, step_->parameters(), step_->statistics());
+      facts.newest_checkpoint = keeper_->newest();
+      write_ending(prepared_, facts, *records_, request_.out);
+    });
     return ending.exit_code;
   }
 
   /// Where nothing was ever evaluated as best (no validation, no step), the model as it is.
-  void broadcast_best() {
-    if (progress_.stopping.best_step < 0) {
-      best_ = {{step_->parameters().begin(), step_->parameters().end()},
-               {step_->statistics().begin(), step_->statistics().end()}};
-      return;
-    }
-    best_.parameters.resize(step_->parameters().size());
-    best_.statistics.resize(step_->statistics().size());
-    world_.broadcast(best_.parameters.data(),
-                     static_cast<std::int64_t>(best_.parameters.size() * sizeof(float)), 0);
-    world_.broadcast(best_.statistics.data(),
-                     static_cast<std::int64_t>(best_.statistics.size() * sizeof(float)), 0);
+  ModelValues best_on_every_rank() const {
+    ModelValues best = best_ ? best_->model : copy_of_model(*step_);
+    if (progress_.stopping.best_step < 0) return best;
+    for (std::vector<float>* values : {&best.parameters, &best.statistics})
+      world_.broadcast(values->data(), static_cast<std::int64_t>(values->size() * sizeof(float)), 0);
+    return best;
   }
 
-  /// The figures of the best model: its evaluation, and the test set's.
-  Metrics final_metrics(const nn::LossSums& test_sums, bool finished) const {
-    Metrics metrics;
-    if (prepared_.has_validation)
-      for (std::size_t row = 0; row < history_.values[1].size(); ++row)
-        if (static_cast<std::int64_t>(history_.values[1][row]) == progress_.stopping.best_step)
-          for (std::size_t c = 0; c < history_.columns.size(); ++c)
-            if (history_.columns[c].rfind("val_", 0) == 0)
-              metrics[history_.columns[c]] = history_.values[c][row];
-    if (finished && prepared_.has_test) put(metrics, "test_", test_sums, test_->rows());
-    return metrics;
-  }
-
-  void write_result(const Ending& ending, const nn::LossSums& test_sums, std::int64_t bytes) {
-    const bool finished = ending.exit_code == 0;
-    const std::string digest = weights_digest(*prepared_.network, step_->parameters(), step_->statistics());
-    const Metrics metrics = final_metrics(test_sums, finished);
-    report::JsonObject result;
-    result.add("step", progress_.step)
-        .add("epoch",
-             static_cast<double>(progress_.step) / static_cast<double>(prepared_.plan.steps_per_epoch));
-    result.add("reason", ending.reason).add("exit_code", ending.exit_code);
-    result.add("best_step", progress_.stopping.best_step).add("best_metric", prepared_.stopping->metric());
-    for (const auto& [name, value] : metrics) result.add(name, value);
-    if (progress_.goal_step >= 0)
-      result.add("goal", configuration_.goal)
-          .add("goal_step", progress_.goal_step)
-          .add("goal_samples", progress_.goal_samples)
-          .add("goal_seconds", goal_seconds_);
-    result.add("parameters", prepared_.network->parameter_count())
-        .add("ranks", world_.size())
-        .add("threads", request_.threads);
-    result.add("training_seconds", step_->seconds().total).add("bytes_sent_largest_rank", bytes);
-    result.add("bytes_sent_last_step", step_->bytes_sent_last_step()).add("weights", digest);
-    report::RunFolder& folder = records_->folder();
-    if (ending.reason != kFinishedBefore) {  // a finished run's records stay as they are
-      records_->sync();
-      folder.write("result.json", result.text() + "\n");
-      folder.write_status({finished ? report::RunState::finished : report::RunState::stopped,
-                           ending.exit_code, progress_.step, ending.reason, newest_checkpoint_});
-    }
-    std::string line = text(finished ? "done: step " : "stopped: step ", progress_.step);
-    const std::string shown = prepared_.metric_names.back();
-    for (const char* prefix : {"val_", "test_"})
-      if (const auto found = metrics.find(prefix + shown); found != metrics.end())
-        line += text(", ", found->first, " ", four_digits(found->second));
-    line += ", weights " + digest;
-    if (ending.reason != "all steps done") records_->note(ending.reason);
-    records_->log(
-        text("bytes sent by the busiest rank: ", bytes,
-             "; gradients and parameters of the last step, rank 0: ", step_->bytes_sent_last_step()));
-    records_->log(line);
-    if (request_.out != nullptr) {
-      if (!finished) std::fprintf(request_.out, "continue with: trainer resume %s\n", folder.path().c_str());
-      std::fprintf(request_.out, "%s\n", line.c_str());
-      std::fflush(request_.out);
-    }
-  }
-
-  static constexpr const char* kFinishedBefore = "finished before";
-  static constexpr const char* kPreviousBest = ".best-before.h5";
-
-  Stopwatch since_start_;
+  Deadline deadline_;
   const comm::Communicator& world_;
   const RunRequest& request_;
   const Configuration& configuration_;
@@ -682,11 +445,12 @@ class Session {
   std::unique_ptr<Evaluator> validation_, test_;
   std::unique_ptr<nn::InferencePass> inference_;
   std::unique_ptr<Records> records_;
-  Progress progress_, best_progress_;
+  std::unique_ptr<Keeper> keeper_;
+  Progress progress_;
   History history_;
-  ModelValues best_;  // rank 0; everywhere at the end
-  bool best_is_new_ = false;
-  std::string best_digest_, newest_checkpoint_, folder_path_, goal_text_;
+  std::shared_ptr<const BestModel> best_;  ///< rank 0
+  std::string folder_path_;
+  std::string goal_text_;  ///< that the run had when it was last saved
   StepSeconds row_start_;
   std::int64_t row_samples_ = 0, first_step_ = 0;  // of this process, since the last row
   double goal_seconds_ = 0;

@@ -12,6 +12,8 @@ namespace {
 
 using checkpoint::get;
 
+constexpr std::int64_t kMostSteps = std::int64_t{1} << 53;
+
 std::string now() {
   const std::time_t time = std::time(nullptr);
   std::tm parts{};
@@ -63,6 +65,11 @@ void History::append(const std::vector<double>& row) {
   for (std::size_t c = 0; c < columns.size(); ++c) values[c].push_back(row[c]);
 }
 
+ModelValues copy_of_model(const Step& step) {
+  return {{step.parameters().begin(), step.parameters().end()},
+          {step.statistics().begin(), step.statistics().end()}};
+}
+
 std::vector<checkpoint::Tensor> model_tensors(const nn::Network& network, std::span<const float> parameters,
                                               std::span<const float> statistics) {
   std::vector<checkpoint::Tensor> tensors;
@@ -99,6 +106,14 @@ void set_model(const nn::Network& network, const std::vector<checkpoint::Tensor>
           " belongs to no layer of the model \"", network.model().text(), "\"");
 }
 
+ModelValues read_model(const nn::Network& network, const std::vector<checkpoint::Tensor>& tensors,
+                       const std::string& where) {
+  ModelValues model{std::vector<float>(static_cast<std::size_t>(network.parameter_floats())),
+                    std::vector<float>(static_cast<std::size_t>(network.statistic_floats()))};
+  set_model(network, tensors, false, where, model.parameters, model.statistics);
+  return model;
+}
+
 checkpoint::Checkpoint describe(const Prepared& prepared, const RunFacts& facts, const History& history,
                                 const Progress& progress, const ModelValues& model) {
   const nn::Network& network = *prepared.network;
@@ -110,6 +125,7 @@ checkpoint::Checkpoint describe(const Prepared& prepared, const RunFacts& facts,
                {"isa", nn::onednn_isa()},
                {"arithmetic", facts.arithmetic},
                {"config", facts.config},
+               {"results_version", kResultsVersion},
                {"seed", static_cast<std::int64_t>(facts.seed)}};
   file.model_attributes = {
       {"model", network.model().text()},
@@ -139,8 +155,13 @@ checkpoint::Checkpoint describe(const Prepared& prepared, const RunFacts& facts,
   visit_numbers(progress, [&](const char* name, double value) { file.progress[name] = value; });
   file.progress["epoch"] = progress.step / prepared.plan.steps_per_epoch;
   file.progress["row"] = progress.step % prepared.plan.steps_per_epoch * prepared.plan.batch;
-  for (std::size_t c = 0; c < history.columns.size(); ++c)
-    file.history.emplace_back(history.columns[c], history.values[c]);
+  for (std::size_t c = 0; c < history.columns.size(); ++c) {
+    const auto& values = history.values[c];
+    const auto rows = std::min(values.size(), static_cast<std::size_t>(progress.metrics_rows));
+    file.history.emplace_back(
+        history.columns[c],
+        std::vector<double>(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(rows)));
+  }
   return file;
 }
 
@@ -152,8 +173,16 @@ Progress read_progress(const checkpoint::Checkpoint& file, const std::string& wh
   });
   visit_numbers(progress,
                 [&](const char* name, double& value) { value = get<double>(file.progress, name, place); });
-  require(progress.step >= 0 && progress.horizon >= 0 && progress.sum_rows >= 0, ErrorKind::data, place,
-          ": a count is negative");
+  const auto& stopping = progress.stopping;
+  for (const std::int64_t count : {progress.step, progress.horizon, progress.sum_rows, stopping.without,
+                                   progress.metrics_rows, progress.steps_rows, progress.timing_rows})
+    require(count >= 0 && count <= kMostSteps, ErrorKind::data, place, ": a count is ", count,
+            "; it must be from 0 to ", kMostSteps);
+  for (const std::int64_t step : {stopping.best_step, progress.goal_step})
+    require(step >= -1 && step <= progress.step, ErrorKind::data, place,
+            ": the best model or the goal is of step ", step, ", the checkpoint of step ", progress.step);
+  require(progress.ended >= Progress::kNot && progress.ended <= Progress::kGoal, ErrorKind::data, place,
+          ": ended is ", progress.ended, "; it must be from 0 to 3");
   return progress;
 }
 
@@ -182,35 +211,46 @@ Scalings read_scalings(const checkpoint::Checkpoint& file, const std::string& wh
   return scalings;
 }
 
-std::vector<checkpoint::Tensor> gather_optimizer(const Prepared& prepared, const Step& step) {
+std::vector<checkpoint::Tensor> optimizer_tensors(const Prepared& prepared,
+                                                  std::vector<std::vector<float>> states) {
   std::vector<checkpoint::Tensor> tensors;
   const auto& names = prepared.optimizer->state_names();
   for (std::size_t k = 0; k < names.size(); ++k) {
-    const std::vector<float> flat = step.gather_state(k);
-    if (flat.empty()) continue;  // another rank than 0
     for (const auto& tensor : prepared.network->parameters())
       tensors.push_back(
-          {tensor.path + "/" + names[k], tensor.shape, nn::Network::to_checkpoint(tensor, flat.data())});
+          {tensor.path + "/" + names[k], tensor.shape, nn::Network::to_checkpoint(tensor, states[k].data())});
+    states[k] = {};
   }
   return tensors;
 }
 
+void require_optimizer_state(const Prepared& prepared, const std::vector<checkpoint::Tensor>& tensors,
+                             const std::string& where) {
+  std::map<std::string, std::vector<std::int64_t>> wanted;
+  for (const auto& name : prepared.optimizer->state_names())
+    for (const auto& tensor : prepared.network->parameters()) wanted[tensor.path + "/" + name] = tensor.shape;
+  for (const auto& tensor : tensors) {
+    const auto found = wanted.find(tensor.path);
+    require(found != wanted.end(), ErrorKind::data, where, ": /optimizer/", tensor.path,
+            " belongs to no state of the optimizer ", prepared.optimizer->text());
+    require(found->second == tensor.shape, ErrorKind::data, where, ": /optimizer/", tensor.path,
+            " has shape ", shape_text(tensor.shape), ", the parameter has ", shape_text(found->second));
+    wanted.erase(found);
+  }
+  require(wanted.empty(), ErrorKind::data, where, ": /optimizer/",
+          wanted.empty() ? "" : wanted.begin()->first, " is missing");
+}
+
 void scatter_optimizer(const comm::Communicator& world, const Prepared& prepared,
-                       const std::vector<checkpoint::Tensor>& tensors, const std::string& where, Step& step) {
-  const auto& names = prepared.optimizer->state_names();
+                       const std::vector<checkpoint::Tensor>& tensors, Step& step) {
   std::map<std::string, const checkpoint::Tensor*> given;
   for (const auto& tensor : tensors) given[tensor.path] = &tensor;
+  const auto& names = prepared.optimizer->state_names();
   for (std::size_t k = 0; k < names.size(); ++k) {
     std::vector<float> flat(static_cast<std::size_t>(prepared.network->parameter_floats()));
-    comm::on_first_rank(world, [&] {
-      for (const auto& tensor : prepared.network->parameters()) {
-        const auto found = given.find(tensor.path + "/" + names[k]);
-        require(found != given.end() && found->second->shape == tensor.shape, ErrorKind::data, where,
-                ": /optimizer/", tensor.path, "/", names[k],
-                " is missing or has another shape than the parameter");
-        nn::Network::from_checkpoint(tensor, found->second->values, flat.data());
-      }
-    });
+    if (world.rank() == 0)
+      for (const auto& tensor : prepared.network->parameters())
+        nn::Network::from_checkpoint(tensor, given.at(tensor.path + "/" + names[k])->values, flat.data());
     world.broadcast(flat.data(), static_cast<std::int64_t>(flat.size() * sizeof(float)), 0);
     step.set_state(k, flat);
   }

@@ -44,6 +44,14 @@ struct ModelValues {
 /// The tensors under /model in checkpoint layout.
 std::vector<checkpoint::Tensor> model_tensors(const nn::Network& network, std::span<const float> parameters,
                                               std::span<const float> statistics);
+ModelValues copy_of_model(const Step& step);
+
+/// The best model so far: its values, and where the run stood then.
+struct BestModel {
+  ModelValues model;
+  Progress progress;
+};
+
 /// The `weights` digest of a model.
 std::string weights_digest(const nn::Network& network, std::span<const float> parameters,
                            std::span<const float> statistics);
@@ -54,6 +62,13 @@ void set_model(const nn::Network& network, const std::vector<checkpoint::Tensor>
                bool statistics_may_lack, const std::string& where, std::span<float> parameters,
                std::span<float> statistics);
 
+/// The same for a model of its own, complete with its statistics.
+ModelValues read_model(const nn::Network& network, const std::vector<checkpoint::Tensor>& tensors,
+                       const std::string& where);
+
+/// Raised whenever the same configuration gives other bits than before: stands in every checkpoint.
+inline constexpr std::int64_t kResultsVersion = 1;
+
 /// What is the same in every checkpoint of a run.
 struct RunFacts {
   std::string command, arithmetic;
@@ -62,7 +77,7 @@ struct RunFacts {
   std::uint64_t seed = 1, split_seed = 0;
 };
 
-/// The parts that best.h5 and the checkpoints share.
+/// The parts that best.h5 and the checkpoints share. Of the history, the rows that there were at `progress`.
 checkpoint::Checkpoint describe(const Prepared& prepared, const RunFacts& facts, const History& history,
                                 const Progress& progress, const ModelValues& model);
 
@@ -70,10 +85,14 @@ Progress read_progress(const checkpoint::Checkpoint& checkpoint, const std::stri
 History read_history(const checkpoint::Checkpoint& checkpoint);
 Scalings read_scalings(const checkpoint::Checkpoint& checkpoint, const std::string& where);
 
-/// Collective. The optimizer's state as tensors, on rank 0.
-std::vector<checkpoint::Tensor> gather_optimizer(const Prepared& prepared, const Step& step);
-/// Collective. The reverse: tensors on rank 0 to every rank's slices.
+/// The optimizer's state, flat vectors by state (freed on the way), as tensors.
+std::vector<checkpoint::Tensor> optimizer_tensors(const Prepared& prepared,
+                                                  std::vector<std::vector<float>> states);
+/// Throws Error(data) naming `where` unless the tensors are the optimizer's state, all of it and no more.
+void require_optimizer_state(const Prepared& prepared, const std::vector<checkpoint::Tensor>& tensors,
+                             const std::string& where);
+/// Collective. Tensors on rank 0, as require_optimizer_state wants them, to every rank's slices.
 void scatter_optimizer(const comm::Communicator& world, const Prepared& prepared,
-                       const std::vector<checkpoint::Tensor>& tensors, const std::string& where, Step& step);
+                       const std::vector<checkpoint::Tensor>& tensors, Step& step);
 
 }  // namespace trainer::train

@@ -357,6 +357,8 @@ StepResult Step::run(const nn::RowSource& source, std::int64_t batch, std::int64
 
 std::span<float> Step::parameters() { return state_->parameters.span(); }
 std::span<float> Step::statistics() { return state_->statistics.span(); }
+std::span<const float> Step::parameters() const { return state_->parameters.span(); }
+std::span<const float> Step::statistics() const { return state_->statistics.span(); }
 
 std::vector<float> Step::gather_state(std::size_t index) const {
   const State& state = *state_;

@@ -36,7 +36,8 @@ TEST(CsvFile, FlushMakesRowsVisible) {
   csv.flush();
   EXPECT_EQ(content_of(path), "a\n7\n");
   csv.append({std::int64_t{8}});
-  csv.sync();
+  csv.flush();
+  csv.sync_flushed();
   EXPECT_EQ(content_of(path), "a\n7\n8\n");
 }
 

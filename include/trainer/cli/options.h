@@ -21,6 +21,7 @@ struct CommandLine {
   std::string config;        ///< --config
   bool resume = false;       ///< train --resume
   bool dry_run = false;
+  std::string accept_change;  ///< of resume and train --resume: "data arithmetic version"
   bool help = false;
   bool version = false;
   bool verify = false;         ///< inspect --verify

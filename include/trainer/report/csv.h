@@ -11,8 +11,9 @@ namespace trainer::report {
 /// needed; no line ends).
 using CsvCell = std::variant<std::monostate, std::int64_t, float, double, std::string>;
 
-/// A CSV file that grows by rows: a header line, then one line a row. Rows are buffered. Move-only.
-/// Every function throws Error(data) when the file cannot be written, and names it.
+/// A CSV file that grows by rows: a header line, then one line a row. Rows are buffered, and stay so while
+/// the file cannot be written (a full disk): none is lost or written twice. Move-only. Every function but
+/// append() throws Error(data) when the file cannot be written, and names it.
 class CsvFile {
  public:
   /// A new file (an old one of that name is replaced) with its header line, written out at once.
@@ -27,10 +28,11 @@ class CsvFile {
 
   /// One row; as many cells as there are columns. Throws Error(internal) otherwise.
   void append(const std::vector<CsvCell>& cells);
-  /// Hands the buffered rows to the system, so that other processes see them.
+  /// Hands the buffered rows to the system, so that other processes see them. May be called again after a
+  /// failure.
   void flush();
-  /// flush(), and waits until the rows are on the disk.
-  void sync();
+  /// Waits until the rows that were flushed are on the disk. May be called by another thread meanwhile.
+  void sync_flushed() const;
 
   std::int64_t rows() const { return rows_; }
   const std::vector<std::string>& columns() const { return columns_; }

@@ -37,6 +37,7 @@ struct Configuration {
   std::int64_t max_steps = 0;      ///< 0: none
   std::string time_limit;          ///< empty: none
   std::string time_margin = "60 s";
+  double stall_timeout_seconds = 300;
   std::string evaluate_every = "1 epoch";
   std::string goal;
   std::string early_stopping;

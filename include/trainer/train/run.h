@@ -17,6 +17,7 @@ struct RunRequest {
   Configuration configuration;
   std::string command;                   ///< the command line, for the records
   bool resume = false;                   ///< continue the run in configuration.out, which must hold one
+  std::string accept_change;             ///< words of `data`, `arithmetic`, `version`: see restore_run
   bool dry_run = false;                  ///< check everything, print what would be run, stop
   int ranks = 1;                         ///< of the job that a dry run describes
   int threads = 1;                       ///< of each rank

@@ -72,6 +72,8 @@ class Step {
 
   std::span<float> parameters();
   std::span<float> statistics();
+  std::span<const float> parameters() const;
+  std::span<const float> statistics() const;
   /// Collective. State `index` of all slices as a flat vector like the parameters, on rank 0 only.
   std::vector<float> gather_state(std::size_t index) const;
   /// Takes this rank's slices of a flat vector (given on every rank).

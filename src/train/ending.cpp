@@ -1,0 +1,97 @@
+#include "ending.h"
+
+#include <cmath>
+
+#include "trainer/report/result.h"
+
+namespace trainer::train {
+namespace {
+
+/// The figures of the best model: its evaluation, and the test set's.
+Metrics final_metrics(const Prepared& prepared, const EndingFacts& facts) {
+  Metrics metrics;
+  const History& history = *facts.history;
+  if (prepared.has_validation)
+    for (std::size_t row = 0; row < history.values[1].size(); ++row)
+      if (static_cast<std::int64_t>(history.values[1][row]) == facts.progress.stopping.best_step)
+        for (std::size_t c = 0; c < history.columns.size(); ++c)
+          if (history.columns[c].rfind("val_", 0) == 0) metrics[history.columns[c]] = history.values[c][row];
+  if (facts.test) put_metrics(metrics, "test_", *facts.test, facts.test_rows);
+  return metrics;
+}
+
+std::string result_text(const Prepared& prepared, const EndingFacts& facts, const Metrics& metrics) {
+  const Progress& progress = facts.progress;
+  report::JsonObject result;
+  result.add("step", progress.step)
+      .add("epoch", static_cast<double>(progress.step) / static_cast<double>(prepared.plan.steps_per_epoch));
+  result.add("reason", facts.ending.reason).add("exit_code", facts.ending.exit_code);
+  result.add("best_step", progress.stopping.best_step).add("best_metric", facts.best_metric);
+  for (const auto& [name, value] : metrics) result.add(name, value);
+  if (progress.goal_step >= 0)
+    result.add("goal", facts.goal)
+        .add("goal_step", progress.goal_step)
+        .add("goal_samples", progress.goal_samples)
+        .add("goal_seconds", facts.goal_seconds);
+  result.add("parameters", prepared.network->parameter_count())
+      .add("ranks", facts.ranks)
+      .add("threads", facts.threads);
+  result.add("training_seconds", facts.training_seconds)
+      .add("checkpoint_seconds", facts.checkpoint_seconds)
+      .add("checkpoints", facts.checkpoints)
+      .add("bytes_sent_largest_rank", facts.bytes)
+      .add("bytes_sent_last_step", facts.bytes_last_step)
+      .add("weights", facts.weights);
+  return result.text() + "\n";
+}
+
+std::string last_line(const Prepared& prepared, const EndingFacts& facts, const Metrics& metrics) {
+  const bool finished = facts.ending.exit_code == 0;
+  std::string line = text(finished ? "done: step " : "stopped: step ", facts.progress.step);
+  const std::string shown = prepared.metric_names.back();
+  for (const char* prefix : {"val_", "test_"})
+    if (const auto found = metrics.find(prefix + shown); found != metrics.end())
+      line += text(", ", found->first, " ", four_digits(found->second));
+  return line + ", weights " + facts.weights;
+}
+
+}  // namespace
+
+std::string four_digits(double value) {
+  char buffer[40];
+  std::snprintf(buffer, sizeof(buffer), std::abs(value) < 1e-3 && value != 0 ? "%.3e" : "%.4f", value);
+  return std::isnan(value) ? "nan" : buffer;
+}
+
+void put_metrics(Metrics& metrics, const std::string& prefix, const nn::LossSums& sums, std::int64_t rows) {
+  const auto count = static_cast<double>(rows);
+  metrics[prefix + "loss"] = rows > 0 ? sums.loss / count : std::nan("");
+  metrics[prefix + "accuracy"] = rows > 0 ? sums.correct / count : std::nan("");
+}
+
+void write_ending(const Prepared& prepared, const EndingFacts& facts, Records& records, std::FILE* out) {
+  const Ending& ending = facts.ending;
+  const bool finished = ending.exit_code == 0;
+  const Metrics metrics = final_metrics(prepared, facts);
+  report::RunFolder& folder = records.folder();
+  if (!ending.before) {
+    records.flush();
+    records.sync_flushed();
+    folder.write("result.json", result_text(prepared, facts, metrics));
+    folder.write_status({finished ? report::RunState::finished : report::RunState::stopped, ending.exit_code,
+                         facts.progress.step, ending.reason, facts.newest_checkpoint});
+    if (ending.reason != kAllStepsDone) records.note(ending.reason);
+    records.log(text("bytes sent by the busiest rank: ", facts.bytes,
+                     "; gradients and parameters of the last step, rank 0: ", facts.bytes_last_step));
+    records.log(text(facts.checkpoints, " checkpoints saved; training stood still for ",
+                     four_digits(facts.checkpoint_seconds), " s for them"));
+  }
+  const std::string line = last_line(prepared, facts, metrics);
+  records.log(line);
+  if (out == nullptr) return;
+  if (!finished) std::fprintf(out, "continue with: trainer resume %s\n", folder.path().c_str());
+  std::fprintf(out, "%s\n", line.c_str());
+  std::fflush(out);
+}
+
+}  // namespace trainer::train

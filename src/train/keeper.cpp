@@ -1,0 +1,202 @@
+#include "keeper.h"
+
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "former_bests.h"
+#include "trainer/checkpoint/retention.h"
+#include "trainer/comm/agreement.h"
+
+namespace trainer::train {
+namespace {
+
+/// A copy of the flat values that the checkpoint's tensors are made of.
+struct FlatState {
+  ModelValues model;
+  std::vector<std::vector<float>> optimizer;  ///< by state of the optimizer
+};
+
+bool is_trouble_with_the_disk(const std::exception_ptr& failure) {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const Error& error) {
+    return error.kind() == ErrorKind::data;
+  } catch (...) {
+    return false;
+  }
+}
+
+std::string message_of(const std::exception_ptr& failure) {
+  try {
+    std::rethrow_exception(failure);
+  } catch (const std::exception& error) {
+    return error.what();
+  }
+}
+
+}  // namespace
+
+struct Keeper::Job {
+  Progress progress;
+  History history;
+  std::shared_ptr<const BestModel> best;
+  std::string goal, best_digest;
+  FlatState flat;                              ///< until `file` is made of it
+  std::optional<checkpoint::Checkpoint> file;  ///< until it is on disk
+  bool on_disk = false;
+  std::exception_ptr unflushed;  ///< the CSV rows that the checkpoint counts are not in their files
+};
+
+Keeper::Keeper(const comm::Communicator& world, const Prepared& prepared, const RunFacts& facts,
+               Records& records, std::int64_t keep)
+    : world_(world), prepared_(prepared), facts_(facts), records_(records), keep_(keep) {}
+
+Keeper::~Keeper() {
+  if (writer_.joinable()) writer_.join();
+}
+
+void Keeper::continue_from(std::string newest, std::shared_ptr<const BestModel> best) {
+  newest_ = std::move(newest);
+  best_kept_ = std::move(best);
+  if (best_kept_) best_kept_digest_ = digest_of(*best_kept_);
+}
+
+std::string Keeper::digest_of(const BestModel& best) const {
+  return weights_digest(*prepared_.network, best.model.parameters, best.model.statistics);
+}
+
+void Keeper::save(const Step& step, const Progress& progress, const History& history,
+                  std::shared_ptr<const BestModel> best, const std::string& goal) {
+  const Stopwatch still;
+  comm::on_first_rank(world_, [&] {
+    collect();  // what failed then is tried again now
+    failure_ = nullptr;
+    job_ = std::make_unique<Job>();
+    job_->progress = progress;
+    job_->history = history;
+    job_->best = std::move(best);
+    job_->goal = goal;
+    job_->flat.model = copy_of_model(step);
+    try {
+      records_.flush();
+    } catch (...) {
+      job_->unflushed = std::current_exception();
+    }
+  });
+  for (std::size_t k = 0; k < prepared_.optimizer->state_names().size(); ++k) {
+    std::vector<float> state = step.gather_state(k);
+    if (job_) job_->flat.optimizer.push_back(std::move(state));
+  }
+  if (job_) {
+    done_ = false;
+    writer_ = std::thread([this] {
+      try {
+        if (job_->unflushed) std::rethrow_exception(job_->unflushed);
+        write(*job_);
+      } catch (...) {
+        failure_ = std::current_exception();
+      }
+      done_ = true;
+    });
+  }
+  ++saves_;
+  stood_still_ += still.seconds();
+}
+
+void Keeper::look() {
+  if (!done_ || !writer_.joinable()) return;
+  collect();
+}
+
+/// Waits for the writer and tells what went wrong. Throws what is no matter of the disk.
+void Keeper::collect() {
+  if (!writer_.joinable()) return;
+  writer_.join();
+  if (!failure_) return;
+  if (!is_trouble_with_the_disk(failure_)) std::rethrow_exception(failure_);
+  records_.note(text("warning: the checkpoint of step ", job_->progress.step,
+                     " is not saved: ", message_of(failure_), ". Training goes on; the newest checkpoint is ",
+                     newest_.empty() ? "none" : newest_, "; it is tried again with the next one"));
+}
+
+void Keeper::finish() {
+  const Stopwatch still;
+  comm::on_first_rank(world_, [&] {
+    collect();
+    if (!job_ || job_->on_disk) return;
+    try {
+      records_.flush();
+      write(*job_);
+      failure_ = nullptr;
+    } catch (const Error& error) {
+      fail(error.kind(), "the last checkpoint (step ", job_->progress.step,
+           ") could not be saved: ", error.what(), ". The newest one is ", newest_.empty() ? "none" : newest_,
+           "; continue from there with `trainer resume ", records_.folder().path(), "`");
+    }
+  });
+  stood_still_ += still.seconds();
+}
+
+/// CSV rows, best.h5, checkpoint: each is there when the next speaks of it.
+void Keeper::write(Job& job) {
+  report::RunFolder& folder = records_.folder();
+  records_.sync_flushed();
+  if (!job.file) {
+    job.file = describe(prepared_, facts_, job.history, job.progress, job.flat.model);
+    job.flat.model = {};
+    job.file->optimizer = optimizer_tensors(prepared_, std::move(job.flat.optimizer));
+    if (job.best) job.best_digest = job.best == best_kept_ ? best_kept_digest_ : digest_of(*job.best);
+    job.file->progress["best_digest"] = job.best_digest;
+    job.file->progress["goal"] = job.goal;
+  }
+  // The first checkpoint of a run comes before best.h5, and holds the best model itself: a folder with
+  // best.h5 and no checkpoint could be neither continued nor begun anew.
+  if (newest_.empty()) {
+    write_checkpoint(job);
+    write_best(job);
+  } else {
+    write_best(job);
+    write_checkpoint(job);
+  }
+  job.file.reset();
+  job.on_disk = true;
+  try {  // the checkpoint is there: what is left is not worth a warning that it is not
+    checkpoint::keep_newest(folder.checkpoint_folder(), keep_);
+    forget_old_bests(folder);
+    folder.write_status({report::RunState::running, 0, job.progress.step, "", newest_});
+  } catch (const Error& error) {
+    records_.log(text("warning: after the checkpoint of step ", job.progress.step, ": ", error.what()));
+  }
+}
+
+void Keeper::write_checkpoint(const Job& job) {
+  const std::string name = "checkpoints/" + checkpoint::step_file_name(job.progress.step);
+  checkpoint::write(records_.folder().file(name), *job.file);
+  newest_ = name;
+}
+
+void Keeper::write_best(const Job& job) {
+  if (!job.best || job.best == best_kept_) return;
+  keep_previous_best();
+  checkpoint::write(records_.folder().best_checkpoint(),
+                    describe(prepared_, facts_, job.history, job.best->progress, job.best->model));
+  best_kept_ = job.best;
+  best_kept_digest_ = job.best_digest;
+}
+
+/// The best model in best.h5 gets a name of its own before a newer one takes its place.
+void Keeper::keep_previous_best() const {
+  if (!best_kept_) return;
+  const report::RunFolder& folder = records_.folder();
+  const std::string before = folder.file(former_best_name(best_kept_->progress.stopping.best_step));
+  std::error_code error;
+  std::filesystem::remove(before, error);
+  std::filesystem::create_hard_link(folder.best_checkpoint(), before, error);
+  if (error)  // a file system without links
+    std::filesystem::copy_file(folder.best_checkpoint(), before, error);
+  require(!error, ErrorKind::data, before, ": cannot be written: ", error.message(),
+          "; check the file system");
+}
+
+}  // namespace trainer::train

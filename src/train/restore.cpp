@@ -1,0 +1,184 @@
+#include "restore.h"
+
+#include <filesystem>
+#include <optional>
+#include <sstream>
+#include <system_error>
+
+#include "former_bests.h"
+#include "trainer/checkpoint/retention.h"
+#include "trainer/nn/onednn_facts.h"
+
+namespace trainer::train {
+namespace {
+
+using checkpoint::get;
+
+/// What differs between the run as it was and as it would go on, and how it is answered.
+class Changes {
+ public:
+  Changes(const RunRequest& request, Records& records) : request_(request), records_(records) {}
+
+  /// `name`: as --accept-change calls it.
+  void meet(const std::string& name, ErrorKind kind, const std::string& what, const std::string& remedy) {
+    require(is_accepted(name), kind, what, "; ", remedy, ", or go on with --accept-change ", name,
+            " (the run is then no longer the one that was never stopped)");
+    records_.note("warning: " + what + "; going on, as --accept-change " + name + " says");
+  }
+
+ private:
+  bool is_accepted(const std::string& name) const {
+    std::istringstream words(request_.accept_change);
+    for (std::string word; words >> word;)
+      if (word == name) return true;
+    return false;
+  }
+  const RunRequest& request_;
+  Records& records_;
+};
+
+void require_same_run(const checkpoint::Checkpoint& file, const std::string& where, const Prepared& prepared,
+                      const RunFacts& facts, const RunRequest& request, Records& records) {
+  if (request.require_same_bits)
+    request.require_same_bits(get<std::string>(file.root, "config", where), facts.config);
+  Changes changes(request, records);
+  const auto& fingerprint = get<std::string>(file.model_attributes, "fingerprint", where);
+  const data::DataFacts& data = prepared.data.facts();
+  if (fingerprint != data.fingerprint)
+    changes.meet("data", ErrorKind::data,
+                 text(where, ": the run was trained on data with fingerprint ", fingerprint, ", --data ",
+                      request.configuration.data, " has ", data.fingerprint),
+                 "give the same data");
+  const auto& arithmetic = get<std::string>(file.root, "arithmetic", where);
+  if (arithmetic != facts.arithmetic)
+    changes.meet("arithmetic", ErrorKind::communication,
+                 text(where, ": written by processors or libraries that compute otherwise (",
+                      get<std::string>(file.root, "isa", where), ", here ", nn::onednn_isa(),
+                      "): the run could not continue with the same bits"),
+                 "use such machines, or limit both with --isa");
+  const auto version = file.root.count("results_version") > 0
+                           ? get<std::int64_t>(file.root, "results_version", where)
+                           : std::int64_t{1};
+  if (version != kResultsVersion)
+    changes.meet("version", ErrorKind::usage,
+                 text(where, ": written by a version of trainer whose results differ from this one's (",
+                      version, ", here ", kResultsVersion, ")"),
+                 "use that version");
+}
+
+/// The best model as a checkpoint saw it: from best.h5, a former best, or a checkpoint that holds it itself.
+/// Makes best.h5 that model again. Throws Error(data) when it is nowhere.
+std::shared_ptr<const BestModel> find_best(const checkpoint::Checkpoint& file, const std::string& where,
+                                           const Progress& progress, const nn::Network& network,
+                                           const report::RunFolder& folder) {
+  const auto& digest = get<std::string>(file.progress, "best_digest", where);
+  if (digest.empty()) return nullptr;
+  std::vector<std::string> places = {folder.best_checkpoint()};
+  for (const std::string& path : list_former_bests(folder)) places.push_back(path);
+  for (const auto& step : checkpoint::list_checkpoints(folder.checkpoint_folder()))
+    if (step.step == progress.stopping.best_step) places.push_back(step.path.string());
+  for (const std::string& path : places) {
+    try {
+      const checkpoint::Checkpoint found = checkpoint::read(path);
+      if (get<std::string>(found.root, "weights", path) != digest) continue;
+      auto best = std::make_shared<BestModel>();
+      best->model = read_model(network, found.model, path);
+      best->progress = read_progress(found, path);
+      if (path != folder.best_checkpoint()) checkpoint::write(folder.best_checkpoint(), found);
+      return best;
+    } catch (const Error&) {  // missing or bad: the next place
+    }
+  }
+  fail(ErrorKind::data, where, ": the best model that it speaks of (weights ", digest,
+       ") is nowhere in the run folder");
+}
+
+/// Everything that a run needs of its checkpoint. Throws Error(data) when it does not fit the run.
+Restored read_state(checkpoint::Checkpoint file, const std::string& where, const Prepared& prepared,
+                    const std::vector<std::string>& metrics_columns, const report::RunFolder& folder) {
+  Restored restored;
+  restored.where = where;
+  restored.progress = read_progress(file, where);
+  restored.history = read_history(file);
+  require(restored.history.columns == metrics_columns, ErrorKind::data, where,
+          ": /history has other columns than this run");
+  for (const auto& column : restored.history.values)
+    require(static_cast<std::int64_t>(column.size()) == restored.progress.metrics_rows, ErrorKind::data,
+            where, ": /history has ", column.size(), " rows, /progress counts ",
+            restored.progress.metrics_rows);
+  restored.model = read_model(*prepared.network, file.model, where);
+  require_optimizer_state(prepared, file.optimizer, where);
+  restored.scalings = read_scalings(file, where);
+  const Scalings& now = prepared.data.scalings;
+  require(restored.scalings.inputs.features() == now.inputs.features() &&
+              restored.scalings.targets.features() == now.targets.features(),
+          ErrorKind::data, where, ": /scaling has ", restored.scalings.inputs.features(),
+          " columns of inputs and ", restored.scalings.targets.features(), " of targets, the data have ",
+          now.inputs.features(), " and ", now.targets.features());
+  restored.best = find_best(file, where, restored.progress, *prepared.network, folder);
+  restored.file = std::move(file);
+  return restored;
+}
+
+}  // namespace
+
+Restored restore_run(const Prepared& prepared, const RunFacts& facts, const RunRequest& request,
+                     const std::vector<std::string>& metrics_columns, Records& records) {
+  const report::RunFolder& folder = records.folder();
+  std::vector<checkpoint::BadCheckpoint> bad;
+  std::optional<std::int64_t> newest;
+  while (true) {
+    auto found = checkpoint::find_newest_good(folder.checkpoint_folder(), newest);
+    bad.insert(bad.end(), found.bad.begin(), found.bad.end());
+    require(found.checkpoint.has_value(), ErrorKind::data, folder.path(), " holds no good checkpoint",
+            bad.empty() ? "" : " (" + bad[0].reason + ")", "; start anew with another --out");
+    const std::string where = found.file->path.string();
+    require_same_run(*found.checkpoint, where, prepared, facts, request, records);
+    try {
+      Restored restored = read_state(std::move(*found.checkpoint), where, prepared, metrics_columns, folder);
+      for (const auto& one : bad) {
+        records.note(text("passed over ", one.reason));
+        std::error_code ignored;
+        std::filesystem::rename(one.path, one.path.string() + ".bad", ignored);
+      }
+      return restored;
+    } catch (const Error& error) {
+      if (error.kind() != ErrorKind::data) throw;
+      bad.push_back({found.file->path, error.what()});
+      newest = found.file->step - 1;
+    }
+  }
+}
+
+Scalings share_scalings(const comm::Communicator& world, const Scalings& scalings) {
+  const auto share = [&](const data::Scaling& mine) {
+    const std::string mode = world.broadcast(mine.mode_name(), 0);
+    auto features = mine.features();
+    world.broadcast(&features, sizeof(features), 0);
+    std::vector<double> mean = mine.mean(), deviation = mine.deviation();
+    for (std::vector<double>* values : {&mean, &deviation}) {
+      values->resize(static_cast<std::size_t>(features));
+      world.broadcast(values->data(), features * static_cast<std::int64_t>(sizeof(double)), 0);
+    }
+    return data::Scaling(mode, std::move(mean), std::move(deviation));
+  };
+  return {share(scalings.inputs), share(scalings.targets)};
+}
+
+void rebuild_metrics(const std::string& path, const History& history) {
+  auto file = report::CsvFile::create(path, history.columns);
+  for (std::size_t row = 0; row < history.values[0].size(); ++row) {
+    std::vector<report::CsvCell> cells;
+    for (std::size_t c = 0; c < history.columns.size(); ++c) {
+      const double value = history.values[c][row];
+      if (history.columns[c] == "step" || history.columns[c] == "samples")
+        cells.emplace_back(static_cast<std::int64_t>(value));
+      else
+        cells.emplace_back(value);
+    }
+    file.append(cells);
+  }
+  file.flush();
+}
+
+}  // namespace trainer::train
