@@ -22,6 +22,7 @@ struct Assembler {
   std::vector<ParameterLayer>& layers;
   std::int64_t& parameter_floats;
   std::int64_t& statistic_floats;
+  std::string path_of_layer = {};  ///< that is being assembled
 
   std::int64_t place(std::vector<Tensor>& tensors, std::int64_t& floats, Tensor::Kind kind, std::string path,
                      std::vector<std::int64_t> shape, std::int64_t panel = 0, Initialiser initialiser = {}) {
@@ -38,6 +39,7 @@ struct Assembler {
   Slot new_value(std::int64_t width, bool needs_gradient) {
     Slot slot{static_cast<int>(plan.value_widths.size()), -1, width, needs_gradient};
     plan.value_widths.push_back(width);
+    plan.value_layers.push_back(path_of_layer);
     return slot;
   }
 
@@ -128,6 +130,7 @@ struct Assembler {
     if (layer.projection)
       shortcut = dense(layer.path + "/projection", in, layer.outputs, false, layer.initialiser);
     Slot body = sequence(layer.body, body_in);
+    path_of_layer = layer.path;
     Slot out = new_value(layer.outputs, body.needs_gradient || shortcut.needs_gradient);
     out.gradient = body.gradient;
     give_gradient(out);
@@ -139,6 +142,7 @@ struct Assembler {
     Needed needed = Needed::yes;
     for (const LayerSpec& layer : specs) {
       const Slot in = slot;
+      path_of_layer = layer.path;
       switch (layer.kind) {
         case LayerKind::dense:
           slot = dense(layer.path, in, layer.outputs, layer.bias, layer.initialiser);

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "onednn.h"
@@ -214,6 +215,8 @@ struct Network::Plan {
   std::vector<Dense*> dense;           ///< by operation index, null for others
   std::vector<BatchNorm*> batch_norm;  ///< by operation index, null for others
   std::vector<std::int64_t> value_widths, gradient_widths, mask_widths;  ///< by buffer index
+  std::vector<std::string>
+      value_layers;  ///< by buffer index: the path of the layer that fills it; "" the input
   Slot input, output;
   int norms = 0;
 };

@@ -7,6 +7,7 @@
 
 #include "loss_function.h"
 #include "operations.h"
+#include "trainer/core/finite.h"
 #include "trainer/core/vectorise.h"
 
 namespace trainer::nn {
@@ -491,6 +492,27 @@ std::span<const LossSums> TrainingPass::forward(const RowSource& source, std::in
 }
 
 void TrainingPass::backward(const std::function<void(int)>& done) { state_->backward(done); }
+
+std::optional<TrainingPass::NotFinite> TrainingPass::find_not_finite() const {
+  const State& state = *state_;
+  const Network::Plan& plan = state.network.plan();
+  const std::int64_t rows = state.rows_of(state.batch).size();
+  for (std::size_t buffer = 0; buffer < plan.value_widths.size(); ++buffer) {
+    const std::int64_t width = plan.value_widths[buffer];
+    std::int64_t first = -1, last = -1;
+    for (std::int64_t row = 0; row < rows; ++row) {
+      if (all_finite(state.buffers.values[buffer].data() + row * width, width)) continue;
+      if (first < 0) first = row;
+      last = row;
+    }
+    if (first >= 0)
+      return NotFinite{buffer,
+                       plan.value_layers[buffer],
+                       {state.first_row + first, state.first_row + last + 1},
+                       state.samples[first]};
+  }
+  return std::nullopt;
+}
 
 const float* TrainingPass::gradient(std::size_t piece) const { return state_->gradients[piece].data(); }
 

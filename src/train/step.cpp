@@ -9,19 +9,26 @@
 
 #include "shard_fold.h"
 #include "trainer/comm/agreement.h"
+#include "trainer/comm/host.h"
 #include "trainer/comm/tree_exchange.h"
 #include "trainer/core/buffer.h"
 #include "trainer/core/clock.h"
+#include "trainer/core/finite.h"
 
 namespace trainer::train {
 namespace {
 
 /// What every rank tells every other before parameters change.
 struct Flags {
-  double not_finite_layer = -1;  ///< a layer whose gradient is not finite in this rank's slice
+  double not_finite_layer = -1;      ///< a layer whose gradient is not finite in this rank's slice
+  double not_finite_statistic = -1;  ///< a running statistic
   double stop = 0;
   double checkpoint = 0;
 };
+
+void take_lowest(double& merged, double one) {
+  if (one >= 0 && (merged < 0 || one < merged)) merged = one;
+}
 
 std::vector<comm::Segment> segments(const nn::Network& network) {
   std::vector<comm::Segment> list;
@@ -70,6 +77,7 @@ struct Step::State {
   comm::SmallFold loss_fold;
   comm::TreeDeal rank_deal;  // one leaf a rank: what every rank tells every other
   comm::SmallFold flag_fold;
+  comm::SmallFold update_fold;
   std::unique_ptr<comm::SmallFold> norm_fold;
 
   Buffer<float> parameters, statistics;
@@ -89,6 +97,8 @@ struct Step::State {
   std::vector<std::vector<Range>>
       penalised;  // by layer: the floats of the flat vector that penalties apply to
   StepSeconds seconds;
+  std::int64_t batch_now = 0;
+  bool in_step = false;
 
   State(const comm::Communicator& ranks, Team& the_team, const nn::Network& net, const nn::Loss& loss,
         nn::TargetForm form, const optim::Optimizer& opt, Settings given)
@@ -105,6 +115,7 @@ struct Step::State {
         loss_fold(world, deal, 2 * static_cast<std::int64_t>(sizeof(double))),
         rank_deal(world.size(), world.size()),
         flag_fold(world, rank_deal, static_cast<std::int64_t>(sizeof(Flags))),
+        update_fold(world, rank_deal, static_cast<std::int64_t>(sizeof(double))),
         parameters(network.parameter_floats()),
         statistics(network.statistic_floats()) {
     std::int64_t floats = 0, blocks = 0;
@@ -201,15 +212,18 @@ struct Step::State {
       for (std::int64_t b = 0; b * block < chunk.size && mine.not_finite_layer < 0; ++b)
         if (!std::isfinite(block_sums[static_cast<std::size_t>(chunk.first_block + b)]))
           mine.not_finite_layer = chunk.layer;
+    const auto& tensors = network.statistics();
+    for (std::size_t t = 0; t < tensors.size() && mine.not_finite_statistic < 0; ++t)
+      if (!all_finite(statistics.data() + tensors[t].offset, tensors[t].size))
+        mine.not_finite_statistic = static_cast<double>(t);
     if (world.size() == 1) return mine;
     flag_fold.start(&mine);
     std::vector<Flags> all(static_cast<std::size_t>(world.size()));
     std::memcpy(all.data(), flag_fold.finish(), all.size() * sizeof(Flags));
     Flags merged;
     for (const Flags& flags : all) {
-      if (flags.not_finite_layer >= 0 &&
-          (merged.not_finite_layer < 0 || flags.not_finite_layer < merged.not_finite_layer))
-        merged.not_finite_layer = flags.not_finite_layer;
+      take_lowest(merged.not_finite_layer, flags.not_finite_layer);
+      take_lowest(merged.not_finite_statistic, flags.not_finite_statistic);
       merged.stop = std::max(merged.stop, flags.stop);
       merged.checkpoint = std::max(merged.checkpoint, flags.checkpoint);
     }
@@ -234,17 +248,23 @@ struct Step::State {
     return std::sqrt(sum);
   }
 
-  void update(double rate, std::int64_t step, double factor) {
+  /// Updates this rank's slices. Returns a layer whose parameters are not finite afterwards, or -1.
+  double update(double rate, std::int64_t step, double factor) {
+    std::atomic<int> not_finite{-1};
     team.run(static_cast<std::int64_t>(chunks.size()), [&](std::int64_t c, int) {
       const Chunk& chunk = chunks[static_cast<std::size_t>(c)];
       const std::int64_t at = slice_begin[static_cast<std::size_t>(chunk.layer)] + chunk.begin;
       if (factor != 1) optim::multiply(gradient.data() + at, chunk.size, static_cast<float>(factor));
       std::array<float*, 4> state{};
       for (std::size_t k = 0; k < opt_state.size(); ++k) state[k] = opt_state[k].data() + at;
-      optimizer.update(parameters.data() + exchange.own_slice(chunk.layer).begin + chunk.begin,
-                       gradient.data() + at, std::span<float* const>(state.data(), opt_state.size()),
+      float* mine = parameters.data() + exchange.own_slice(chunk.layer).begin + chunk.begin;
+      optimizer.update(mine, gradient.data() + at, std::span<float* const>(state.data(), opt_state.size()),
                        chunk.size, rate, step);
+      bool finite = all_finite(mine, chunk.size);
+      for (std::size_t k = 0; k < opt_state.size(); ++k) finite = finite && all_finite(state[k], chunk.size);
+      if (!finite) not_finite = chunk.layer;
     });
+    return not_finite.load();
   }
 
   void start_loss(std::span<const nn::LossSums> sums) {
@@ -290,6 +310,8 @@ struct Step::State {
     TimedSource timed(source, team.size());
     StepResult result;
     result.rows = batch;
+    batch_now = batch;
+    in_step = true;
     fold.set_batch(batch);
     exchange.begin_step([&](Range node) { return nn::TrainingPass::present(node, batch, deal.leaves); });
     start_loss(pass.forward(timed, batch, settings.seed, static_cast<std::uint64_t>(step), parameters.data(),
@@ -312,12 +334,16 @@ struct Step::State {
     if (norm_fold) result.gradient_norm = gradient_norm();
     communicate += telling.seconds();
     require_finite(result, flags, step);
-    update(rate, step, optim::clip_factor(result.gradient_norm, settings.clip_norm));
+    const double not_finite =
+        update(rate, step, optim::clip_factor(result.gradient_norm, settings.clip_norm));
 
     const Stopwatch sharing;
+    update_fold.start(&not_finite);
     for (int layer = layers(); layer-- > 0;) exchange.share_parameters(layer, parameters.data());
     for (int layer = layers(); layer-- > 0;) exchange.wait_parameters(layer);
     exchange.end_step();
+    in_step = false;
+    require_finite_update(step);
     communicate += sharing.seconds();
     seconds.total += total.seconds();
     seconds.read += timed.seconds();
@@ -326,27 +352,82 @@ struct Step::State {
     return result;
   }
 
-  /// All ranks know the same loss and flags, so all of them throw or none.
+  /// All ranks know the same loss and flags, so all of them throw or none. Collective when they throw.
   void require_finite(const StepResult& result, const Flags& flags, std::int64_t step) const {
-    const bool loss_finite = std::isfinite(result.loss_sum);
-    if (loss_finite && flags.not_finite_layer < 0) return;
-    const std::string what =
-        loss_finite
-            ? text("the gradient of layer ",
-                   network.layers()[static_cast<std::size_t>(flags.not_finite_layer)].path, " is not finite")
-            : text("the loss is ", format_number(result.loss_sum));
+    std::string what;
+    if (!std::isfinite(result.loss_sum))
+      what = text("the loss is ", format_number(result.loss_sum));
+    else if (flags.not_finite_statistic >= 0)
+      what = text(network.statistics()[static_cast<std::size_t>(flags.not_finite_statistic)].path,
+                  " is not finite");
+    else if (flags.not_finite_layer >= 0)
+      what = text("the gradient of layer ",
+                  network.layers()[static_cast<std::size_t>(flags.not_finite_layer)].path, " is not finite");
+    if (what.empty()) return;
+    throw comm::AgreedError(ErrorKind::numeric,
+                            text("step ", step, ": ", what, where_not_finite(flags),
+                                 "; no parameter was changed by this step and the last checkpoint is intact. "
+                                 "Try a smaller --lr, --clip-norm, or a --warmup"));
+  }
+
+  /// The same after the update, which every rank makes for its slices alone.
+  void require_finite_update(std::int64_t step) {
+    std::vector<double> all(static_cast<std::size_t>(world.size()));
+    std::memcpy(all.data(), update_fold.finish(), all.size() * sizeof(double));
+    const auto bad = std::ranges::find_if(all, [](double layer) { return layer >= 0; });
+    if (bad == all.end()) return;
+    const std::vector<std::string> hosts = world.all_gather(comm::host_name());
+    const auto rank = static_cast<std::size_t>(bad - all.begin());
     throw comm::AgreedError(
         ErrorKind::numeric,
-        text("step ", step, ": ", what,
-             "; no parameter was changed by this step and the last checkpoint is intact. Try a smaller "
-             "--lr, --clip-norm, or a --warmup"));
+        text("step ", step, ": the update of layer ", network.layers()[static_cast<std::size_t>(*bad)].path,
+             " on rank ", rank, " (", hosts[rank],
+             ") gave parameters or a state of the optimizer that are not finite; they are not saved and the "
+             "last "
+             "checkpoint is intact. Try a smaller --lr, --clip-norm, or a --warmup"));
+  }
+
+  /// Collective. Where values that are not finite came up first: in the order of computation, over all ranks.
+  std::string where_not_finite(const Flags& flags) const {
+    constexpr std::int64_t kInGradients = std::int64_t{1} << 40, kNowhere = kInGradients + 1;
+    std::int64_t place = kNowhere;
+    std::string mine;
+    if (const auto found = pass.find_not_finite()) {
+      place = static_cast<std::int64_t>(found->place);
+      mine = text(found->layer.empty() ? "in the inputs" : "in the output of layer " + found->layer,
+                  ", rows ", found->rows.begin, " to ", found->rows.end - 1,
+                  " of the batch (the first is row ", found->sample, " of the data)");
+    } else if (flags.not_finite_layer >= 0) {
+      mine = gradient_rows(network.layers()[static_cast<std::size_t>(flags.not_finite_layer)]);
+      if (!mine.empty()) place = kInGradients;
+    }
+    const std::vector<std::int64_t> places = world.all_gather(place);
+    const std::vector<std::string> all =
+        world.all_gather(text(mine, ", rank ", world.rank(), " on ", comm::host_name()));
+    const auto first = std::ranges::min_element(places);
+    return *first == kNowhere ? "" : ", first " + all[static_cast<std::size_t>(first - places.begin())];
+  }
+
+  /// The shards of this rank whose sum of a layer's gradient is not finite; empty when all are.
+  std::string gradient_rows(const nn::ParameterLayer& layer) const {
+    const auto& pieces = deal.pieces[static_cast<std::size_t>(world.rank())];
+    for (std::size_t p = 0; p < pieces.size(); ++p) {
+      if (!nn::TrainingPass::present(pieces[p], batch_now, deal.leaves)) continue;
+      if (all_finite(pass.gradient(p) + layer.offset, layer.size)) continue;
+      return text("in the sum over rows ", cut(batch_now, deal.leaves, pieces[p].begin).begin, " to ",
+                  cut(batch_now, deal.leaves, pieces[p].end - 1).end - 1, " of the batch");
+    }
+    return "";
   }
 };
 
 Step::Step(const comm::Communicator& world, Team& team, const nn::Network& network, const nn::Loss& loss,
            nn::TargetForm form, const optim::Optimizer& optimizer, Settings settings)
     : state_(std::make_unique<State>(world, team, network, loss, form, optimizer, std::move(settings))) {}
-Step::~Step() = default;
+Step::~Step() {
+  // An exception has left a step unfinished: MPI may still read and write its buffers until the job ends.
+  if (state_->in_step) static_cast<void>(state_.release());
+}
 
 Range Step::rows(std::int64_t batch) const { return state_->pass.rows(batch); }
 
@@ -401,7 +482,8 @@ std::int64_t Step::bytes_sent_last_step() const { return state_->exchange.bytes_
 std::int64_t Step::bytes_sent() const {
   const State& state = *state_;
   return state.exchange.bytes_sent() + state.fold.bytes_sent() + state.loss_fold.bytes_sent() +
-         state.flag_fold.bytes_sent() + (state.norm_fold ? state.norm_fold->bytes_sent() : 0);
+         state.flag_fold.bytes_sent() + state.update_fold.bytes_sent() +
+         (state.norm_fold ? state.norm_fold->bytes_sent() : 0);
 }
 
 std::int64_t Step::memory_bytes() const {

@@ -3,7 +3,9 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "trainer/core/team.h"
@@ -77,6 +79,15 @@ class TrainingPass {
   /// `done(layer)` when the gradient sums of a layer (not divided by the number of rows) stand in every
   /// present piece; layers come in the order of Network::layers().
   void backward(const std::function<void(int layer)>& done);
+  /// Values of the last forward that are not finite: where they came up first.
+  struct NotFinite {
+    std::size_t place = 0;    ///< in the order of computation, to be compared with other ranks'
+    std::string layer;        ///< path; empty: the inputs themselves
+    Range rows;               ///< of the batch, from the first such row to past the last
+    std::int64_t sample = 0;  ///< of the first such row
+  };
+  /// Not collective; reads all activations: for the message of a run that ends.
+  std::optional<NotFinite> find_not_finite() const;
   /// The flat gradient vector of a piece.
   const float* gradient(std::size_t piece) const;
   std::int64_t memory_bytes() const;
