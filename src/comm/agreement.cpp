@@ -4,6 +4,7 @@
 #include <sstream>
 #include <vector>
 
+#include "rank_list.h"
 #include "trainer/comm/host.h"
 
 namespace trainer::comm {
@@ -48,24 +49,6 @@ std::size_t first_difference(const std::string& a, const std::string& b) {
   return static_cast<std::size_t>(std::count(a.begin(), place, '\n'));
 }
 
-/// "rank 3 on node7"; of many ranks the first few.
-std::string list_ranks(const std::vector<std::int64_t>& flags, const std::vector<std::string>& hosts) {
-  constexpr int kMostNamed = 8;
-  std::string list;
-  int named = 0;
-  int left = 0;
-  for (std::size_t rank = 0; rank < flags.size(); ++rank) {
-    if (flags[rank] == 0) continue;
-    if (named == kMostNamed) {
-      ++left;
-      continue;
-    }
-    list += text(named > 0 ? ", " : "", "rank ", rank, " on ", hosts[rank]);
-    ++named;
-  }
-  return left > 0 ? text(list, " and ", left, " more") : list;
-}
-
 }  // namespace
 
 void agree_on_error(const Communicator& ranks, const std::exception_ptr& mine) {
@@ -101,12 +84,12 @@ void require_same(const Communicator& ranks, const std::string& what, const std:
   const std::string other =
       ranks.broadcast(value, rank);  // the first rank that differs serves as the example
   const std::size_t line = first_difference(expected, other);
-  throw AgreedError(
-      ErrorKind::communication,
-      text(what, " is not the same on all ranks: ", list_ranks(differs, hosts), " differ from rank 0 on ",
-           hosts[0], "; the first difference is line ", line + 1, ": rank ", rank, " has ",
-           line_of(other, line), ", rank 0 has ", line_of(expected, line),
-           "; start every rank with the same program, options and files"));
+  throw AgreedError(ErrorKind::communication,
+                    text(what, " is not the same on all ranks: ", list_ranks(differs, hosts),
+                         std::count(differs.begin(), differs.end(), 1) == 1 ? " differs" : " differ",
+                         " from rank 0 on ", hosts[0], "; the first difference is line ", line + 1, ": rank ",
+                         rank, " has ", line_of(other, line), ", rank 0 has ", line_of(expected, line),
+                         "; start every rank with the same program, options and files"));
 }
 
 }  // namespace trainer::comm

@@ -8,9 +8,12 @@
 #include <utility>
 
 #include "checked.h"
+#include "deadline.h"
 #include "requests.h"
+#include "trainer/comm/host.h"
 #include "trainer/core/error.h"
 #include "trainer/core/grammar.h"
+#include "watch.h"
 
 namespace trainer::comm {
 
@@ -56,18 +59,35 @@ void require_small(std::int64_t total) {
 }
 
 template <class T>
-std::vector<T> gather_values(MPI_Comm ranks, int size, T mine) {
-  std::vector<T> all(static_cast<std::size_t>(size));
+std::vector<T> gather_values(const Communicator& ranks, T mine) {
+  std::vector<T> all(static_cast<std::size_t>(ranks.size()));
   RequestSet requests;
-  check(MPI_Iallgather(&mine, sizeof(T), MPI_BYTE, all.data(), sizeof(T), MPI_BYTE, ranks, requests.add()),
+  check(MPI_Iallgather(&mine, sizeof(T), MPI_BYTE, all.data(), sizeof(T), MPI_BYTE,
+                       *static_cast<MPI_Comm*>(ranks.handle()), requests.add()),
         "MPI_Iallgather");
-  wait(requests);
+  wait(requests, ranks.watchdog());
   return all;
+}
+
+/// This process's rank as the launcher tells it before MPI runs.
+int announced_rank() {
+  for (const char* variable : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"}) {
+    if (const char* value = std::getenv(variable))
+      return static_cast<int>(
+          std::clamp(parse_integer(value).value_or(0), std::int64_t{0}, std::int64_t{1} << 24));
+  }
+  return 0;
+}
+
+void finalize(const Watchdog& watchdog, int rank) {
+  const Deadline deadline(watchdog, "MPI_Finalize", rank);
+  MPI_Finalize();
 }
 
 }  // namespace
 
-Environment::Environment(int* argc, char*** argv) {
+Environment::Environment(int* argc, char*** argv, double stall_limit_seconds)
+    : watchdog_(std::make_shared<Watchdog>(stall_limit_seconds)) {
   const Announced announced = announced_ranks();  // before MPI_Init, which may set such variables itself
   // Copying through shared memory: the kernel-assisted single copy of Open MPI 4 is forbidden in many
   // containers, and where it is allowed it made a step of 5 ms 20 % slower. The user's own setting stays.
@@ -76,6 +96,7 @@ Environment::Environment(int* argc, char*** argv) {
   check(MPI_Initialized(&initialized), "MPI_Initialized");
   owned_ = initialized == 0;
   if (owned_) {
+    const Deadline deadline(*watchdog_, "MPI_Init_thread", announced_rank());
     int provided = 0;
     check(MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
   }
@@ -85,13 +106,21 @@ Environment::Environment(int* argc, char*** argv) {
     check_thread_level();
     check_not_alone(announced);
   } catch (...) {
-    if (owned_) MPI_Finalize();  // every rank finds the same
+    if (owned_) finalize(*watchdog_, announced_rank());  // every rank finds the same
     throw;
   }
+  watchdog_->state().start(*watchdog_);
 }
 
 Environment::~Environment() {
-  if (owned_ && is_mpi_alive() && !is_unwinding()) MPI_Finalize();
+  if (!is_mpi_alive() || is_unwinding()) return;
+  Watchdog::State& state = watchdog_->state();
+  try {
+    state.stop(*watchdog_);
+  } catch (const std::exception& error) {
+    end_job(text("rank ", state.rank, " on ", host_name(), ": ", error.what()));
+  }
+  if (owned_) finalize(*watchdog_, state.rank);
 }
 
 struct Communicator::State {
@@ -99,15 +128,19 @@ struct Communicator::State {
   bool owned = false;
   int rank = 0;
   int size = 1;
+  std::shared_ptr<Watchdog> watchdog;
 
-  State() = default;  // alone
-  State(MPI_Comm handle_in, bool owned_in) : handle(handle_in), owned(owned_in) {
+  State() : watchdog(std::make_shared<Watchdog>()) {}  // alone
+  State(MPI_Comm handle_in, bool owned_in, std::shared_ptr<Watchdog> watchdog_in)
+      : handle(handle_in), owned(owned_in), watchdog(std::move(watchdog_in)) {
     check(MPI_Comm_set_errhandler(handle, MPI_ERRORS_RETURN), "MPI_Comm_set_errhandler");
     check(MPI_Comm_rank(handle, &rank), "MPI_Comm_rank");
     check(MPI_Comm_size(handle, &size), "MPI_Comm_size");
   }
   ~State() {
-    if (owned && is_mpi_alive() && !is_unwinding()) MPI_Comm_free(&handle);
+    if (!owned || !is_mpi_alive() || is_unwinding()) return;
+    const Deadline deadline(*watchdog, "MPI_Comm_free", rank);
+    MPI_Comm_free(&handle);
   }
 };
 
@@ -116,8 +149,8 @@ Communicator::~Communicator() = default;
 Communicator::Communicator(Communicator&&) noexcept = default;
 Communicator& Communicator::operator=(Communicator&&) noexcept = default;
 
-Communicator Communicator::world(const Environment&) {
-  return Communicator(std::make_unique<State>(MPI_COMM_WORLD, false));
+Communicator Communicator::world(const Environment& environment) {
+  return Communicator(std::make_unique<State>(MPI_COMM_WORLD, false, environment.watchdog_));
 }
 
 Communicator Communicator::alone() { return Communicator(std::make_unique<State>()); }
@@ -126,35 +159,46 @@ bool Communicator::is_alone() const { return state_->handle == MPI_COMM_NULL; }
 
 int Communicator::rank() const { return state_->rank; }
 int Communicator::size() const { return state_->size; }
+Watchdog& Communicator::watchdog() const { return *state_->watchdog; }
 void* Communicator::handle() const { return &state_->handle; }
 
 Communicator Communicator::split(int colour) const {
   if (is_alone()) return alone();
   MPI_Comm group = MPI_COMM_NULL;
-  check(MPI_Comm_split(state_->handle, colour, state_->rank, &group), "MPI_Comm_split");
-  return Communicator(std::make_unique<State>(group, true));
+  barrier();  // who is missing is named here
+  {
+    const Deadline deadline(watchdog(), "MPI_Comm_split", rank());
+    check(MPI_Comm_split(state_->handle, colour, state_->rank, &group), "MPI_Comm_split");
+  }
+  return Communicator(std::make_unique<State>(group, true, state_->watchdog));
 }
 
 Communicator Communicator::duplicate() const {
   if (is_alone()) return alone();
   MPI_Comm group = MPI_COMM_NULL;
-  check(MPI_Comm_dup(state_->handle, &group), "MPI_Comm_dup");
-  return Communicator(std::make_unique<State>(group, true));
+  RequestSet requests;
+  check(MPI_Comm_idup(state_->handle, &group, requests.add()), "MPI_Comm_idup");
+  wait(requests, watchdog());
+  return Communicator(std::make_unique<State>(group, true, state_->watchdog));
 }
 
 Communicator Communicator::node() const {
   if (is_alone()) return alone();
   MPI_Comm group = MPI_COMM_NULL;
-  check(MPI_Comm_split_type(state_->handle, MPI_COMM_TYPE_SHARED, state_->rank, MPI_INFO_NULL, &group),
-        "MPI_Comm_split_type");
-  return Communicator(std::make_unique<State>(group, true));
+  barrier();  // who is missing is named here
+  {
+    const Deadline deadline(watchdog(), "MPI_Comm_split_type", rank());
+    check(MPI_Comm_split_type(state_->handle, MPI_COMM_TYPE_SHARED, state_->rank, MPI_INFO_NULL, &group),
+          "MPI_Comm_split_type");
+  }
+  return Communicator(std::make_unique<State>(group, true, state_->watchdog));
 }
 
 void Communicator::barrier() const {
   if (is_alone()) return;
   RequestSet requests;
   check(MPI_Ibarrier(state_->handle, requests.add()), "MPI_Ibarrier");
-  wait(requests);
+  wait(requests, watchdog());
 }
 
 void Communicator::broadcast(void* data, std::int64_t bytes, int root) const {
@@ -164,7 +208,7 @@ void Communicator::broadcast(void* data, std::int64_t bytes, int root) const {
     RequestSet requests;
     const int size = static_cast<int>(std::min(left, kLargestMessage));
     check(MPI_Ibcast(piece, size, MPI_BYTE, root, state_->handle, requests.add()), "MPI_Ibcast");
-    wait(requests);
+    wait(requests, watchdog());
   }
 }
 
@@ -189,7 +233,7 @@ std::vector<std::string> Communicator::all_gather(const std::string& mine) const
   check(MPI_Iallgatherv(mine.data(), counts[static_cast<std::size_t>(rank())], MPI_BYTE, joined.data(),
                         counts.data(), offsets.data(), MPI_BYTE, state_->handle, requests.add()),
         "MPI_Iallgatherv");
-  wait(requests);
+  wait(requests, watchdog());
   std::vector<std::string> all;
   for (std::size_t k = 0; k < counts.size(); ++k) {
     all.push_back(joined.substr(static_cast<std::size_t>(offsets[k]), static_cast<std::size_t>(counts[k])));
@@ -199,11 +243,11 @@ std::vector<std::string> Communicator::all_gather(const std::string& mine) const
 
 std::vector<double> Communicator::all_gather(double mine) const {
   if (is_alone()) return {mine};
-  return gather_values(state_->handle, size(), mine);
+  return gather_values(*this, mine);
 }
 std::vector<std::int64_t> Communicator::all_gather(std::int64_t mine) const {
   if (is_alone()) return {mine};
-  return gather_values(state_->handle, size(), mine);
+  return gather_values(*this, mine);
 }
 
 std::vector<float> Communicator::gather(const float* mine, std::int64_t count, int root) const {
@@ -230,7 +274,7 @@ std::vector<float> Communicator::gather(const float* mine, std::int64_t count, i
       place += floats;
     }
   }
-  wait(requests);
+  wait(requests, watchdog());
   return all;
 }
 
@@ -238,11 +282,15 @@ void Communicator::poll() const {
   if (is_alone()) return;
   int found = 0;
   check(MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, state_->handle, &found, MPI_STATUS_IGNORE), "MPI_Iprobe");
+  state_->watchdog->state().pass();
 }
 
 void Communicator::abort(int exit_code) const {
-  if (!is_alone()) MPI_Abort(MPI_COMM_WORLD, std::clamp(exit_code, 1, 125));
-  std::_Exit(std::clamp(exit_code, 1, 125));
+  const int code = std::clamp(exit_code, 1, 125);
+  constexpr double kSecondsToAbort = 10;
+  end_process_within(kSecondsToAbort, "", code);
+  if (!is_alone()) MPI_Abort(MPI_COMM_WORLD, code);
+  std::_Exit(code);
 }
 
 }  // namespace trainer::comm

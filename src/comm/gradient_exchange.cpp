@@ -231,7 +231,7 @@ void GradientExchange::wait_gradient(int layer) {
   State::Traffic& traffic = state_->at(layer);
   require(traffic.sent, ErrorKind::internal, "the gradient of layer ", layer,
           " was waited for before it was sent");
-  wait(traffic.gradients);
+  wait(traffic.gradients, state_->ranks.watchdog());
 }
 
 void GradientExchange::fold(int layer, std::int64_t begin, std::int64_t count, float* sum) const {
@@ -267,7 +267,7 @@ void GradientExchange::wait_parameters(int layer) {
   State::Traffic& traffic = state_->at(layer);
   require(traffic.shared, ErrorKind::internal, "the parameters of layer ", layer,
           " were waited for before they were shared");
-  wait(traffic.parameters);
+  wait(traffic.parameters, state_->ranks.watchdog());
 }
 
 void GradientExchange::end_step() {
@@ -278,10 +278,10 @@ void GradientExchange::end_step() {
             " was not sent");
   }
   for (State::Traffic& traffic : s.layers) {
-    wait(traffic.gradients);
-    wait(traffic.parameters);
+    wait(traffic.gradients, s.ranks.watchdog());
+    wait(traffic.parameters, s.ranks.watchdog());
   }
-  wait(s.gradient_sends);
+  wait(s.gradient_sends, s.ranks.watchdog());
   s.in_step = false;
 }
 

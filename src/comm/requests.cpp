@@ -9,6 +9,7 @@
 
 #include "checked.h"
 #include "trainer/core/error.h"
+#include "watch.h"
 
 namespace trainer::comm {
 
@@ -45,7 +46,8 @@ MPI_Request* RequestSet::add(std::int64_t expected_bytes) {
   return &entries_.back().request;
 }
 
-void wait(RequestSet& requests) {
+void wait(RequestSet& requests, Watchdog& watchdog) {
+  Patience patience(watchdog);
   // One request after the other: testing any one of them lets all advance, and a completed one is never
   // looked at again.
   constexpr int kPollsBeforeYield = 50;
@@ -57,7 +59,9 @@ void wait(RequestSet& requests) {
       check(MPI_Test(&entry.request, &done, &status), "MPI_Test");
       if (done != 0) break;
       if (++polls > kPollsBeforeYield) sched_yield();
+      patience.poll();
     }
+    patience.progressed();
     if (entry.expected_bytes < 0) continue;
     int bytes = 0;
     check(MPI_Get_count(&status, MPI_BYTE, &bytes), "MPI_Get_count");

@@ -7,6 +7,8 @@
 #include <memory>
 #include <vector>
 
+#include "trainer/comm/watchdog.h"
+
 namespace trainer::comm {
 
 /// Owns the requests of operations in flight, and pins the buffers given to pin() until they are done.
@@ -29,7 +31,7 @@ class RequestSet {
   bool is_active() const { return !entries_.empty(); }
 
  private:
-  friend void wait(RequestSet& requests);
+  friend void wait(RequestSet& requests, Watchdog& watchdog);
   struct Entry {
     MPI_Request request;
     std::int64_t expected_bytes;
@@ -40,8 +42,8 @@ class RequestSet {
 
 /// Waits until all operations of the set are done, and empties it. The one loop in which a rank waits for
 /// others. Messages of all other operations advance meanwhile; the processor is given up to whoever else
-/// wants it.
-void wait(RequestSet& requests);
+/// wants it. Throws Error(communication) when the watchdog finds a rank missing.
+void wait(RequestSet& requests, Watchdog& watchdog);
 
 /// Starts sending or receiving `bytes` bytes, in messages of at most `largest` bytes, which arrive in the
 /// order they were sent.

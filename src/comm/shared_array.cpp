@@ -9,7 +9,9 @@
 #include <string>
 
 #include "checked.h"
+#include "deadline.h"
 #include "trainer/comm/agreement.h"
+#include "trainer/comm/host.h"
 #include "trainer/core/buffer.h"
 #include "trainer/core/error.h"
 
@@ -55,6 +57,12 @@ struct SharedArray::State {
 
 SharedArray::State::~State() {
   if (window == MPI_WIN_NULL || !is_mpi_alive() || is_unwinding()) return;
+  try {
+    node.barrier();  // who is missing is named here
+  } catch (const std::exception& error) {
+    end_job(text("rank ", node.rank(), " of the node ", host_name(), ": ", error.what()));
+  }
+  const Deadline deadline(node.watchdog(), "MPI_Win_free", node.rank());
   MPI_Win_unlock_all(window);
   MPI_Win_free(&window);
 }
@@ -66,8 +74,11 @@ bool SharedArray::State::share() {
   if (answers[0] == 0) return false;
   const MPI_Aint mine = node.rank() == 0 ? bytes + kAlignment : 0;
   void* base = nullptr;
-  const int code = MPI_Win_allocate_shared(mine, 1, MPI_INFO_NULL, *static_cast<MPI_Comm*>(node.handle()),
-                                           static_cast<void*>(&base), &window);
+  const int code = [&] {
+    const Deadline deadline(node.watchdog(), "MPI_Win_allocate_shared", node.rank());
+    return MPI_Win_allocate_shared(mine, 1, MPI_INFO_NULL, *static_cast<MPI_Comm*>(node.handle()),
+                                   static_cast<void*>(&base), &window);
+  }();
   const std::vector<std::int64_t> codes = node.all_gather(static_cast<std::int64_t>(code));
   if (std::any_of(codes.begin(), codes.end(), [](std::int64_t c) { return c != MPI_SUCCESS; })) {
     window = MPI_WIN_NULL;  // where it was made, it cannot be freed without the others

@@ -70,7 +70,7 @@ void SmallFold::start(const void* mine) {
 }
 
 const std::byte* SmallFold::finish() {
-  wait(state_->requests);
+  wait(state_->requests, state_->ranks.watchdog());
   return state_->all->data();
 }
 

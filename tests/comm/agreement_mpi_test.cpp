@@ -118,6 +118,7 @@ TEST_F(AgreementTest, ADifferentTextNamesRankHostAndLine) {
     EXPECT_NE(message.find("the configuration is not the same"), std::string::npos) << message;
     EXPECT_NE(message.find("rank " + std::to_string(other) + " on " + host_name()), std::string::npos)
         << message;
+    EXPECT_NE(message.find(host_name() + " differs from rank 0"), std::string::npos) << message;
     EXPECT_NE(message.find("line 2"), std::string::npos) << message;
     EXPECT_NE(message.find("'lr = 0.2'"), std::string::npos) << message;
     EXPECT_NE(message.find("'lr = 0.1'"), std::string::npos) << message;

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "trainer/comm/watchdog.h"
+
 namespace trainer::comm {
 
 /// Owns MPI's life: initialised in the constructor, finalised in the destructor. One per process, made in
@@ -16,20 +18,25 @@ class Environment {
   /// room. Errors of MPI become exceptions (MPI_ERRORS_RETURN). Throws Error(communication) when less than
   /// FUNNELED is provided, and when the process was started N times as single processes (MPI size 1 while
   /// OMPI_COMM_WORLD_SIZE, PMI_SIZE or SLURM_NTASKS says more). Where MPI is initialised already (a host
-  /// program, a test) it is borrowed: checked, but not finalised.
-  Environment(int* argc, char*** argv);
+  /// program, a test) it is borrowed: checked, but not finalised. Collective, in both cases: the watchdog is
+  /// started, with this limit, which holds for MPI_Init_thread already.
+  Environment(int* argc, char*** argv, double stall_limit_seconds = Watchdog::kDefaultLimitSeconds);
   /// Collective (MPI_Finalize), unless an exception is on its way: then the other ranks are not there, and
-  /// nothing is called.
+  /// nothing is called. When a rank is missing here, too, the process prints the watchdog's line and ends the
+  /// job with exit code 4.
   ~Environment();
   Environment(const Environment&) = delete;
   Environment& operator=(const Environment&) = delete;
 
  private:
+  friend class Communicator;
   bool owned_ = true;
+  std::shared_ptr<Watchdog> watchdog_;
 };
 
 /// A group of ranks: owned (freed at destruction) or the world (borrowed). Move-only.
-/// Every function throws Error(communication) with MPI's own text when MPI fails.
+/// Every function throws Error(communication) with MPI's own text when MPI fails, and every collective one
+/// when the watchdog finds a rank missing.
 class Communicator {
  public:
   static Communicator world(const Environment&);
@@ -44,6 +51,8 @@ class Communicator {
   bool is_alone() const;  ///< made by alone()
   int rank() const;
   int size() const;
+  /// The watchdog of the Environment that this group comes from: one for all its groups.
+  Watchdog& watchdog() const;
   /// Collective. The ranks of one colour form a group, ordered by rank.
   Communicator split(int colour) const;
   /// Collective. The same ranks with message traffic of their own.
