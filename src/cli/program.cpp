@@ -83,7 +83,7 @@ int run_program(int argc, char** argv) {
   });
   if (code != 0 || !job || job->line.dry_run) return code;
   return run_before_mpi([&] {  // what fails here fails in starting or ending MPI
-    const comm::Environment environment(&argc, &argv);
+    const comm::Environment environment(&argc, &argv, job->line.configuration.stall_timeout_seconds);
     const comm::Communicator world = comm::Communicator::world(environment);
     std::string run;
     job->on_folder = [&run](const std::string& path) { run = path; };

@@ -8,11 +8,13 @@
 #include <array>
 #include <cctype>
 #include <cerrno>
+#include <chrono>
 #include <ctime>
 #include <filesystem>
 #include <optional>
 #include <sstream>
 #include <system_error>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -109,12 +111,25 @@ void remove_leftovers(const std::string& path) {
   for (const fs::path& leftover : leftovers) fs::remove_all(leftover, ignored);
 }
 
+/// Tries for a while: the processes of a launcher that was killed outlive it by a second.
+bool take_lock(int handle) {
+  constexpr std::chrono::milliseconds kPause{100};
+  constexpr int kTries = 50;
+  for (int i = 0; i < kTries; ++i) {
+    if (::flock(handle, LOCK_EX | LOCK_NB) == 0) return true;
+    if (errno != EWOULDBLOCK) return false;
+    std::this_thread::sleep_for(kPause);
+  }
+  errno = EWOULDBLOCK;
+  return false;
+}
+
 /// An open file that carries this process's lock on the run, or -1 where the file system knows no locks.
 int lock_run(const std::string& path) {
   const std::string name = path + "/" + kLockName;
   const int handle = ::open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
   require(handle >= 0, ErrorKind::data, with_reason("cannot write into the run folder " + path));
-  if (::flock(handle, LOCK_EX | LOCK_NB) == 0) {
+  if (take_lock(handle)) {
     std::array<char, 256> host{};
     ::gethostname(host.data(), host.size() - 1);
     const std::string owner = text("host ", host.data(), ", process ", ::getpid(), "\n");

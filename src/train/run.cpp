@@ -106,6 +106,7 @@ class Session {
   }
 
   void make_passes() {
+    world_.watchdog().set_phase("the preparation of the model");
     const Plan& plan = prepared_.plan;
     const auto rows = static_cast<std::int64_t>(prepared_.data.split.training.size());
     Step::Settings settings;
@@ -182,6 +183,7 @@ class Session {
 
   /// The newest good checkpoint of the run, on every rank.
   void restore() {
+    world_.watchdog().set_phase("the reading of the checkpoint");
     Restored from;
     comm::on_first_rank(world_, [&] {
       from = restore_run(prepared_, facts_, request_, history_.columns, *records_);
@@ -254,7 +256,10 @@ class Session {
       }
       const Range mine = step_->rows(batch);
       training_rows_->take(order_, epoch, place + mine.begin, mine.size());
+      world_.watchdog().set_phase("step", step);
+      const Stopwatch watch;
       const StepResult result = step_->run(*training_rows_, batch, step, rate, requests);
+      world_.watchdog().step_took(watch.seconds());
       take_in(result, step, rate);
       keeper_->look();
       const bool last = step == plan.total_steps;
@@ -316,6 +321,7 @@ class Session {
 
   /// A row of metrics.csv. True when training must end, with the reason.
   bool evaluate(std::string& reason) {
+    world_.watchdog().set_phase("the evaluation after step", progress_.step);
     Metrics metrics;
     put_metrics(metrics, "train_", {progress_.loss_sum, progress_.correct_sum}, progress_.sum_rows);
     if (prepared_.has_validation) {
@@ -385,6 +391,7 @@ class Session {
   }
 
   void save() {
+    world_.watchdog().set_phase("the checkpoint of step", progress_.step);
     keeper_->save(*step_, progress_, history_, best_, configuration_.goal);
     goal_text_ = configuration_.goal;
   }
@@ -392,6 +399,7 @@ class Session {
   // ---- the end
 
   int finish(const Ending& ending) {
+    world_.watchdog().set_phase("the end of the run");
     records_->finish_progress();
     EndingFacts facts;
     facts.ending = ending;
@@ -460,6 +468,8 @@ class Session {
 
 int run_training(const comm::Communicator& world, const RunRequest& request) {
   if (request.dry_run) return describe_dry_run(world, request);
+  world.watchdog().set_limit(request.configuration.stall_timeout_seconds);
+  world.watchdog().set_phase("the preparation of the data");
   const comm::Communicator node = world.node();
   Session session(world, node, request);
   return session.run();
