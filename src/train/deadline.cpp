@@ -1,4 +1,4 @@
-#include "deadline.h"
+#include "trainer/train/deadline.h"
 
 #include <algorithm>
 #include <array>

@@ -1,4 +1,4 @@
-#include "replicas.h"
+#include "trainer/train/replicas.h"
 
 #include <algorithm>
 #include <map>

@@ -68,6 +68,31 @@ cp -r job edited
 sed -i 's/^seed = 1/seed = 2/' edited/config.ini
 on 1 1 resume edited --epochs 5 > out.txt 2>&1 && fail "an edited config.ini was taken"
 grep -q -- '--seed is fixed' out.txt || fail "an edited config.ini: $(grep trainer: out.txt)"
+# What has changed is told, refused, and allowed when asked for.
+other="generate:blobs(rows=260, features=9, classes=4, noise=3, seed=5)"
+cp -r job changed
+on 1 1 resume changed --data "$other" --epochs 5 > out.txt 2>&1 && fail "other data were taken"
+grep -q 'accept-change data' out.txt || fail "other data: $(grep trainer: out.txt)"
+on 1 1 resume changed --data "$other" --epochs 5 --accept-change data > out.txt 2>&1 || fail "--accept-change data: $(cat out.txt)"
+grep -q 'warning: .*fingerprint' changed/log.txt || fail "the changed data were not told"
+cp -r job elsewhere
+code=0
+ONEDNN_MAX_CPU_ISA=SSE41 on 2 1 resume elsewhere --epochs 5 > out.txt 2>&1 || code=$?
+[ "$code" = 4 ] && grep -q 'accept-change arithmetic' out.txt || fail "other arithmetic: exit code $code, $(grep trainer: out.txt)"
+ONEDNN_MAX_CPU_ISA=SSE41 on 2 1 resume elsewhere --epochs 5 --accept-change arithmetic > out.txt 2>&1 || fail "--accept-change arithmetic: $(cat out.txt)"
+on 1 1 resume elsewhere --accept-change weather > out.txt 2>&1 && fail "--accept-change takes any word"
+
+# Two jobs on one run: the second is refused, the first goes on.
+mpirun -np 2 "$trainer" "${options[@]}" --epochs 4000 --out shared > shared.txt 2>&1 & pid=$!
+for _ in $(seq 100); do [ -s shared/best.h5 ] && break; sleep 0.1; done
+code=0
+on 1 1 resume shared > out.txt 2>&1 || code=$?
+[ "$code" = 2 ] && grep -q 'in use by another job' out.txt || fail "a second job on a run ended with $code: $(cat out.txt)"
+kill -0 $pid || fail "the first job did not survive the second"
+kill -9 $pid  # its ranks outlive it by a moment: resume waits for them
+wait $pid 2> /dev/null || true
+on 1 1 resume shared --max-steps 1 > out.txt 2>&1 || fail "resume right after a killed mpirun: $(cat out.txt)"
+
 # evaluate takes the rows that the run validated with.
 val=$(sed -n 's/^accuracy //p' <(on 2 1 evaluate job --data "generate:blobs(rows=260, features=9, classes=4, noise=3, seed=4)" --split validation))
 grep -q ",$val,0\$" job/metrics.csv || fail "evaluate finds another validation accuracy than the run: $val"

@@ -115,9 +115,26 @@ TEST_F(StepTest, OneNanStopsEveryRankBeforeAnythingChanges) {
     FAIL() << "a nan went through on rank " << world_.rank();
   } catch (const comm::AgreedError& error) {
     EXPECT_EQ(error.kind(), ErrorKind::numeric);
-    EXPECT_NE(std::string(error.what()).find("step 2"), std::string::npos) << error.what();
+    const std::string what = error.what();
+    EXPECT_NE(what.find("step 2: the loss is nan, first in the inputs, rows 60 to 60 of the batch (the first "
+                        "is row 60 of the data), rank "),
+              std::string::npos)
+        << what;
   }
   EXPECT_TRUE(std::ranges::equal(job.step.parameters(), before));
+}
+
+TEST_F(StepTest, AnUpdateThatOverflowsIsSeenByAllAtItsStep) {
+  Job job(world_, 13, kModel, 61, 6);
+  const DrawnRows rows(job.step.rows(61).begin, 1, 13);
+  try {
+    job.step.run(rows, 61, 1, 1e39, {});  // a rate beyond the largest float
+    FAIL() << "parameters that are not finite went through on rank " << world_.rank();
+  } catch (const comm::AgreedError& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::numeric);
+    EXPECT_NE(std::string(error.what()).find("step 1: the update of layer "), std::string::npos)
+        << error.what();
+  }
 }
 
 TEST_F(StepTest, WhatOneRankAsksForAllHear) {

@@ -1,6 +1,5 @@
 #pragma once
 
-// Private to this room.
 
 #include <cstdint>
 #include <span>

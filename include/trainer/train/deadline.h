@@ -1,6 +1,6 @@
 #pragma once
 
-// When a run must stop by the clock. Private to this room.
+// When a run must stop by the clock.
 
 #include <optional>
 #include <string>
