@@ -236,6 +236,7 @@ class Session {
     double saved_at = records_->seconds();
     row_start_ = step_->seconds();
     first_step_ = progress_.step;
+    bool first = true;
     const auto rows = static_cast<std::int64_t>(prepared_.data.split.training.size());
     const Plan& plan = prepared_.plan;
     while (progress_.step < plan.total_steps) {
@@ -262,6 +263,10 @@ class Session {
       world_.watchdog().step_took(watch.seconds());
       take_in(result, step, rate);
       keeper_->look();
+      if (first)
+        records_->log(text("the first step of this process ended ", four_digits(since_start_.seconds()),
+                           " s after its start"));
+      first = false;
       const bool last = step == plan.total_steps;
       if (step % plan.steps_per_epoch == 0 || last)
         require_same_replicas(world_, *prepared_.network, step_->parameters(), step_->statistics(), step);
@@ -440,6 +445,7 @@ class Session {
     return best;
   }
 
+  Stopwatch since_start_;
   Deadline deadline_;
   const comm::Communicator& world_;
   const RunRequest& request_;
