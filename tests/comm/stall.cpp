@@ -115,6 +115,11 @@ void shared_array(const Communicator& world, const Case& test) {
   test.stop_if_chosen(world.rank());
 }
 
+/// The end after an error hangs, on every rank.
+[[noreturn]] void hang() {
+  while (true) sleep_seconds(1);
+}
+
 /// Longer than the limit, but the steps were so long before.
 void adaptive(const Communicator& world, const Case& test) {
   world.watchdog().step_took(test.limit / 5);  // the limit is now four times as long
@@ -123,7 +128,7 @@ void adaptive(const Communicator& world, const Case& test) {
 }
 
 void run(const Communicator& world, const Case& test) {
-  if (test.name == "barrier") return barrier(world, test);
+  if (test.name == "barrier" || test.name == "hanging_end") return barrier(world, test);
   if (test.name == "chain") return chain(world, test);
   if (test.name == "late") return late(world, test);
   if (test.name == "suspended") return suspended(world, test);
@@ -160,9 +165,11 @@ int main(int argc, char** argv) {
   if (argc < 3) return EXIT_FAILURE;
   Case test{argv[1], std::atof(argv[2]), {}};
   for (int i = 3; i < argc; ++i) test.chosen.push_back(std::atoi(argv[i]));
-  if (test.name == "start") {
-    const char* rank = std::getenv("OMPI_COMM_WORLD_RANK");
-    test.stop_if_chosen(rank == nullptr ? 0 : std::atoi(rank));
+  if (test.name == "start" || test.name == "late_start") {
+    const char* text = std::getenv("OMPI_COMM_WORLD_RANK");
+    const int rank = text == nullptr ? 0 : std::atoi(text);
+    if (test.name == "start") test.stop_if_chosen(rank);
+    if (test.is_chosen(rank)) sleep_seconds(test.limit / 2);
     test.name = "end";
     test.chosen.clear();
   }
@@ -171,6 +178,7 @@ int main(int argc, char** argv) {
   try {
     run(world, test);
   } catch (const trainer::Error& error) {
+    if (test.name == "hanging_end") hang();
     std::cerr << "trainer: error: rank " + std::to_string(world.rank()) + " on " +
                      trainer::comm::host_name() + ": " + error.what() + "\n";
     world.abort(error.exit_code());

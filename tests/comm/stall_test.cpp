@@ -23,7 +23,7 @@ struct Outcome {
 };
 
 Outcome run(int ranks, const std::string& arguments) {
-  const std::string command = std::string("OMP_WAIT_POLICY=passive ") + MPIRUN +
+  const std::string command = std::string("OMP_WAIT_POLICY=passive timeout -k 5 60 ") + MPIRUN +
                               " --allow-run-as-root --oversubscribe --bind-to none -np " +
                               std::to_string(ranks) + " " + PROGRAM + " " + arguments + " 2>&1";
   const auto begin = std::chrono::steady_clock::now();
@@ -83,6 +83,7 @@ TEST(Stall, OfAChainOfWaitsOnlyTheCauseIsNamed) {
 TEST(Stall, ARankThatIsLateIsAwaited) {
   expect_well(3, "late 6 1");
   expect_well(5, "late 6 0");
+  expect_well(3, "late_start 6 1");
 }
 
 TEST(Stall, AJobThatWasSuspendedGoesOn) { expect_well(3, "suspended 4 1"); }
@@ -125,6 +126,14 @@ TEST(Stall, ARankThatIsMissingWhenSharedMemoryIsGivenBack) {
   EXPECT_EQ(outcome.lines, 1) << outcome.output;
   EXPECT_NE(outcome.error.find("no answer for 2 s from " + named(1)), std::string::npos) << outcome.output;
   EXPECT_LT(outcome.seconds, 15);
+}
+
+TEST(Stall, AnEndThatHangsIsCutShort) {
+  const Outcome outcome = run(3, "hanging_end 2 1");
+  EXPECT_EQ(outcome.exit_code, 4) << outcome.output;
+  EXPECT_EQ(outcome.lines, 1) << outcome.output;
+  EXPECT_NE(outcome.error.find(named(0) + ": no answer for 2 s from " + named(1)), std::string::npos)
+      << outcome.output;
 }
 
 }  // namespace
