@@ -36,7 +36,8 @@ class Source {
 
   std::int64_t bytes() const {
     struct stat status;
-    require(::fstat(file_, &status) == 0, ErrorKind::data, name_, ": ", system_reason());
+    const bool known = ::fstat(file_, &status) == 0;
+    require(known, ErrorKind::data, name_, ": ", system_reason());
     require(S_ISREG(status.st_mode), ErrorKind::data, name_,
             ": is not a file; name the checkpoint file itself");
     return status.st_size;

@@ -3,12 +3,11 @@
 #include <chrono>
 #include <cstdlib>
 #include <exception>
-#include <new>
 #include <thread>
 
 #include "trainer/comm/agreement.h"
 #include "trainer/comm/host.h"
-#include "trainer/core/error.h"
+#include "trainer/core/failure.h"
 #include "trainer/core/grammar.h"
 
 namespace trainer::cli {
@@ -17,29 +16,10 @@ namespace {
 /// Longer than a launcher takes to end a job one of whose processes has failed.
 constexpr std::chrono::milliseconds kPatience{1500};
 
-struct Failure {
-  int exit_code = static_cast<int>(ErrorKind::internal);
-  std::string message;
-};
-
-Failure describe(const std::exception_ptr& exception) {
-  try {
-    std::rethrow_exception(exception);
-  } catch (const Error& error) {
-    return {error.exit_code(), error.what()};
-  } catch (const std::bad_alloc&) {
-    return {static_cast<int>(ErrorKind::internal), "out of memory"};
-  } catch (const std::exception& error) {
-    return {static_cast<int>(ErrorKind::internal), text("internal error: ", error.what())};
-  } catch (...) {
-    return {static_cast<int>(ErrorKind::internal), "internal error of an unknown kind"};
-  }
-}
-
 void tell(const OnFailure& on_failure, const Failure& failure) {
   if (!on_failure) return;
   try {
-    on_failure(failure.exit_code, failure.message);
+    on_failure(static_cast<int>(failure.kind), failure.message);
   } catch (...) {  // the first failure is what matters
   }
 }
@@ -69,7 +49,7 @@ int run_before_mpi(const std::function<int()>& body) {
   try {
     return body();
   } catch (...) {
-    const Failure failure = describe(std::current_exception());
+    const Failure failure = failure_of(std::current_exception());
     const int rank = rank_from_environment();
     if (rank == 0) {
       print_error(stderr, failure.message);
@@ -78,7 +58,7 @@ int run_before_mpi(const std::function<int()>& body) {
       std::this_thread::sleep_for(kPatience);
       print_error(stderr, with_place(rank, failure.message));
     }
-    return failure.exit_code;
+    return static_cast<int>(failure.kind);
   }
 }
 
@@ -95,19 +75,19 @@ int run_collectively(const comm::Communicator& world, const std::function<int()>
     agreed = world.size() == 1;
     exception = std::current_exception();
   }
-  Failure failure = describe(exception);
+  Failure failure = failure_of(exception);
   if (!agreed) {
     failure.message = with_place(world.rank(), failure.message);
     print_error(stderr, failure.message);
     tell(on_failure, failure);
-    world.abort(failure.exit_code);
+    world.abort(static_cast<int>(failure.kind));
   }
   if (world.rank() == 0) {
     print_error(stderr, failure.message);
     tell(on_failure, failure);
   }
   world.barrier();
-  return failure.exit_code;
+  return static_cast<int>(failure.kind);
 }
 
 }  // namespace trainer::cli

@@ -57,7 +57,7 @@ int run_train(const comm::Communicator& world, const Job& job) {
     comm::together(world, [&] {
       require(!out.empty(), ErrorKind::usage,
               "train --resume needs --out: the run folder that is started or continued");
-      if (world.rank() == 0) there = report::RunFolder::holds_run(out);
+      if (world.rank() == 0) there = report::RunFolder::settles_as_run(out);
     });
     there = world.broadcast(there ? "yes" : "no", 0) == "yes";
     if (there) return continue_run(world, job, out);

@@ -6,32 +6,11 @@
 
 #include "rank_list.h"
 #include "trainer/comm/host.h"
+#include "trainer/core/failure.h"
 
 namespace trainer::comm {
 
 namespace {
-
-/// What went wrong on this rank; kind 0: nothing.
-struct Failure {
-  std::int64_t kind = 0;
-  std::string message;
-};
-
-Failure describe(const std::exception_ptr& failure) {
-  if (!failure) return {};
-  const auto internal = static_cast<std::int64_t>(ErrorKind::internal);
-  try {
-    std::rethrow_exception(failure);
-  } catch (const Error& error) {
-    return {error.exit_code(), error.what()};
-  } catch (const std::bad_alloc&) {
-    return {internal, "out of memory"};
-  } catch (const std::exception& error) {
-    return {internal, error.what()};
-  } catch (...) {
-    return {internal, "an exception of unknown type"};
-  }
-}
 
 std::string line_of(const std::string& text, std::size_t number) {
   std::istringstream lines(text);
@@ -52,8 +31,9 @@ std::size_t first_difference(const std::string& a, const std::string& b) {
 }  // namespace
 
 void agree_on_error(const Communicator& ranks, const std::exception_ptr& mine) {
-  const Failure failure = describe(mine);
-  const std::vector<std::int64_t> kinds = ranks.all_gather(failure.kind);
+  const Failure failure = mine ? failure_of(mine) : Failure{};
+  const std::vector<std::int64_t> kinds =  // 0: nothing went wrong
+      ranks.all_gather(mine ? static_cast<std::int64_t>(failure.kind) : std::int64_t{0});
   const auto first = std::find_if(kinds.begin(), kinds.end(), [](std::int64_t kind) { return kind != 0; });
   if (first == kinds.end()) return;
   const std::vector<std::string> messages = ranks.all_gather(failure.message);
@@ -68,10 +48,11 @@ void agree_on_error(const Communicator& ranks, const std::exception_ptr& mine) {
 }
 
 void follow_first_rank(const Communicator& ranks, const std::exception_ptr& mine) {
-  Failure failure = describe(mine);
-  ranks.broadcast(&failure.kind, sizeof(failure.kind), 0);
-  if (failure.kind == 0) return;
-  throw AgreedError(static_cast<ErrorKind>(failure.kind), ranks.broadcast(failure.message, 0));
+  const Failure failure = mine ? failure_of(mine) : Failure{};
+  std::int64_t kind = mine ? static_cast<std::int64_t>(failure.kind) : 0;  // 0: nothing went wrong
+  ranks.broadcast(&kind, sizeof(kind), 0);
+  if (kind == 0) return;
+  throw AgreedError(static_cast<ErrorKind>(kind), ranks.broadcast(failure.message, 0));
 }
 
 void require_same(const Communicator& ranks, const std::string& what, const std::string& value) {

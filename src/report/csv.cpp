@@ -119,8 +119,10 @@ CsvFile CsvFile::reopen(const std::string& path, std::vector<std::string> column
   const std::optional<off_t> end = end_of_line(file, rows + 1, path);
   require(end.has_value(), ErrorKind::data, path, " holds fewer than the ", rows,
           " rows that the checkpoint counts");
-  require(::ftruncate(file, *end) == 0, ErrorKind::data, with_reason("cannot cut " + path));
-  require(::lseek(file, *end, SEEK_SET) == *end, ErrorKind::data, with_reason("cannot write " + path));
+  const bool cut = ::ftruncate(file, *end) == 0;
+  require(cut, ErrorKind::data, with_reason("cannot cut " + path));
+  const bool placed = ::lseek(file, *end, SEEK_SET) == *end;
+  require(placed, ErrorKind::data, with_reason("cannot write " + path));
   return csv;
 }
 

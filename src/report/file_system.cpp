@@ -5,10 +5,10 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
 
 #include "trainer/core/error.h"
+#include "trainer/h5/atomic_file.h"
 
 namespace trainer::report {
 namespace {
@@ -51,7 +51,7 @@ void sync_folder_of(const std::string& path) {
 
 }  // namespace
 
-std::string with_reason(const std::string& what) { return what + ": " + std::strerror(errno); }
+std::string with_reason(const std::string& what) { return what + ": " + h5::reason_and_remedy(errno); }
 
 std::size_t write_some(int file, std::string_view bytes, const std::string& path) {
   while (true) {
@@ -85,8 +85,8 @@ void replace_file(const std::string& path, const std::string& content, const std
     sync_file(file.handle(), beside);
     file.close(beside);
   }
-  require(::rename(beside.c_str(), path.c_str()) == 0, ErrorKind::data,
-          with_reason("cannot replace " + path));
+  const bool renamed = ::rename(beside.c_str(), path.c_str()) == 0;
+  require(renamed, ErrorKind::data, with_reason("cannot replace " + path));
   sync_folder_of(path);
 }
 
@@ -99,7 +99,8 @@ void append_line(const std::string& path, const std::string& line) {
 std::string read_whole_file(const std::string& path) {
   OpenFile file(path, O_RDONLY, "cannot open");
   struct stat facts {};
-  require(::fstat(file.handle(), &facts) == 0, ErrorKind::data, with_reason("cannot read " + path));
+  const bool known = ::fstat(file.handle(), &facts) == 0;
+  require(known, ErrorKind::data, with_reason("cannot read " + path));
   require(S_ISREG(facts.st_mode), ErrorKind::data, "cannot read ", path, ": it is not a plain file");
   require(facts.st_size <= kLargestText, ErrorKind::data, "cannot read ", path, ": it has ", facts.st_size,
           " bytes, at most ", kLargestText, " are expected");

@@ -5,7 +5,9 @@
 
 namespace trainer::report {
 
-/// `what` with the system's reason for the last failure: "cannot write FILE: No space left on device".
+/// `what` with the system's reason for the last failure and a remedy: "cannot write FILE: No space left on
+/// device; free some ...". The failed call must stand in a statement before: the order in which arguments are
+/// evaluated is the compiler's.
 std::string with_reason(const std::string& what);
 
 /// Writes the first of `bytes` to an open file, as many as the system takes at once; returns how many. Throws

@@ -264,8 +264,8 @@ void RunFolder::require_can_create(const std::string& path) {
   std::error_code error;
   if (fs::exists(folder, error)) {
     if (!path.empty()) require_free(folder);
-    require(::access(folder.c_str(), W_OK) == 0, ErrorKind::data,
-            with_reason("cannot write into the run folder " + folder));
+    const bool writable = ::access(folder.c_str(), W_OK) == 0;
+    require(writable, ErrorKind::data, with_reason("cannot write into the run folder " + folder));
     return;
   }
   fs::path parent = fs::absolute(folder, error).parent_path();
@@ -289,11 +289,25 @@ RunFolder RunFolder::open(const std::string& path) {
   return RunFolder(folder, lock_run(folder));
 }
 
+bool RunFolder::settles_as_run(const std::string& path) {
+  const int handle = ::open((path + "/" + kLockName).c_str(), O_RDWR | O_CLOEXEC);
+  if (handle >= 0) {
+    take_lock(handle);  // a job that lives on is met again, and named, when the run is opened
+    ::close(handle);
+  }
+  return holds_run(path);
+}
+
 bool RunFolder::holds_run(const std::string& path) {
   return !checkpoint::list_checkpoints(std::filesystem::path(path) / "checkpoints").empty();
 }
 
 std::string RunFolder::file(const std::string& name) const { return path_ + "/" + name; }
+
+bool RunFolder::has(const std::string& name) const {
+  std::error_code ignored;
+  return fs::exists(file(name), ignored);
+}
 
 void RunFolder::write(const std::string& name, const std::string& content) const {
   replace_file(file(name), content);

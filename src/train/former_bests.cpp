@@ -26,9 +26,10 @@ struct FormerBest {
 std::vector<FormerBest> find(const report::RunFolder& folder) {
   std::vector<FormerBest> found;
   std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(folder.path(), error))
-    if (const auto step = step_of(entry.path().filename().string()))
-      found.push_back({*step, entry.path().string()});
+  std::filesystem::directory_iterator entry(folder.path(), error);
+  for (const std::filesystem::directory_iterator end; !error && entry != end; entry.increment(error))
+    if (const auto step = step_of(entry->path().filename().string()))
+      found.push_back({*step, entry->path().string()});
   std::ranges::sort(found, {}, &FormerBest::step);
   return found;
 }

@@ -7,6 +7,7 @@
 #include "former_bests.h"
 #include "trainer/checkpoint/retention.h"
 #include "trainer/comm/agreement.h"
+#include "trainer/core/failure.h"
 
 namespace trainer::train {
 namespace {
@@ -16,24 +17,6 @@ struct FlatState {
   ModelValues model;
   std::vector<std::vector<float>> optimizer;  ///< by state of the optimizer
 };
-
-bool is_trouble_with_the_disk(const std::exception_ptr& failure) {
-  try {
-    std::rethrow_exception(failure);
-  } catch (const Error& error) {
-    return error.kind() == ErrorKind::data;
-  } catch (...) {
-    return false;
-  }
-}
-
-std::string message_of(const std::exception_ptr& failure) {
-  try {
-    std::rethrow_exception(failure);
-  } catch (const std::exception& error) {
-    return error.what();
-  }
-}
 
 }  // namespace
 
@@ -114,9 +97,10 @@ void Keeper::collect() {
   if (!writer_.joinable()) return;
   writer_.join();
   if (!failure_) return;
-  if (!is_trouble_with_the_disk(failure_)) std::rethrow_exception(failure_);
+  const Failure failure = failure_of(failure_);
+  if (failure.kind != ErrorKind::data) std::rethrow_exception(failure_);
   records_.note(text("warning: the checkpoint of step ", job_->progress.step,
-                     " is not saved: ", message_of(failure_), ". Training goes on; the newest checkpoint is ",
+                     " is not saved: ", failure.message, ". Training goes on; the newest checkpoint is ",
                      newest_.empty() ? "none" : newest_, "; it is tried again with the next one"));
 }
 
@@ -129,10 +113,12 @@ void Keeper::finish() {
       records_.flush();
       write(*job_);
       failure_ = nullptr;
-    } catch (const Error& error) {
-      fail(error.kind(), "the last checkpoint (step ", job_->progress.step,
-           ") could not be saved: ", error.what(), ". The newest one is ", newest_.empty() ? "none" : newest_,
-           "; continue from there with `trainer resume ", records_.folder().path(), "`");
+    } catch (...) {
+      const Failure failure = failure_of(std::current_exception());
+      fail(failure.kind, "the last checkpoint (step ", job_->progress.step,
+           ") could not be saved: ", failure.message, ". The newest one is ",
+           newest_.empty() ? "none" : newest_, "; continue from there with `trainer resume ",
+           records_.folder().path(), "`");
     }
   });
   stood_still_ += still.seconds();
@@ -165,8 +151,9 @@ void Keeper::write(Job& job) {
     checkpoint::keep_newest(folder.checkpoint_folder(), keep_);
     forget_old_bests(folder);
     folder.write_status({report::RunState::running, 0, job.progress.step, "", newest_});
-  } catch (const Error& error) {
-    records_.log(text("warning: after the checkpoint of step ", job.progress.step, ": ", error.what()));
+  } catch (...) {
+    records_.log(text("warning: after the checkpoint of step ", job.progress.step, ": ",
+                      failure_of(std::current_exception()).message));
   }
 }
 

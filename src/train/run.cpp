@@ -7,18 +7,18 @@
 
 #include "announce.h"
 #include "compare.h"
-#include "trainer/train/deadline.h"
 #include "dry_run.h"
 #include "ending.h"
 #include "keeper.h"
 #include "records.h"
-#include "trainer/train/replicas.h"
 #include "restore.h"
 #include "snapshot.h"
 #include "trainer/checkpoint/retention.h"
 #include "trainer/comm/agreement.h"
 #include "trainer/core/grammar.h"
+#include "trainer/train/deadline.h"
 #include "trainer/train/evaluator.h"
+#include "trainer/train/replicas.h"
 #include "trainer/train/self_test.h"
 #include "trainer/train/signals.h"
 #include "trainer/train/step.h"
@@ -53,7 +53,7 @@ class Session {
       restore();
     else
       initialise();
-    if (has_ended()) return finish({0, kAllStepsDone, true});
+    if (has_ended()) return finish({0, reason_of_end(), has_final_records()});
     progress_.ended = Progress::kNot;
     announce();
     if (!request_.resume) {
@@ -78,6 +78,29 @@ class Session {
     }
     return progress_.ended != Progress::kNot &&
            (progress_.ended != Progress::kAllSteps || progress_.step >= prepared_.plan.total_steps);
+  }
+
+  std::string reason_of_end() const {
+    if (progress_.ended == Progress::kGoal) return "goal reached: " + configuration_.goal;
+    if (progress_.ended == Progress::kAllSteps) return kAllStepsDone;
+    return text("early stopping: ", prepared_.stopping->metric(), " has not improved in ",
+                prepared_.stopping->patience(), " evaluations");
+  }
+
+  /// Collective. Whether the run that has ended also says so; not when it was killed between its last
+  /// checkpoint and that.
+  bool has_final_records() const {
+    std::int64_t there = 0;
+    comm::on_first_rank(world_, [&] {
+      const report::RunFolder& folder = records_->folder();
+      try {
+        there =
+            folder.read_status().state == report::RunState::finished && !folder.read("result.json").empty();
+      } catch (const Error&) {  // missing or none
+      }
+    });
+    world_.broadcast(&there, sizeof(there), 0);
+    return there != 0;
   }
 
   /// From here on a failure is written into the run's records: the run is under way.
@@ -212,10 +235,9 @@ class Session {
   /// The CSV files as the checkpoint counts them; what was deleted is made again as far as it can be.
   void reopen_logs() {
     const report::RunFolder& folder = records_->folder();
-    if (!std::filesystem::exists(folder.file("timing.csv"))) progress_.timing_rows = 0;
-    if (!std::filesystem::exists(folder.file("steps.csv"))) progress_.steps_rows = 0;
-    if (!std::filesystem::exists(folder.file("metrics.csv")))
-      rebuild_metrics(folder.file("metrics.csv"), history_);
+    if (!folder.has("timing.csv")) progress_.timing_rows = 0;
+    if (!folder.has("steps.csv")) progress_.steps_rows = 0;
+    if (!folder.has("metrics.csv")) rebuild_metrics(folder.file("metrics.csv"), history_);
     records_->open_files(history_.columns, configuration_.log_steps, true, progress_.metrics_rows,
                          progress_.timing_rows, progress_.steps_rows);
   }
@@ -348,13 +370,12 @@ class Session {
       progress_.goal_samples = samples_done();
       progress_.ended = Progress::kGoal;
       goal_seconds_ = records_->seconds();
-      reason = "goal reached: " + configuration_.goal;
+      reason = reason_of_end();
       return true;
     }
     if (prepared_.stopping->must_stop(progress_.stopping)) {
       progress_.ended = Progress::kEarlyStopping;
-      reason = text("early stopping: ", prepared_.stopping->metric(), " has not improved in ",
-                    prepared_.stopping->patience(), " evaluations");
+      reason = reason_of_end();
       return true;
     }
     return false;

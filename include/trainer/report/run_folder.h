@@ -40,6 +40,8 @@ class RunFolder {
   static RunFolder open(const std::string& path);
   /// True when `path` holds a run that could be resumed: at least one checkpoint.
   static bool holds_run(const std::string& path);
+  /// The same once a job that was just killed there is gone (waits for seconds at most).
+  static bool settles_as_run(const std::string& path);
 
   ~RunFolder();
   RunFolder(RunFolder&&) noexcept;
@@ -48,6 +50,8 @@ class RunFolder {
   const std::string& path() const { return path_; }
   /// RUN/name.
   std::string file(const std::string& name) const;
+  /// Whether RUN/name is there.
+  bool has(const std::string& name) const;
   std::string checkpoint_folder() const { return file("checkpoints"); }
   std::string best_checkpoint() const { return file("best.h5"); }
 
