@@ -40,7 +40,7 @@ Finding advice(std::string what, std::string remedy) {
 }
 
 std::string size_text(std::int64_t bytes) {
-  if (bytes < 10 << 20) return text((bytes >> 10) + 1, " KiB");
+  if (bytes < 10 << 20) return text((bytes + 1023) >> 10, " KiB");
   const bool large = bytes >= std::int64_t{1} << 30;
   const double value = static_cast<double>(bytes) / (large ? 1 << 30 : 1 << 20);
   return format_number(static_cast<double>(static_cast<std::int64_t>(value * 10)) / 10) +

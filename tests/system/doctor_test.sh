@@ -24,9 +24,6 @@ says() {
   [ "$before" = "$after" ] || fail "$*: left behind: $after"
   echo "ok: $code for $*"
 }
-free() { mpirun --oversubscribe --bind-to none "$@"; }
-export -f free
-
 # Alone, and on as many bound ranks as there are cores.
 says 0 '' "$trainer" doctor
 says 0 '' "$trainer" doctor "${data[@]}"
@@ -68,7 +65,7 @@ says 4 'PMI_SIZE says 3' env PMI_SIZE=3 "$trainer" doctor
 says 0 'started by mpirun' env SLURM_NTASKS=4 mpirun -np 1 "$trainer" doctor
 
 # Options, data, folders.
-says 2 'problem  *options .*batch' "$trainer" doctor --data "generate:blobs(rows=100)" --model "dense(8) relu dense(9)"
+says 2 'problem  *options .*9 wide, but the data needs 3' "$trainer" doctor --data "generate:blobs(rows=100)" --model "dense(8) relu dense(9)"
 says 2 'no option of .trainer doctor.' "$trainer" doctor --nonsense
 says 2 'one argument too many' "$trainer" doctor stray
 says 3 'problem  *data .*not-there' "$trainer" doctor --data not-there
@@ -79,8 +76,23 @@ says 0 '' "$trainer" doctor --out new/deep/run
 mkdir locked
 says 0 '' "$trainer" doctor --out locked
 
+# File systems that cannot do what a run needs: the calls are replaced.
+if command -v cc > /dev/null; then
+  mkdir broken
+  lacking() { echo "#include <errno.h>"$'\n'"$2" > broken/"$1.c" && cc -shared -fPIC -o broken/"$1.so" broken/"$1.c"; }
+  lacking locks 'int flock(int file, int how) { (void)file; (void)how; errno = ENOLCK; return -1; }'
+  lacking blind 'int flock(int file, int how) { (void)file; (void)how; return 0; }'
+  lacking rename 'int rename(const char* from, const char* to) { (void)from; (void)to; errno = EPERM; return -1; }'
+  lacking sync 'int fsync(int file) { (void)file; errno = EIO; return -1; }'
+  says 0 'advice  *folder  *locks \(flock\) do not work .*No locks available' env LD_PRELOAD="$work/broken/locks.so" "$trainer" doctor
+  says 0 'advice  *folder  *locks \(flock\) have no effect' env LD_PRELOAD="$work/broken/blind.so" "$trainer" doctor
+  says 3 'problem  *folder  *cannot rename .*not permitted' env LD_PRELOAD="$work/broken/rename.so" "$trainer" doctor
+  says 0 'advice  *folder  *fsync of the folder' env LD_PRELOAD="$work/broken/sync.so" "$trainer" doctor
+else
+  echo "skipped: file systems without locks, rename and fsync (no C compiler)"
+fi
+
 if unshare -m true 2> /dev/null; then
-  inside() { unshare -m sh -c "$1"'; shift; exec "$@"' sh "$work" "${@:2}"; }
   mkdir place good
   # A folder that cannot be written, one that is small, one that other ranks do not see.
   says 3 'problem  *folder .*cannot write into .*/place: Read-only' \

@@ -1,8 +1,15 @@
 #include "trainer/train/doctor.h"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
+
+#include "trainer/comm/host.h"
 
 namespace trainer::train {
 namespace {
@@ -248,6 +255,56 @@ TEST(Doctor, KnowsTheMachineItRunsOn) {
   EXPECT_NE(f.build.find("HDF5 1."), std::string::npos);
   EXPECT_EQ(f.program.size(), 32U);
   EXPECT_GT(f.free_memory_bytes, 0);
+}
+
+/// A folder with a file .lock that is held, as a run's is.
+class LockedFolder {
+ public:
+  LockedFolder() {
+    path_ = (std::filesystem::temp_directory_path() / "trainer-doctor-XXXXXX").string();
+    if (::mkdtemp(path_.data()) == nullptr) ADD_FAILURE() << "no temporary folder";
+    file_ = ::open((path_ + "/.lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    EXPECT_EQ(::flock(file_, LOCK_EX | LOCK_NB), 0);
+  }
+  ~LockedFolder() {
+    ::close(file_);
+    std::filesystem::remove_all(path_);
+  }
+  LockedFolder(const LockedFolder&) = delete;
+  LockedFolder& operator=(const LockedFolder&) = delete;
+  void unlock() const { EXPECT_EQ(::flock(file_, LOCK_UN), 0); }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+  int file_ = -1;
+};
+
+TEST(StartFindings, AreSilentWhereAllIsWell) {
+  const LockedFolder folder;
+  const auto alone = comm::Communicator::alone();
+  const StartCircumstances good{
+      .threads = 1, .folder = folder.path(), .bytes_per_rank = 1000, .checkpoint_bytes = 1000, .keep = 2};
+  EXPECT_EQ(start_findings(alone, good), std::vector<std::string>{});
+
+  const auto expect = [&](const StartCircumstances& start, const std::string& part) {
+    const auto lines = start_findings(alone, start);
+    ASSERT_EQ(lines.size(), 1U) << part;
+    EXPECT_TRUE(lines[0].starts_with("warning: ")) << lines[0];
+    EXPECT_NE(lines[0].find(part), std::string::npos) << lines[0];
+    EXPECT_EQ(lines[0].find('\n'), std::string::npos);
+  };
+  StartCircumstances bad = good;
+  bad.threads = comm::cpus_of_process() + 1;
+  expect(bad, "threads and may run on");
+  bad = good;
+  bad.bytes_per_rank = std::int64_t{1} << 60;
+  expect(bad, "for this model and batch");
+  bad = good;
+  bad.checkpoint_bytes = std::int64_t{1} << 60;
+  expect(bad, "4 checkpoints (--keep 2, the best and one being written)");
+  folder.unlock();
+  expect(good, "locks (flock) do not work");
 }
 
 }  // namespace
