@@ -35,6 +35,8 @@ std::string command_name(Command command) {
       return "evaluate";
     case Command::inspect:
       return "inspect";
+    case Command::doctor:
+      return "doctor";
   }
   return "";
 }

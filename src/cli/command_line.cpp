@@ -28,7 +28,8 @@ struct Parsed {
   Arguments positional;
 };
 
-constexpr Command kCommands[] = {Command::train, Command::resume, Command::evaluate, Command::inspect};
+constexpr Command kCommands[] = {Command::train, Command::resume, Command::evaluate, Command::inspect,
+                                 Command::doctor};
 
 /// The command and what is behind it. No command means train.
 std::pair<Command, Arguments> take_command(const Arguments& arguments) {
@@ -42,7 +43,7 @@ std::pair<Command, Arguments> take_command(const Arguments& arguments) {
   const std::string near = nearest_name(arguments.front(), names);
   fail(ErrorKind::usage, "\"", arguments.front(), "\" is no command; ",
        near.empty() ? "" : "did you mean " + near + "? ",
-       "there are train, resume, evaluate and inspect, see `trainer --help`");
+       "there are train, resume, evaluate, inspect and doctor, see `trainer --help`");
 }
 
 /// Boost would take any next word for the value of a boolean: it is written behind `=`, where there is one,
@@ -110,7 +111,7 @@ void require_no_option_as_value(const Parsed& parsed) {
 }
 
 void take_positional(const Parsed& parsed, CommandLine& line) {
-  const bool takes_one = line.command != Command::train;
+  const bool takes_one = line.command != Command::train && line.command != Command::doctor;
   for (const std::string& word : parsed.positional) {
     require(word.empty() || word.front() != '-' || word == "-", ErrorKind::usage,
             unknown_option_text(without_dashes(word), line.command));
@@ -140,11 +141,12 @@ const std::string* find_given(const Parsed& parsed, const std::string& name) {
 CommandLine base_of(const Parsed& parsed, Command command) {
   CommandLine base;
   base.command = command;
-  if (command != Command::train) return base;
+  if (command != Command::train && command != Command::doctor) return base;
   if (const std::string* file = find_given(parsed, "config")) {
     require(!file->empty(), ErrorKind::usage, "--config needs a value: FILE");
     apply_config(read_config(*file), base);
-  } else if (find_given(parsed, "data") == nullptr && find_given(parsed, "model") == nullptr) {
+  } else if (command == Command::train && find_given(parsed, "data") == nullptr &&
+             find_given(parsed, "model") == nullptr) {
     apply_default_recipe(base.configuration);
   }
   return base;

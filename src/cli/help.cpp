@@ -28,6 +28,16 @@ std::string usage_of(Command command) {
     case Command::inspect:
       return "Usage: trainer inspect FILE.h5 [--verify]\n"
              "Prints what is in a checkpoint: model, shapes, step, metrics, digest.\n";
+    case Command::doctor:
+      return "Usage: mpirun -np N trainer doctor [options]\n"
+             "Says what is wrong with the machine, the placement of the ranks, the run folder and the data, "
+             "and "
+             "what to do\n"
+             "about it. Takes the options of train: with --data, the data are opened and the model laid out "
+             "as "
+             "training would.\n"
+             "Exit code 0 without a problem, else 2 (options), 3 (data or folder), 4 (ranks that do not fit "
+             "together).\n";
   }
   return "";
 }
@@ -89,6 +99,7 @@ std::string program_help_text() {
          "  trainer resume [RUN] [options]       continue a run\n"
          "  trainer evaluate MODEL --data D      loss and metrics of a model\n"
          "  trainer inspect FILE.h5 [--verify]   what is in a checkpoint\n"
+         "  trainer doctor [options]             what is wrong with machine, folder and data\n"
          "  trainer COMMAND --help               the options of a command\n\n" +
          help_text(Command::train);
 }

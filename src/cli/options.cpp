@@ -42,6 +42,9 @@ class GroupOfOptions {
     option.default_text =
         facts.default_text.empty() ? option.get(CommandLine{}) : std::move(facts.default_text);
     option.commands = std::move(facts.commands);
+    // The doctor looks at the run that train would start with the same options.
+    if (option.belongs_to(Command::train) && option.name != "resume" && option.name != "dry-run")
+      option.commands.push_back(Command::doctor);
     table_.push_back(std::move(option));
   }
 

@@ -58,6 +58,8 @@ int run_command(const comm::Communicator& world, const Job& job) {
       return run_resume(world, job);
     case Command::evaluate:
       return run_evaluate(world, job);
+    case Command::doctor:
+      return run_doctor(world, job);
     case Command::inspect:
       break;
   }

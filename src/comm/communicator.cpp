@@ -49,7 +49,9 @@ void check_not_alone(const Announced& announced) {
   require(size > 1 || announced.ranks <= 1, ErrorKind::communication,
           "this process is alone (MPI has 1 rank), but ", announced.variable, " says ", announced.ranks,
           ": the launcher and the MPI library do not know each other; start with `mpirun -np ",
-          announced.ranks, " trainer`, or with `srun --mpi=pmix` where Slurm has it");
+          announced.ranks, " trainer ...`, or with `srun --mpi=pmix -n ", announced.ranks,
+          " trainer ...` where Slurm has it (`srun --mpi=list`); for one process alone, `mpirun -np 1 "
+          "trainer ...`");
 }
 
 /// Throws unless `total` bytes can be gathered in one call, whose offsets are int.

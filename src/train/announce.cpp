@@ -7,6 +7,7 @@
 #include "trainer/comm/agreement.h"
 #include "trainer/comm/host.h"
 #include "trainer/nn/onednn_facts.h"
+#include "trainer/train/doctor.h"
 
 namespace trainer::train {
 
@@ -28,11 +29,14 @@ void write_environment(const comm::Communicator& world, const RunRequest& reques
   });
 }
 
-void describe_run(const comm::Communicator& world, const Prepared& prepared, const Step& step, int threads,
-                  Records& records) {
+void describe_run(const comm::Communicator& world, const Prepared& prepared, const Step& step,
+                  const RunRequest& request, const std::string& folder, Records& records) {
   const nn::Network& network = *prepared.network;
   const Plan& plan = prepared.plan;
   const auto memory = world.all_gather(step.memory_bytes());
+  const std::vector<std::string> warnings =
+      start_findings(world, {request.threads, folder, estimated_bytes(prepared, world.size()),
+                             checkpoint_bytes(prepared), request.configuration.keep});
   if (!records.active()) return;
   for (const std::string& line : prepared.data.notes) records.note(line);
   records.note(text("data: ", prepared.data.facts().name, ", ", prepared.data.split.training.size(),
@@ -44,14 +48,13 @@ void describe_run(const comm::Communicator& world, const Prepared& prepared, con
   records.note(text("training: ", prepared.optimizer->text(), ", lr ", format_number(plan.rate),
                     ", schedule ", prepared.schedule_text, ", batch ", plan.batch, " in ", plan.shards,
                     " shards, ", plan.steps_per_epoch, " steps an epoch, ", plan.total_steps, " steps"));
-  const auto model_floats = network.parameter_floats() + network.statistic_floats();
-  const auto states = static_cast<std::int64_t>(prepared.optimizer->state_names().size());
-  const std::int64_t checkpoint_bytes = 4 * (model_floats + states * network.parameter_floats());
-  records.note(text("job: ", world.size(), " rank", world.size() == 1 ? "" : "s", " x ", threads, " thread",
-                    threads == 1 ? "" : "s", ", ", *std::max_element(memory.begin(), memory.end()) >> 20,
-                    " MiB a rank for the training state, rank 0 ", 2 * checkpoint_bytes >> 20,
-                    " MiB more while a checkpoint of ", checkpoint_bytes >> 20,
-                    " MiB is written, run folder ", records.folder().path()));
+  const std::int64_t file_bytes = checkpoint_bytes(prepared);
+  records.note(text(
+      "job: ", world.size(), " rank", world.size() == 1 ? "" : "s", " x ", request.threads, " thread",
+      request.threads == 1 ? "" : "s", ", ", *std::max_element(memory.begin(), memory.end()) >> 20,
+      " MiB a rank for the training state, rank 0 ", 2 * file_bytes >> 20, " MiB more while a checkpoint of ",
+      file_bytes >> 20, " MiB is written, run folder ", records.folder().path()));
+  for (const std::string& line : warnings) records.note(line);
   if (world.size() > plan.shards)
     records.note(text("warning: ", world.size() - plan.shards, " of ", world.size(),
                       " ranks have no shard to compute; with --shards ",

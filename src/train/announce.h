@@ -15,8 +15,9 @@ namespace trainer::train {
 void write_environment(const comm::Communicator& world, const RunRequest& request, const RunFacts& facts,
                        Records& records);
 
-/// Collective. The first lines of a run: data, model, training, job, and what is not as it should be.
-void describe_run(const comm::Communicator& world, const Prepared& prepared, const Step& step, int threads,
-                  Records& records);
+/// Collective. The first lines of a run in `folder`: data, model, training, job, and what is not as it should
+/// be.
+void describe_run(const comm::Communicator& world, const Prepared& prepared, const Step& step,
+                  const RunRequest& request, const std::string& folder, Records& records);
 
 }  // namespace trainer::train

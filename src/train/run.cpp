@@ -106,7 +106,7 @@ class Session {
   /// From here on a failure is written into the run's records: the run is under way.
   void announce() {
     if (request_.on_folder) request_.on_folder(folder_path_);
-    describe_run(world_, prepared_, *step_, request_.threads, *records_);
+    describe_run(world_, prepared_, *step_, request_, folder_path_, *records_);
     if (!deadline_.description().empty()) records_->note("time limit: " + deadline_.description());
   }
 

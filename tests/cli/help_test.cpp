@@ -9,7 +9,8 @@
 namespace trainer::cli {
 namespace {
 
-constexpr Command kCommands[] = {Command::train, Command::resume, Command::evaluate, Command::inspect};
+constexpr Command kCommands[] = {Command::train, Command::resume, Command::evaluate, Command::inspect,
+                                 Command::doctor};
 
 TEST(Help, NamesEveryOptionWithMarkAliasAndDefault) {
   for (const Command command : kCommands) {

@@ -9,7 +9,7 @@
 
 namespace trainer::cli {
 
-enum class Command { train, resume, evaluate, inspect };
+enum class Command { train, resume, evaluate, inspect, doctor };
 
 /// A command line, read and checked.
 struct CommandLine {

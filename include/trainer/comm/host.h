@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
 namespace trainer::comm {
 
@@ -9,8 +11,47 @@ namespace trainer::comm {
 /// The name of this host, without its domain.
 std::string host_name();
 
-/// The number of processors that this process may run on (its affinity mask, at least 1).
+/// The processors that this process may run on, ascending: its affinity mask, and where OMP_PROC_BIND has
+/// tied this thread to a part of it, the places of OpenMP. Empty when the system does not tell.
+std::vector<int> processors_of_process();
+
+/// The number of processors that this process may run on, at least 1.
 int cpus_of_process();
+
+/// The processors of this node that the launcher had to give away: those that its own process (the parent of
+/// this one) may run on, within this process's cpuset, and processors_of_process(). Not more than
+/// processors_of_process() where that cannot be learnt. Slurm may have lent fewer of them: see
+/// cpus_lent_by_slurm().
+std::vector<int> processors_of_launcher();
+
+/// SLURM_CPUS_ON_NODE: the number of this node's processors that the job has; 0 when it is not set.
+int cpus_lent_by_slurm();
+
+/// "0-3,8" for {0, 1, 2, 3, 8}; empty for none.
+std::string list_text(const std::vector<int>& numbers);
+/// The reverse of list_text, as Linux writes its lists of processors. Empty for what is no such list.
+std::vector<int> parse_list(const std::string& text);
+
+/// The number of physical cores among `processors` (two processors of one core are its hardware threads).
+int cores_among(const std::vector<int>& processors);
+
+/// How many processors' worth of time this process's cgroup may use (cgroup v2 cpu.max, v1
+/// cpu.cfs_quota_us), its parents counted; 0 when there is no limit. `root` is put before /proc and /sys, for
+/// tests.
+double processor_quota(const std::string& root = "");
+
+/// Bytes of memory that can still be had on this node, or in this process's cgroup where that has less; 0
+/// when the system does not tell.
+std::int64_t available_memory_bytes(const std::string& root = "");
+
+/// Bytes that this process holds and shares with nobody.
+std::int64_t private_memory_bytes();
+
+/// "AMD EPYC 9654 96-Core Processor", as /proc/cpuinfo has it.
+std::string processor_model();
+
+/// Who started this process: "mpirun", "srun", or empty for neither (or another).
+std::string launcher();
 
 /// The number of processors of this node that are switched on, whoever may use them.
 int cpus_of_node();
