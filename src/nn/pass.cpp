@@ -257,14 +257,13 @@ struct TrainingPass::State {
   /// present shard's record.
   template <class T, class CombineRecords>
   T* fold_records(Range node, T* records, std::int64_t width, const CombineRecords& combine) {
-    if (node.size() == 1)
-      return shard_rows(node.begin).size() == 0 ? nullptr : records + (node.begin - plan.run.begin) * width;
-    const std::int64_t middle = tree_cut(node);
-    const Range left_node{node.begin, middle}, right_node{middle, node.end};
-    T* left = fold_records(left_node, records, width, combine);
-    T* right = fold_records(right_node, records, width, combine);
-    if (left != nullptr && right != nullptr) combine(left_node, right_node, left, right);
-    return left != nullptr ? left : right;
+    return fold_in_place<T>(
+        node,
+        [&](Range at) -> std::optional<T*> {
+          if (at.size() > 1) return std::nullopt;
+          return shard_rows(at.begin).size() == 0 ? nullptr : records + (at.begin - plan.run.begin) * width;
+        },
+        combine);
   }
 
   /// Calls work(shard, columns) for column tiles of every shard of this rank that has rows.

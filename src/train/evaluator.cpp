@@ -19,15 +19,6 @@ void add(Range, Range, double* left, const double* right) {
 
 bool always(Range) { return true; }
 
-/// The fold of one rank's own piece: chunk records [deal run][2], numbered from `first`.
-double* fold_chunks(Range node, double* records, std::int64_t first) {
-  if (node.size() == 1) return records + 2 * (node.begin - first);
-  const std::int64_t middle = tree_cut(node);
-  double* left = fold_chunks({node.begin, middle}, records, first);
-  add({}, {}, left, fold_chunks({middle, node.end}, records, first));
-  return left;
-}
-
 }  // namespace
 
 std::vector<std::int64_t> Evaluator::sizes(std::int64_t rows) {
@@ -60,7 +51,13 @@ nn::LossSums Evaluator::run(const nn::InferencePass& pass) {
   });
   std::vector<double> pieces;
   for (const Range& piece : deal_.pieces[me]) {
-    const double* folded = fold_chunks(piece, mine.data(), run.begin);
+    const double* folded = fold_in_place<double>(
+        piece,
+        [&](Range chunk) {
+          return chunk.size() == 1 ? std::optional(mine.data() + 2 * (chunk.begin - run.begin))
+                                   : std::nullopt;
+        },
+        add);
     pieces.insert(pieces.end(), folded, folded + 2);
   }
   fold_->start(pieces.data());

@@ -9,14 +9,14 @@ namespace trainer::train {
 
 double* fold_pieces(const comm::SmallFold& index, Range node, double* pieces, std::int64_t width,
                     const std::function<bool(Range)>& present, const nn::ShardFold::Combine& combine) {
-  if (!present(node)) return nullptr;
-  if (const std::int64_t piece = index.index_of(node); piece >= 0) return pieces + piece * width;
-  const std::int64_t middle = tree_cut(node);
-  const Range left_node{node.begin, middle}, right_node{middle, node.end};
-  double* left = fold_pieces(index, left_node, pieces, width, present, combine);
-  double* right = fold_pieces(index, right_node, pieces, width, present, combine);
-  if (left != nullptr && right != nullptr) combine(left_node, right_node, left, right);
-  return left != nullptr ? left : right;
+  return fold_in_place<double>(
+      node,
+      [&](Range at) -> std::optional<double*> {
+        if (!present(at)) return nullptr;
+        const std::int64_t piece = index.index_of(at);
+        return piece >= 0 ? std::optional(pieces + piece * width) : std::nullopt;
+      },
+      combine);
 }
 
 void JobFold::start(int channel, std::span<const double> records, std::int64_t width) {

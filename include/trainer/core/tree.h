@@ -45,6 +45,21 @@ std::optional<T> fold_tree(Range node, const IsLeaf& is_leaf, const Leaf& leaf, 
   return combine(std::move(*left), std::move(*right));
 }
 
+/// The same for values that stay where they are. `find(Range)` gives std::optional<T*>: a pointer for a node
+/// that is there already or is a single leaf (null: absent), nothing for one to be folded of its children.
+/// `combine(left_node, right_node, T* left, const T* right)` adds right to left. Returns where the total
+/// stands, null when all are absent.
+template <class T, class Find, class Combine>
+T* fold_in_place(Range node, const Find& find, const Combine& combine) {
+  if (const std::optional<T*> found = find(node)) return *found;
+  const std::int64_t middle = tree_cut(node);
+  const Range left_node{node.begin, middle}, right_node{middle, node.end};
+  T* left = fold_in_place<T>(left_node, find, combine);
+  T* right = fold_in_place<T>(right_node, find, combine);
+  if (left != nullptr && right != nullptr) combine(left_node, right_node, left, right);
+  return left != nullptr ? left : right;
+}
+
 /// The number of shards of a batch of `batch` rows when --shards is not given:
 /// min(1024, max(1, bit_floor(b/128), min(4, bit_floor(b/32)))).
 std::int64_t default_shards(std::int64_t batch);
