@@ -8,6 +8,7 @@
 #include <cstring>
 
 #include "shard_fold.h"
+#include "slice_update.h"
 #include "trainer/comm/agreement.h"
 #include "trainer/comm/host.h"
 #include "trainer/comm/tree_exchange.h"
@@ -28,12 +29,6 @@ struct Flags {
 
 void take_lowest(double& merged, double one) {
   if (one >= 0 && (merged < 0 || one < merged)) merged = one;
-}
-
-std::vector<comm::Segment> segments(const nn::Network& network) {
-  std::vector<comm::Segment> list;
-  for (const auto& layer : network.layers()) list.push_back({layer.offset, layer.size});
-  return list;
 }
 
 /// Measures how long the threads spend gathering rows.
@@ -78,24 +73,9 @@ struct Step::State {
   comm::TreeDeal rank_deal;  // one leaf a rank: what every rank tells every other
   comm::SmallFold flag_fold;
   comm::SmallFold update_fold;
-  std::unique_ptr<comm::SmallFold> norm_fold;
 
   Buffer<float> parameters, statistics;
-  Buffer<float> gradient;                 // this rank's slices, one after the other
-  std::vector<Buffer<float>> opt_state;   // likewise
-  std::vector<std::int64_t> slice_begin;  // by layer: where its slice begins in these
-  std::vector<double> block_sums;         // by block of this rank's slices: sum of squares of the gradient
-
-  /// A stretch of one layer's slice, inside one tensor's penalty: the unit of work of the update.
-  struct Chunk {
-    int layer = 0;
-    std::int64_t begin = 0;  // within the slice
-    std::int64_t size = 0;
-    std::int64_t first_block = 0;  // in block_sums
-  };
-  std::vector<Chunk> chunks;
-  std::vector<std::vector<Range>>
-      penalised;  // by layer: the floats of the flat vector that penalties apply to
+  SliceUpdate slices;
   StepSeconds seconds;
   std::int64_t batch_now = 0;
   bool in_step = false;
@@ -111,31 +91,14 @@ struct Step::State {
         fold(world, deal),
         pass(network, loss, form, team, shard_plan(), settings.batches, fold),
         block(block_floats(network.parameter_floats())),
-        exchange(world, deal, segments(network), block),
+        exchange(world, deal, SliceUpdate::segments(network), block),
         loss_fold(world, deal, 2 * static_cast<std::int64_t>(sizeof(double))),
         rank_deal(world.size(), world.size()),
         flag_fold(world, rank_deal, static_cast<std::int64_t>(sizeof(Flags))),
         update_fold(world, rank_deal, static_cast<std::int64_t>(sizeof(double))),
         parameters(network.parameter_floats()),
-        statistics(network.statistic_floats()) {
-    std::int64_t floats = 0, blocks = 0;
-    for (int layer = 0; layer < layers(); ++layer) {
-      const std::int64_t size = exchange.own_slice(layer).size();
-      slice_begin.push_back(floats);
-      // Chunks of whole blocks: large enough for a thread, small enough for its first-level cache.
-      const std::int64_t chunk = std::max<std::int64_t>(1, 4096 / block) * block;
-      for (std::int64_t begin = 0; begin < size; begin += chunk) {
-        chunks.push_back({layer, begin, std::min(chunk, size - begin), blocks});
-        blocks += (chunks.back().size + block - 1) / block;
-      }
-      floats += size;
-    }
-    gradient = Buffer<float>(floats);
-    for (std::size_t k = 0; k < optimizer.state_names().size(); ++k) opt_state.emplace_back(floats);
-    block_sums.resize(static_cast<std::size_t>(blocks));
-    find_penalised();
-    if (settings.clip_norm > 0 || settings.report_gradient_norm)
-      norm_fold = std::make_unique<comm::SmallFold>(world, rank_deal, most_blocks() * 8);
+        statistics(network.statistic_floats()),
+        slices(world, team, network, optimizer, exchange, block, {settings.penalty, norm_wanted()}) {
     team.set_poll([this] { exchange.poll(); });
   }
 
@@ -143,75 +106,18 @@ struct Step::State {
 
   int layers() const { return static_cast<int>(network.layers().size()); }
 
+  bool norm_wanted() const { return settings.clip_norm > 0 || settings.report_gradient_norm; }
+
   nn::ShardPlan shard_plan() const {
     const auto me = static_cast<std::size_t>(world.rank());
     return {settings.shards, deal.runs[me], deal.pieces[me]};
-  }
-
-  void find_penalised() {
-    for (const auto& layer : network.layers()) {
-      auto& ranges = penalised.emplace_back();
-      for (const int t : layer.tensors) {
-        const nn::Tensor& tensor = network.parameters()[static_cast<std::size_t>(t)];
-        if (settings.penalty.all_parameters || tensor.is_dense_weight())
-          ranges.push_back({tensor.offset, tensor.offset + tensor.size});
-      }
-    }
-  }
-
-  std::int64_t slice_blocks(int layer, int rank) const {
-    return (exchange.slice(layer, rank).size() + block - 1) / block;
-  }
-
-  std::int64_t most_blocks() const {
-    std::int64_t most = 1;
-    for (int rank = 0; rank < world.size(); ++rank) {
-      std::int64_t sum = 0;
-      for (int layer = 0; layer < layers(); ++layer) sum += slice_blocks(layer, rank);
-      most = std::max(most, sum);
-    }
-    return most;
-  }
-
-  /// Calls work(flat offset, offset in `gradient`, count) for the parts of a chunk that penalties apply to.
-  template <class Work>
-  void for_penalised(const Chunk& chunk, const Work& work) const {
-    const Range slice = exchange.own_slice(chunk.layer);
-    const std::int64_t begin = slice.begin + chunk.begin, end = begin + chunk.size;
-    for (const Range& range : penalised[static_cast<std::size_t>(chunk.layer)]) {
-      const std::int64_t from = std::max(begin, range.begin), to = std::min(end, range.end);
-      if (from < to)
-        work(from, slice_begin[static_cast<std::size_t>(chunk.layer)] + from - slice.begin, to - from);
-    }
-  }
-
-  /// This rank's slices of the mean gradient, penalties included, and the sums of squares of its blocks.
-  void fold_gradients(std::int64_t batch) {
-    const optim::Penalty& penalty = settings.penalty;
-    team.run(static_cast<std::int64_t>(chunks.size()), [&](std::int64_t c, int) {
-      const Chunk& chunk = chunks[static_cast<std::size_t>(c)];
-      float* mine = gradient.data() + slice_begin[static_cast<std::size_t>(chunk.layer)] + chunk.begin;
-      exchange.fold(chunk.layer, chunk.begin, chunk.size, mine);
-      optim::divide(mine, chunk.size, static_cast<float>(batch));
-      if (penalty.l1 > 0 || penalty.l2 > 0)
-        for_penalised(chunk, [&](std::int64_t flat, std::int64_t at, std::int64_t count) {
-          optim::add_penalty_gradient(gradient.data() + at, parameters.data() + flat, count, penalty.l1,
-                                      penalty.l2);
-        });
-      for (std::int64_t b = 0; b * block < chunk.size; ++b)
-        block_sums[static_cast<std::size_t>(chunk.first_block + b)] =
-            optim::sum_of_squares(mine + b * block, std::min(block, chunk.size - b * block));
-    });
   }
 
   Flags exchange_flags(StepRequests requests) {
     Flags mine;
     mine.stop = requests.stop ? 1 : 0;
     mine.checkpoint = requests.checkpoint ? 1 : 0;
-    for (const Chunk& chunk : chunks)
-      for (std::int64_t b = 0; b * block < chunk.size && mine.not_finite_layer < 0; ++b)
-        if (!std::isfinite(block_sums[static_cast<std::size_t>(chunk.first_block + b)]))
-          mine.not_finite_layer = chunk.layer;
+    mine.not_finite_layer = slices.not_finite_layer();
     const auto& tensors = network.statistics();
     for (std::size_t t = 0; t < tensors.size() && mine.not_finite_statistic < 0; ++t)
       if (!all_finite(statistics.data() + tensors[t].offset, tensors[t].size))
@@ -228,43 +134,6 @@ struct Step::State {
       merged.checkpoint = std::max(merged.checkpoint, flags.checkpoint);
     }
     return merged;
-  }
-
-  /// The norm of the whole gradient: sums of squares over blocks, added layer by layer in the order of the
-  /// blocks.
-  double gradient_norm() {
-    std::vector<double> mine(static_cast<std::size_t>(most_blocks()), 0.0);
-    std::copy(block_sums.begin(), block_sums.end(), mine.begin());
-    norm_fold->start(mine.data());
-    const std::size_t record = mine.size();
-    std::vector<double> all(record * static_cast<std::size_t>(world.size()));
-    std::memcpy(all.data(), norm_fold->finish(), all.size() * sizeof(double));
-    std::vector<std::size_t> next(static_cast<std::size_t>(world.size()), 0);
-    double sum = 0;
-    for (int layer = 0; layer < layers(); ++layer)
-      for (int rank = 0; rank < world.size(); ++rank)
-        for (std::int64_t b = 0; b < slice_blocks(layer, rank); ++b)
-          sum += all[static_cast<std::size_t>(rank) * record + next[static_cast<std::size_t>(rank)]++];
-    return std::sqrt(sum);
-  }
-
-  /// Updates this rank's slices. Returns a layer whose parameters are not finite afterwards, or -1.
-  double update(double rate, std::int64_t step, double factor) {
-    std::atomic<int> not_finite{-1};
-    team.run(static_cast<std::int64_t>(chunks.size()), [&](std::int64_t c, int) {
-      const Chunk& chunk = chunks[static_cast<std::size_t>(c)];
-      const std::int64_t at = slice_begin[static_cast<std::size_t>(chunk.layer)] + chunk.begin;
-      if (factor != 1) optim::multiply(gradient.data() + at, chunk.size, static_cast<float>(factor));
-      std::array<float*, 4> state{};
-      for (std::size_t k = 0; k < opt_state.size(); ++k) state[k] = opt_state[k].data() + at;
-      float* mine = parameters.data() + exchange.own_slice(chunk.layer).begin + chunk.begin;
-      optimizer.update(mine, gradient.data() + at, std::span<float* const>(state.data(), opt_state.size()),
-                       chunk.size, rate, step);
-      bool finite = all_finite(mine, chunk.size);
-      for (std::size_t k = 0; k < opt_state.size(); ++k) finite = finite && all_finite(state[k], chunk.size);
-      if (!finite) not_finite = chunk.layer;
-    });
-    return not_finite.load();
   }
 
   void start_loss(std::span<const nn::LossSums> sums) {
@@ -326,16 +195,16 @@ struct Step::State {
     for (int layer = 1; layer < layers(); ++layer) exchange.wait_gradient(layer);
     double communicate = gathering.seconds() + fold.seconds() - folds_before;
 
-    fold_gradients(batch);
+    slices.fold(batch, parameters.data());
     const Stopwatch telling;
     const Flags flags = exchange_flags(requests);
     result.stop_requested = flags.stop > 0;
     result.checkpoint_requested = flags.checkpoint > 0;
-    if (norm_fold) result.gradient_norm = gradient_norm();
+    if (norm_wanted()) result.gradient_norm = slices.gradient_norm();
     communicate += telling.seconds();
     require_finite(result, flags, step);
-    const double not_finite =
-        update(rate, step, optim::clip_factor(result.gradient_norm, settings.clip_norm));
+    const double not_finite = slices.update(parameters.data(), rate, step,
+                                            optim::clip_factor(result.gradient_norm, settings.clip_norm));
 
     const Stopwatch sharing;
     update_fold.start(&not_finite);
@@ -441,57 +310,25 @@ std::span<float> Step::statistics() { return state_->statistics.span(); }
 std::span<const float> Step::parameters() const { return state_->parameters.span(); }
 std::span<const float> Step::statistics() const { return state_->statistics.span(); }
 
-std::vector<float> Step::gather_state(std::size_t index) const {
-  const State& state = *state_;
-  std::vector<float> flat;
-  if (state.world.rank() == 0) flat.resize(static_cast<std::size_t>(state.parameters.size()));
-  for (int layer = 0; layer < state.layers(); ++layer) {
-    const std::int64_t count = state.exchange.own_slice(layer).size();
-    const float* mine = state.opt_state[index].data() + state.slice_begin[static_cast<std::size_t>(layer)];
-    const std::vector<float> whole = state.world.gather(mine, count, 0);
-    const auto offset = state.network.layers()[static_cast<std::size_t>(layer)].offset;
-    std::copy(whole.begin(), whole.end(),
-              flat.begin() + static_cast<std::ptrdiff_t>(state.world.rank() == 0 ? offset : 0));
-  }
-  return flat;
-}
-
+std::vector<float> Step::gather_state(std::size_t index) const { return state_->slices.gather_state(index); }
 void Step::set_state(std::size_t index, std::span<const float> flat) {
-  State& state = *state_;
-  for (int layer = 0; layer < state.layers(); ++layer) {
-    const Range slice = state.exchange.own_slice(layer);
-    std::copy_n(flat.begin() + static_cast<std::ptrdiff_t>(slice.begin), slice.size(),
-                state.opt_state[index].data() + state.slice_begin[static_cast<std::size_t>(layer)]);
-  }
+  state_->slices.set_state(index, flat);
 }
 
-double Step::penalty() const {
-  const State& state = *state_;
-  const optim::Penalty& penalty = state.settings.penalty;
-  if (penalty.l1 == 0 && penalty.l2 == 0) return 0;
-  double sum = 0;
-  for (const auto& ranges : state.penalised)
-    for (const Range& range : ranges)
-      sum +=
-          optim::penalty_value(state.parameters.data() + range.begin, range.size(), penalty.l1, penalty.l2);
-  return sum;
-}
+double Step::penalty() const { return state_->slices.penalty(state_->parameters.data()); }
 
 const StepSeconds& Step::seconds() const { return state_->seconds; }
 std::int64_t Step::bytes_sent_last_step() const { return state_->exchange.bytes_sent_last_step(); }
 std::int64_t Step::bytes_sent() const {
   const State& state = *state_;
   return state.exchange.bytes_sent() + state.fold.bytes_sent() + state.loss_fold.bytes_sent() +
-         state.flag_fold.bytes_sent() + state.update_fold.bytes_sent() +
-         (state.norm_fold ? state.norm_fold->bytes_sent() : 0);
+         state.flag_fold.bytes_sent() + state.update_fold.bytes_sent() + state.slices.bytes_sent();
 }
 
 std::int64_t Step::memory_bytes() const {
   const State& state = *state_;
-  std::int64_t sum = state.pass.memory_bytes() + state.exchange.buffer_bytes();
-  sum += (state.parameters.size() + state.statistics.size() + state.gradient.size()) * 4;
-  for (const auto& buffer : state.opt_state) sum += buffer.size() * 4;
-  return sum;
+  return state.pass.memory_bytes() + state.exchange.buffer_bytes() + state.slices.memory_bytes() +
+         (state.parameters.size() + state.statistics.size()) * 4;
 }
 
 std::int64_t Step::pieces_of_job() const {

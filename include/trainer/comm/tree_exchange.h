@@ -46,12 +46,17 @@ class SmallFold {
   std::unique_ptr<State> state_;
 };
 
-/// One layer's parameters in the flat parameter vector: cut into blocks of `block` floats, the blocks dealt
-/// to the ranks in contiguous slices.
+/// One layer's parameters in the flat parameter vector.
 struct Segment {
   std::int64_t offset = 0;  ///< first float of the layer
   std::int64_t size = 0;    ///< floats
+  /// Where its tensors begin, counted from `offset`, ascending, the first at 0; empty: one tensor.
+  std::vector<std::int64_t> tensors = {};
 };
+
+/// The blocks of a layer, in order: each tensor cut into runs of `block` floats (the last may be shorter), as
+/// floats of the flat vector. They are what slices are made of and norms are summed over.
+std::vector<Range> blocks_of(const Segment& layer, std::int64_t block);
 
 /// The all-reduce of gradients as reduce-scatter and all-gather, in the order of the fixed tree, for any
 /// number of ranks and leaves: every rank sends its subtrees' sums of each slice to the slice's owner, which
@@ -67,9 +72,9 @@ struct Segment {
 /// exchange is of no further use and can only be destroyed, which does not wait.
 class GradientExchange {
  public:
-  /// Collective. `block`: slices are whole blocks of so many floats, counted from a segment's start. Slices
-  /// are cut so that every rank owns, over all segments together, the same number of blocks, give or take
-  /// one. Messages are at most `largest_message` floats (at most 2^28).
+  /// Collective. `block`: slices are whole blocks of so many floats (blocks_of). Slices are cut so that every
+  /// rank owns, over all segments together, the same number of blocks, give or take one. Messages are at most
+  /// `largest_message` floats (at most 2^28).
   GradientExchange(const Communicator& ranks, const TreeDeal& deal, std::vector<Segment> layers,
                    std::int64_t block, std::int64_t largest_message = std::int64_t{1} << 28);
   ~GradientExchange();

@@ -1,0 +1,191 @@
+#include "slice_update.h"
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cmath>
+#include <cstring>
+
+#include "trainer/core/finite.h"
+
+namespace trainer::train {
+namespace {
+
+/// Floats of a chunk: large enough for a thread, small enough for its first-level cache.
+constexpr std::int64_t kChunkFloats = 4096;
+
+}  // namespace
+
+std::vector<comm::Segment> SliceUpdate::segments(const nn::Network& network) {
+  std::vector<comm::Segment> list;
+  for (const auto& layer : network.layers()) {
+    comm::Segment& segment = list.emplace_back(comm::Segment{layer.offset, layer.size});
+    for (const int tensor : layer.tensors)
+      segment.tensors.push_back(network.parameters()[static_cast<std::size_t>(tensor)].offset - layer.offset);
+  }
+  return list;
+}
+
+SliceUpdate::SliceUpdate(const comm::Communicator& world, const Team& team, const nn::Network& network,
+                         const optim::Optimizer& optimizer, const comm::GradientExchange& exchange,
+                         std::int64_t block, Settings settings)
+    : world_(world),
+      team_(team),
+      network_(network),
+      optimizer_(optimizer),
+      exchange_(exchange),
+      block_(block),
+      settings_(settings) {
+  std::int64_t floats = 0;
+  for (std::size_t layer = 0; layer < network_.layers().size(); ++layer) {
+    slice_begin_.push_back(floats);
+    add_chunks(static_cast<int>(layer));
+    floats += exchange_.own_slice(static_cast<int>(layer)).size();
+  }
+  gradient_ = Buffer<float>(floats);
+  for (std::size_t k = 0; k < optimizer_.state_names().size(); ++k) state_.emplace_back(floats);
+  if (settings_.gradient_norm) lay_out_norms(block);
+}
+
+void SliceUpdate::add_chunks(int layer) {
+  const nn::ParameterLayer& parameters = network_.layers()[static_cast<std::size_t>(layer)];
+  const Range slice = exchange_.own_slice(layer);
+  for (std::size_t t = 0; t < parameters.tensors.size(); ++t) {
+    const auto first_float = [&](std::size_t index) {
+      return index == parameters.tensors.size()
+                 ? parameters.offset + parameters.size
+                 : network_.parameters()[static_cast<std::size_t>(parameters.tensors[index])].offset;
+    };
+    const std::int64_t begin = std::max(slice.begin, first_float(t));
+    const std::int64_t end = std::min(slice.end, first_float(t + 1));
+    const std::int64_t step = std::max<std::int64_t>(1, kChunkFloats / block_) * block_;
+    for (std::int64_t at = begin; at < end; at += step) {
+      const Range floats{at, std::min(end, at + step)};
+      chunks_.push_back(
+          {layer, parameters.tensors[t], floats, slice_begin_.back() + at - slice.begin, block_sums_.size()});
+      block_sums_.resize(block_sums_.size() +
+                         static_cast<std::size_t>((floats.size() + block_ - 1) / block_));
+    }
+  }
+}
+
+/// Each rank sends the sums of its blocks, layer by layer; `block_places_` puts them into the order of the
+/// blocks, which no number of ranks changes.
+void SliceUpdate::lay_out_norms(std::int64_t block) {
+  const auto ranks = static_cast<std::size_t>(world_.size());
+  std::vector<std::size_t> taken(ranks, 0);
+  std::vector<std::pair<std::size_t, std::size_t>> owners;  // rank, its block
+  const std::vector<comm::Segment> layers = segments(network_);
+  for (std::size_t layer = 0; layer < layers.size(); ++layer) {
+    std::size_t rank = 0;
+    for (const Range& one : comm::blocks_of(layers[layer], block)) {
+      while (exchange_.slice(static_cast<int>(layer), static_cast<int>(rank)).end <= one.begin) ++rank;
+      owners.emplace_back(rank, taken[rank]++);
+    }
+  }
+  most_blocks_ = std::max<std::size_t>(1, *std::ranges::max_element(taken));
+  for (const auto& [rank, index] : owners) block_places_.push_back(rank * most_blocks_ + index);
+  norm_fold_ = std::make_unique<comm::SmallFold>(world_, comm::TreeDeal(world_.size(), world_.size()),
+                                                 static_cast<std::int64_t>(most_blocks_ * sizeof(double)));
+}
+
+bool SliceUpdate::is_penalised(int tensor) const {
+  return settings_.penalty.all_parameters ||
+         network_.parameters()[static_cast<std::size_t>(tensor)].is_dense_weight();
+}
+
+void SliceUpdate::fold(std::int64_t batch, const float* parameters) {
+  const optim::Penalty& penalty = settings_.penalty;
+  team_.run(std::ssize(chunks_), [&](std::int64_t c, int) {
+    const Chunk& chunk = chunks_[static_cast<std::size_t>(c)];
+    const std::int64_t count = chunk.floats.size();
+    float* mine = gradient_.data() + chunk.at;
+    exchange_.fold(chunk.layer, chunk.floats.begin - exchange_.own_slice(chunk.layer).begin, count, mine);
+    optim::divide(mine, count, static_cast<float>(batch));
+    if (penalty.any() && is_penalised(chunk.tensor))
+      optim::add_penalty_gradient(mine, parameters + chunk.floats.begin, count, penalty.l1, penalty.l2);
+    for (std::int64_t b = 0; b * block_ < count; ++b)
+      block_sums_[chunk.block + static_cast<std::size_t>(b)] =
+          optim::sum_of_squares(mine + b * block_, std::min(block_, count - b * block_));
+  });
+}
+
+double SliceUpdate::not_finite_layer() const {
+  for (std::size_t c = 0; c < chunks_.size(); ++c) {
+    const std::size_t end = c + 1 < chunks_.size() ? chunks_[c + 1].block : block_sums_.size();
+    for (std::size_t b = chunks_[c].block; b < end; ++b)
+      if (!std::isfinite(block_sums_[b])) return chunks_[c].layer;
+  }
+  return -1;
+}
+
+double SliceUpdate::gradient_norm() {
+  std::vector<double> mine(most_blocks_, 0.0);
+  std::copy(block_sums_.begin(), block_sums_.end(), mine.begin());
+  norm_fold_->start(mine.data());
+  std::vector<double> all(most_blocks_ * static_cast<std::size_t>(world_.size()));
+  std::memcpy(all.data(), norm_fold_->finish(), all.size() * sizeof(double));
+  double sum = 0;
+  for (const std::size_t place : block_places_) sum += all[place];
+  return std::sqrt(sum);
+}
+
+double SliceUpdate::update(float* parameters, double rate, std::int64_t step, double factor) {
+  std::atomic<int> not_finite{-1};
+  team_.run(std::ssize(chunks_), [&](std::int64_t c, int) {
+    const Chunk& chunk = chunks_[static_cast<std::size_t>(c)];
+    const std::int64_t count = chunk.floats.size();
+    float* gradient = gradient_.data() + chunk.at;
+    if (factor != 1) optim::multiply(gradient, count, static_cast<float>(factor));
+    std::array<float*, 4> arrays{};
+    for (std::size_t k = 0; k < state_.size(); ++k) arrays[k] = state_[k].data() + chunk.at;
+    const std::span<float* const> state(arrays.data(), state_.size());
+    float* mine = parameters + chunk.floats.begin;
+    optimizer_.update(mine, gradient, state, count, rate, step);
+    bool finite = all_finite(mine, count);
+    for (const float* array : state) finite = finite && all_finite(array, count);
+    if (!finite) not_finite = chunk.layer;
+  });
+  return not_finite.load();
+}
+
+double SliceUpdate::penalty(const float* parameters) const {
+  const optim::Penalty& penalty = settings_.penalty;
+  if (!penalty.any()) return 0;
+  double sum = 0;
+  for (const auto& layer : network_.layers())
+    for (const int t : layer.tensors)
+      if (is_penalised(t)) {
+        const nn::Tensor& tensor = network_.parameters()[static_cast<std::size_t>(t)];
+        sum += optim::penalty_value(parameters + tensor.offset, tensor.size, penalty.l1, penalty.l2);
+      }
+  return sum;
+}
+
+std::vector<float> SliceUpdate::gather_state(std::size_t index) const {
+  std::vector<float> flat;
+  if (world_.rank() == 0) flat.resize(static_cast<std::size_t>(network_.parameter_floats()));
+  for (std::size_t layer = 0; layer < network_.layers().size(); ++layer) {
+    const std::int64_t count = exchange_.own_slice(static_cast<int>(layer)).size();
+    const std::vector<float> whole = world_.gather(state_[index].data() + slice_begin_[layer], count, 0);
+    const auto offset = world_.rank() == 0 ? network_.layers()[layer].offset : 0;
+    std::ranges::copy(whole, flat.begin() + static_cast<std::ptrdiff_t>(offset));
+  }
+  return flat;
+}
+
+void SliceUpdate::set_state(std::size_t index, std::span<const float> flat) {
+  for (std::size_t layer = 0; layer < network_.layers().size(); ++layer) {
+    const Range slice = exchange_.own_slice(static_cast<int>(layer));
+    std::copy_n(flat.begin() + static_cast<std::ptrdiff_t>(slice.begin), slice.size(),
+                state_[index].data() + slice_begin_[layer]);
+  }
+}
+
+std::int64_t SliceUpdate::memory_bytes() const {
+  std::int64_t sum = gradient_.size() * 4;
+  for (const auto& buffer : state_) sum += buffer.size() * 4;
+  return sum;
+}
+
+}  // namespace trainer::train

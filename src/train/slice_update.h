@@ -1,0 +1,91 @@
+#pragma once
+
+// The update of the parameters that this rank owns. Private to this room.
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "trainer/comm/tree_exchange.h"
+#include "trainer/core/buffer.h"
+#include "trainer/core/team.h"
+#include "trainer/nn/network.h"
+#include "trainer/optim/optimizer.h"
+#include "trainer/optim/penalty.h"
+
+namespace trainer::train {
+
+/// Between the two halves of the exchange: folds the gradients of this rank's slices, adds penalties,
+/// measures norms over blocks, and lets the optimizer change the slices. Its state lives here, for these
+/// slices only.
+class SliceUpdate {
+ public:
+  struct Settings {
+    optim::Penalty penalty;
+    bool gradient_norm = false;  ///< gradient_norm() will be called
+  };
+  /// What the exchange must be made with: the layers with their tensors, and the floats of a block.
+  static std::vector<comm::Segment> segments(const nn::Network& network);
+
+  /// Collective. All references outlive this object.
+  SliceUpdate(const comm::Communicator& world, const Team& team, const nn::Network& network,
+              const optim::Optimizer& optimizer, const comm::GradientExchange& exchange, std::int64_t block,
+              Settings settings);
+
+  /// The mean gradient of this rank's slices over `batch` rows, penalties included, and the sums of squares
+  /// of its blocks. After wait_gradient of every layer.
+  void fold(std::int64_t batch, const float* parameters);
+  /// A layer whose gradient is not finite in this rank's slice, or -1. After fold().
+  double not_finite_layer() const;
+  /// Collective. The norm of the whole gradient: sums over blocks, added in their order. After fold().
+  double gradient_norm();
+  /// Changes this rank's slices of `parameters`; the gradient is multiplied by `factor` before. Returns a
+  /// layer whose parameters or state are not finite afterwards, or -1.
+  double update(float* parameters, double rate, std::int64_t step, double factor);
+
+  /// The penalty of all parameters. The same on every rank. Not collective.
+  double penalty(const float* parameters) const;
+
+  /// Collective. State `index` of all slices as a flat vector like the parameters, on rank 0 only.
+  std::vector<float> gather_state(std::size_t index) const;
+  /// Takes this rank's slices of a flat vector (given on every rank).
+  void set_state(std::size_t index, std::span<const float> flat);
+
+  std::int64_t bytes_sent() const { return norm_fold_ ? norm_fold_->bytes_sent() : 0; }
+  std::int64_t memory_bytes() const;
+
+ private:
+  /// A run of blocks of one tensor in this rank's slices: the unit of work.
+  struct Chunk {
+    int layer = 0;
+    int tensor = 0;         ///< index in Network::parameters()
+    Range floats;           ///< of the flat vector
+    std::int64_t at = 0;    ///< where they begin in gradient_ and in each state
+    std::size_t block = 0;  ///< the first in block_sums_
+  };
+  void add_chunks(int layer);
+  void lay_out_norms(std::int64_t block);
+  bool is_penalised(int tensor) const;
+
+  const comm::Communicator& world_;
+  const Team& team_;
+  const nn::Network& network_;
+  const optim::Optimizer& optimizer_;
+  const comm::GradientExchange& exchange_;
+  std::int64_t block_;
+  Settings settings_;
+
+  std::vector<Chunk> chunks_;
+  std::vector<std::int64_t> slice_begin_;  ///< by layer: where its slice begins in gradient_
+  Buffer<float> gradient_;                 ///< this rank's slices, one after the other
+  std::vector<Buffer<float>> state_;       ///< likewise
+  std::vector<double> block_sums_;         ///< by block of this rank's slices: sum of squares of the gradient
+
+  std::unique_ptr<comm::SmallFold> norm_fold_;
+  std::size_t most_blocks_ = 1;  ///< of any rank
+  std::vector<std::size_t>
+      block_places_;  ///< of every block of the job, in order: its place in the gathered sums
+};
+
+}  // namespace trainer::train
