@@ -24,6 +24,14 @@ class Rules {
            "' is of the wrong type");
   }
 
+  // The attribute is there and a whole number; it is at least `least`.
+  void count(const Attributes& attributes, const char* group, const char* attribute_name,
+             std::int64_t least) const {
+    attribute<std::int64_t>(attributes, group, attribute_name);
+    const std::int64_t value = std::get<std::int64_t>(attributes.at(attribute_name));
+    demand(value >= least, group, ": attribute '", attribute_name, "' is ", value, ", less than ", least);
+  }
+
   void tensors(const std::vector<Tensor>& tensors, const std::string& group) const {
     std::set<std::string_view> paths;
     for (const Tensor& tensor : tensors) {
@@ -32,6 +40,23 @@ class Rules {
       const auto expected = elements(tensor.shape);
       demand(expected == static_cast<std::int64_t>(tensor.values.size()), group, '/', tensor.path, ": ",
              tensor.values.size(), " values where the shape asks for ", expected);
+    }
+  }
+
+  // Means and deviations come in pairs of one length.
+  void scaling(const std::map<std::string, std::vector<double>>& scaling) const {
+    const auto length = [&](const char* name) {
+      const auto found = scaling.find(name);
+      return found == scaling.end() ? std::int64_t{-1} : static_cast<std::int64_t>(found->second.size());
+    };
+    for (const auto& [name, values] : scaling) {
+      demand(name == "mean" || name == "deviation" || name == "target_mean" || name == "target_deviation",
+             "/scaling: '", name, "' is none of mean, deviation, target_mean and target_deviation");
+    }
+    for (const auto& [mean, deviation] :
+         {std::pair("mean", "deviation"), std::pair("target_mean", "target_deviation")}) {
+      demand(length(mean) == length(deviation), "/scaling: ", mean, " has ", size_text(length(mean)), ", ",
+             deviation, " has ", size_text(length(deviation)), "; they belong together");
     }
   }
 
@@ -57,6 +82,10 @@ class Rules {
   }
 
  private:
+  static std::string size_text(std::int64_t length) {
+    return length < 0 ? "no data set" : text(length, " values");
+  }
+
   // -1 for a shape that no memory holds.
   static std::int64_t elements(const std::vector<std::int64_t>& shape) {
     std::int64_t product = 1;
@@ -92,16 +121,15 @@ void require_whole(const Checkpoint& checkpoint, ErrorKind kind, const std::stri
   for (const char* attribute : {"model", "loss", "task"})
     rules.attribute<std::string>(checkpoint.model_attributes, "/model", attribute);
   for (const char* attribute : {"input_size", "output_size"})
-    rules.attribute<std::int64_t>(checkpoint.model_attributes, "/model", attribute);
+    rules.count(checkpoint.model_attributes, "/model", attribute, 1);
   rules.attribute<std::vector<std::string>>(checkpoint.model_attributes, "/model", "layers");
   rules.attribute<std::string>(checkpoint.optimizer_attributes, "/optimizer", "text");
-  rules.attribute<std::int64_t>(checkpoint.optimizer_attributes, "/optimizer", "step");
+  rules.count(checkpoint.optimizer_attributes, "/optimizer", "step", 0);
   for (const char* attribute : {"epoch", "step", "row"})
-    rules.attribute<std::int64_t>(checkpoint.progress, "/progress", attribute);
+    rules.count(checkpoint.progress, "/progress", attribute, 0);
   rules.tensors(checkpoint.model, "/model");
   rules.tensors(checkpoint.optimizer, "/optimizer");
-  for (const auto& [column, values] : checkpoint.scaling)
-    rules.demand(Rules::is_path(column), "/scaling: '", column, "' is not a name for a data set");
+  rules.scaling(checkpoint.scaling);
 
   std::set<std::string_view> columns;
   for (const auto& [column, values] : checkpoint.history) {

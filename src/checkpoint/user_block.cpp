@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <string_view>
 #include <vector>
 
 #include "trainer/core/error.h"
@@ -27,6 +26,10 @@ std::vector<std::string_view> words_of(std::string_view line) {
 
 }  // namespace
 
+bool is_digest(std::string_view text) {
+  return text.size() == 32 && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
 std::array<std::byte, kUserBlockBytes> make_user_block(const UserBlock& block) {
   const std::string line = text(kMagic, kVersion, ' ', kAlgorithm, ' ', block.digest, ' ', block.bytes, '\n');
   std::array<std::byte, kUserBlockBytes> bytes{};
@@ -50,8 +53,8 @@ UserBlock parse_user_block(std::span<const std::byte, kUserBlockBytes> bytes, co
           ": its first line is damaged; use an older checkpoint");
 
   UserBlock block{std::string(words[2]), *size};
-  require(block.digest.size() == 32 && std::ranges::equal(make_user_block(block), bytes), ErrorKind::data,
-          name, ": its first ", kUserBlockBytes, " bytes are damaged; use an older checkpoint");
+  require(is_digest(block.digest) && std::ranges::equal(make_user_block(block), bytes), ErrorKind::data, name,
+          ": its first ", kUserBlockBytes, " bytes are damaged; use an older checkpoint");
   return block;
 }
 

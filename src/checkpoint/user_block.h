@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 
 namespace trainer::checkpoint {
 
@@ -17,6 +18,10 @@ struct UserBlock {
   std::string digest;      ///< XXH3-128 of everything after the block
   std::int64_t bytes = 0;  ///< how many bytes that is
 };
+
+/// Whether a text is a digest as they are written: 32 lower-case hexadecimal digits. What is read from a file
+/// stands in messages only when it is.
+bool is_digest(std::string_view text);
 
 /// The block as it is written.
 std::array<std::byte, kUserBlockBytes> make_user_block(const UserBlock& block);

@@ -168,6 +168,10 @@ Attribute read_attribute(hid_t object, const std::string& name, std::int64_t fil
   require(size > 0 && count <= static_cast<std::size_t>(file_bytes) / size, ErrorKind::data, place,
           ": claims ", count, " values of ", size, " bytes, more than the file holds");
 
+  // A wider number would be clipped in silence.
+  require(H5Tget_class(type) != H5T_INTEGER || size <= 8, ErrorKind::data, place, ": is a number of ", size,
+          " bytes; the limit is 8");
+
   const bool is_list = rank == 1;
   switch (H5Tget_class(type)) {
     case H5T_STRING:
@@ -213,6 +217,7 @@ Attributes File::attributes(const std::string& object) const {
   hsize_t next = 0;
   checked(H5Aiterate2(opened, H5_INDEX_NAME, H5_ITER_INC, &next, collect_name, &names), state_->name,
           ": attributes of ", object);
+  require_printable(names, text(state_->name, ": attributes of ", object));
   Attributes found;
   for (const std::string& name : names) {
     found.emplace(name, read_attribute(opened, name, state_->file_bytes,

@@ -1,5 +1,7 @@
 #include "library.h"
 
+#include <algorithm>
+
 namespace trainer::h5 {
 
 namespace {
@@ -36,6 +38,14 @@ std::string innermost_reason() {
   H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, take_innermost, &reason);
   H5Eclear2(H5E_DEFAULT);
   return reason.empty() ? "no reason given" : reason;
+}
+
+void require_printable(const std::vector<std::string>& names, const std::string& place) {
+  const auto is_control = [](char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; };
+  for (const std::string& name : names) {
+    require(std::ranges::none_of(name, is_control), ErrorKind::data, place,
+            ": there is a name with a control character in it; rename it");
+  }
 }
 
 }  // namespace trainer::h5

@@ -7,6 +7,7 @@
 #include <string>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "trainer/core/error.h"
 
@@ -32,6 +33,10 @@ class Inside {
 /// What went wrong in the last call that failed, in HDF5's own words, from the deepest place; empties the
 /// error stack.
 std::string innermost_reason();
+
+/// Throws Error(data) when one of a file's names has a control character in it: names stand in messages, each
+/// of which is one line for a terminal.
+void require_printable(const std::vector<std::string>& names, const std::string& place);
 
 /// Passes on the result of a call of HDF5; a negative one is an Error(data): the parts, then HDF5's reason.
 template <class Result, class... Parts>

@@ -66,6 +66,7 @@ std::vector<std::string> child_names(hid_t group, const std::string& place) {
   hsize_t next = 0;
   checked(H5Literate(group, H5_INDEX_NAME, H5_ITER_INC, &next, collect_name, &names), place,
           ": cannot be listed");
+  require_printable(names, place);
   return names;
 }
 
@@ -161,6 +162,11 @@ class Walk {
             ": is reached by more than one link; copy it instead");
     if (H5Iget_type(object) == H5I_DATASET) {
       found_.push_back(describe_data(object, path, state_));
+      // Data sets that share their bytes would fill the memory when they are all read.
+      const hsize_t bytes = H5Dget_storage_size(object);
+      require(bytes <= bytes_left_, ErrorKind::data, place,
+              ": with those before it claims more than the file's ", state_.file_bytes, " bytes");
+      bytes_left_ -= bytes;
     } else if (is_group(object)) {
       visit_children(object, path, place);
     }
@@ -181,6 +187,7 @@ class Walk {
   const File::State& state_;
   std::vector<DataSet>& found_;
   std::set<haddr_t> met_;
+  hsize_t bytes_left_ = static_cast<hsize_t>(state_.file_bytes);
 };
 
 }  // namespace

@@ -75,6 +75,14 @@ TEST_F(DamageTest, ANewerVersionIsNamed) {
   EXPECT_TRUE(contains(error_with(newer), "has version 2; this trainer reads up to version 1"));
 }
 
+TEST_F(DamageTest, ADigestThatIsNoneIsNotPrinted) {
+  for (const char wrong : {'\x1b', '\f', 'g', 'A'}) {
+    std::vector<char> bytes = good_;
+    bytes[std::string("trainer checkpoint 1 xxh3-128 ").size() + 5] = wrong;
+    EXPECT_TRUE(contains(error_with(bytes), "its first 512 bytes are damaged"));
+  }
+}
+
 TEST_F(DamageTest, ASizeThatNoMemoryHoldsIsRefusedBeforeItIsAllocated) {
   std::vector<char> hostile(600, 0);
   const std::string line =

@@ -1,11 +1,10 @@
 #include <gtest/gtest.h>
 
-#include <cstring>
 #include <functional>
 
+#include "reseal.h"
 #include "sample.h"
 #include "trainer/checkpoint/checkpoint.h"
-#include "trainer/core/digest.h"
 #include "trainer/h5/file.h"
 
 namespace trainer::checkpoint {
@@ -51,10 +50,7 @@ class WrongContentTest : public Scratch {
     file.set_attributes("/history", parts.history);
     parts.more(file);
     const auto image = file.image();
-    const auto content = image.subspan(512);
-    const std::string line = text("trainer checkpoint 1 xxh3-128 ", digest_of(content.data(), content.size()),
-                                  ' ', content.size(), '\n');
-    std::memcpy(image.data(), line.data(), line.size());
+    reseal(image);
     const auto* begin = reinterpret_cast<const char*>(image.data());
     put_bytes(at("a.h5"), {begin, begin + image.size()});
   }
@@ -131,7 +127,10 @@ TEST_F(WrongContentTest, MissingGroupsAndOtherTypes) {
   parts.more = [](h5::File& file) { file.write("/scaling/mean", Shape{1, 1}, std::vector<double>{1}); };
   expect_refused(parts, "/scaling/mean: has 2 axes");
   parts = whole();
-  parts.more = [](h5::File& file) { file.write("/scaling/mean", Shape{1}, std::vector<double>{NAN}); };
+  parts.more = [](h5::File& file) {
+    file.write("/scaling/deviation", Shape{1}, std::vector<double>{1});
+    file.write("/scaling/mean", Shape{1}, std::vector<double>{NAN});
+  };
   expect_refused(parts, "/scaling/mean: holds a value that is not finite");
 }
 
@@ -144,7 +143,7 @@ TEST_F(WrongContentTest, HistoryThatDoesNotFitTogether) {
     file.write("/history/b", Shape{2}, std::vector<double>{1, 2});
   };
   expect_refused(parts, "/history/b: 2 rows where /history/a has 1");
-  parts.history["columns"] = std::vector<std::string>{"a", "../model/00_dense/bias"};
+  parts.history["columns"] = std::vector<std::string>{"a", "b", "../model/00_dense/bias"};
   expect_refused(parts, "has no /history/..");
 }
 

@@ -78,10 +78,11 @@ const T& get(Attributes&&, const std::string&,
 void write(const std::filesystem::path& path, const Checkpoint& checkpoint);
 
 enum class Check {
-  everything,  ///< the digest in the user block, before HDF5 sees a byte; then all below and the `weights`
-               ///< digest
+  everything,  ///< the digest in the user block, before HDF5 sees a byte; then all below, the `weights`
+               ///< digest, and that there are no data sets but a checkpoint's
   contents  ///< types, shapes, sizes and finite values only: for a file that was changed on purpose after it
-            ///< was written
+            ///< was written. HDF5 then parses bytes that nobody has proven, and its older versions (1.10)
+            ///< crash on some damaged ones: call it where a crash loses nothing, before anything is changed
 };
 
 /// Reads and checks a checkpoint. Throws Error(data) naming the file, what is wrong and what to do.
@@ -98,8 +99,8 @@ struct Verdict {
 Verdict verify(const std::filesystem::path& path);
 
 /// The tensors under /model of any HDF5 file (32-bit or 64-bit floats, rounded to 32), in path order: for
-/// `--init`. No digest, user block or attribute is asked for, so h5py may have written it. Throws
-/// Error(data), also for values that are not finite.
+/// `--init`. No digest, user block or attribute is asked for, so h5py may have written it; as with
+/// Check::contents, a damaged file may crash HDF5. Throws Error(data), also for values that are not finite.
 std::vector<Tensor> read_weights(const std::filesystem::path& path);
 
 /// The `weights` digest: XXH3-128 (seed 0, 32 hexadecimal digits) over, for every tensor in the order of the
