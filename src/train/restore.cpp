@@ -1,5 +1,6 @@
 #include "restore.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <optional>
 #include <sstream>
@@ -37,33 +38,74 @@ class Changes {
   Records& records_;
 };
 
-void require_same_run(const checkpoint::Checkpoint& file, const std::string& where, const Prepared& prepared,
+/// What a checkpoint says of the run that it belongs to.
+struct Identity {
+  std::string config, fingerprint, arithmetic, isa;
+  std::int64_t results_version = 1;
+};
+
+Identity read_identity(const checkpoint::Checkpoint& file, const std::string& where) {
+  Identity identity{get<std::string>(file.root, "config", where),
+                    get<std::string>(file.model_attributes, "fingerprint", where),
+                    get<std::string>(file.root, "arithmetic", where),
+                    get<std::string>(file.root, "isa", where)};
+  if (file.root.count("results_version") > 0)  // the first versions did not write it
+    identity.results_version = get<std::int64_t>(file.root, "results_version", where);
+  return identity;
+}
+
+void require_same_run(const Identity& was, const std::string& where, const Prepared& prepared,
                       const RunFacts& facts, const RunRequest& request, Records& records) {
-  if (request.require_same_bits)
-    request.require_same_bits(get<std::string>(file.root, "config", where), facts.config);
+  if (request.require_same_bits) request.require_same_bits(was.config, facts.config);
   Changes changes(request, records);
-  const auto& fingerprint = get<std::string>(file.model_attributes, "fingerprint", where);
   const data::DataFacts& data = prepared.data.facts();
-  if (fingerprint != data.fingerprint)
+  if (was.fingerprint != data.fingerprint)
     changes.meet("data", ErrorKind::data,
-                 text(where, ": the run was trained on data with fingerprint ", fingerprint, ", --data ",
+                 text(where, ": the run was trained on data with fingerprint ", was.fingerprint, ", --data ",
                       request.configuration.data, " has ", data.fingerprint),
                  "give the same data");
-  const auto& arithmetic = get<std::string>(file.root, "arithmetic", where);
-  if (arithmetic != facts.arithmetic)
+  if (was.arithmetic != facts.arithmetic)
     changes.meet("arithmetic", ErrorKind::communication,
-                 text(where, ": written by processors or libraries that compute otherwise (",
-                      get<std::string>(file.root, "isa", where), ", here ", nn::onednn_isa(),
-                      "): the run could not continue with the same bits"),
+                 text(where, ": written by processors or libraries that compute otherwise (", was.isa,
+                      ", here ", nn::onednn_isa(), "): the run could not continue with the same bits"),
                  "use such machines, or limit both with --isa");
-  const auto version = file.root.count("results_version") > 0
-                           ? get<std::int64_t>(file.root, "results_version", where)
-                           : std::int64_t{1};
-  if (version != kResultsVersion)
+  if (was.results_version != kResultsVersion)
     changes.meet("version", ErrorKind::usage,
                  text(where, ": written by a version of trainer whose results differ from this one's (",
-                      version, ", here ", kResultsVersion, ")"),
+                      was.results_version, ", here ", kResultsVersion, ")"),
                  "use that version");
+}
+
+std::string shown(const checkpoint::Attribute& value) {
+  if (const auto* words = std::get_if<std::string>(&value)) return '"' + *words + '"';
+  if (const auto* whole = std::get_if<std::int64_t>(&value)) return text(*whole);
+  if (const auto* number = std::get_if<double>(&value)) return format_number(*number);
+  return "a list";
+}
+
+/// What follows from the run's settings and its progress must stand in the file as this program would write
+/// it.
+void require_as_written(const checkpoint::Checkpoint& file, const checkpoint::Checkpoint& expected,
+                        bool same_data, const std::string& where) {
+  const auto compare = [&](const checkpoint::Attributes& found, const checkpoint::Attributes& wanted,
+                           const char* group, const std::vector<std::string>& free) {
+    for (const auto& [name, value] : wanted) {
+      if (std::ranges::find(free, name) != free.end()) continue;
+      const auto place = found.find(name);
+      require(place != found.end() && place->second == value, ErrorKind::data, where, ": ", group,
+              ": attribute '", name, "' is ", place == found.end() ? "missing" : shown(place->second),
+              ", the run has ", shown(value));
+    }
+  };
+  std::vector<std::string> free = {"data", "fingerprint"};
+  if (!same_data) free.insert(free.end(), {"classes", "class_names"});
+  compare(file.model_attributes, expected.model_attributes, "/model", free);
+  compare(file.optimizer_attributes, expected.optimizer_attributes, "/optimizer", {});
+  compare(file.progress, expected.progress, "/progress",
+          {"loss_sum", "correct_sum", "best", "stopping_reference"});
+  compare(file.scaling_attributes, expected.scaling_attributes, "/scaling", {});
+  require(!same_data || file.scaling == expected.scaling, ErrorKind::data, where,
+          ": /scaling holds other values than the data give");
 }
 
 /// The best model as a checkpoint saw it: from best.h5, a former best, or a checkpoint that holds it itself.
@@ -95,7 +137,8 @@ std::shared_ptr<const BestModel> find_best(const checkpoint::Checkpoint& file, c
 
 /// Everything that a run needs of its checkpoint. Throws Error(data) when it does not fit the run.
 Restored read_state(checkpoint::Checkpoint file, const std::string& where, const Prepared& prepared,
-                    const std::vector<std::string>& metrics_columns, const report::RunFolder& folder) {
+                    const RunFacts& facts, const std::vector<std::string>& metrics_columns,
+                    const report::RunFolder& folder) {
   Restored restored;
   restored.where = where;
   restored.progress = read_progress(file, where);
@@ -106,6 +149,10 @@ Restored read_state(checkpoint::Checkpoint file, const std::string& where, const
     require(static_cast<std::int64_t>(column.size()) == restored.progress.metrics_rows, ErrorKind::data,
             where, ": /history has ", column.size(), " rows, /progress counts ",
             restored.progress.metrics_rows);
+  require(restored.progress.metrics_rows >= 1 &&
+              restored.history.values[1].back() <= static_cast<double>(restored.progress.step),
+          ErrorKind::data, where, ": /history does not end at a step up to ", restored.progress.step);
+  get<std::string>(file.progress, "goal", where);
   restored.model = read_model(*prepared.network, file.model, where);
   require_optimizer_state(prepared, file.optimizer, where);
   restored.scalings = read_scalings(file, where);
@@ -115,6 +162,10 @@ Restored read_state(checkpoint::Checkpoint file, const std::string& where, const
           ErrorKind::data, where, ": /scaling has ", restored.scalings.inputs.features(),
           " columns of inputs and ", restored.scalings.targets.features(), " of targets, the data have ",
           now.inputs.features(), " and ", now.targets.features());
+  const bool same_data =
+      get<std::string>(file.model_attributes, "fingerprint", where) == prepared.data.facts().fingerprint;
+  require_as_written(file, describe(prepared, facts, restored.history, restored.progress, restored.model),
+                     same_data, where);
   restored.best = find_best(file, where, restored.progress, *prepared.network, folder);
   restored.file = std::move(file);
   return restored;
@@ -133,9 +184,19 @@ Restored restore_run(const Prepared& prepared, const RunFacts& facts, const RunR
     require(found.checkpoint.has_value(), ErrorKind::data, folder.path(), " holds no good checkpoint",
             bad.empty() ? "" : " (" + bad[0].reason + ")", "; start anew with another --out");
     const std::string where = found.file->path.string();
-    require_same_run(*found.checkpoint, where, prepared, facts, request, records);
+    std::optional<Identity> identity;
     try {
-      Restored restored = read_state(std::move(*found.checkpoint), where, prepared, metrics_columns, folder);
+      identity = read_identity(*found.checkpoint, where);
+    } catch (const Error& error) {
+      bad.push_back({found.file->path, error.what()});
+      newest = found.file->step - 1;
+      continue;
+    }
+    require_same_run(*identity, where, prepared, facts, request,
+                     records);  // its errors are the user's to solve
+    try {
+      Restored restored =
+          read_state(std::move(*found.checkpoint), where, prepared, facts, metrics_columns, folder);
       for (const auto& one : bad) {
         records.note(text("passed over ", one.reason));
         std::error_code ignored;

@@ -1,6 +1,7 @@
 #include "snapshot.h"
 
 #include <algorithm>
+#include <cmath>
 #include <ctime>
 #include <map>
 
@@ -181,6 +182,10 @@ Progress read_progress(const checkpoint::Checkpoint& file, const std::string& wh
   for (const std::int64_t step : {stopping.best_step, progress.goal_step})
     require(step >= -1 && step <= progress.step, ErrorKind::data, place,
             ": the best model or the goal is of step ", step, ", the checkpoint of step ", progress.step);
+  require((progress.horizon >= 1 || progress.step == 0) && progress.goal_samples >= 0, ErrorKind::data, place,
+          ": horizon or goal_samples is below its least value");
+  require(std::isfinite(progress.loss_sum) && std::isfinite(progress.correct_sum), ErrorKind::data, place,
+          ": a sum of the running epoch is not finite");
   require(progress.ended >= Progress::kNot && progress.ended <= Progress::kGoal, ErrorKind::data, place,
           ": ended is ", progress.ended, "; it must be from 0 to 3");
   return progress;
@@ -202,12 +207,18 @@ Scalings read_scalings(const checkpoint::Checkpoint& file, const std::string& wh
     require(found != file.scaling.end(), ErrorKind::data, place, ": ", name, " is missing");
     return found->second;
   };
+  const auto scaling = [&](const std::string& name, const std::string& mean, const std::string& deviation) {
+    const std::string mode = get<std::string>(file.scaling_attributes, name, place);
+    try {
+      return data::Scaling(mode, values(mean), values(deviation));
+    } catch (const Error& error) {
+      fail(ErrorKind::data, where, ": /scaling: ", error.what());
+    }
+  };
   Scalings scalings;
-  scalings.inputs = data::Scaling(get<std::string>(file.scaling_attributes, "inputs", place), values("mean"),
-                                  values("deviation"));
+  scalings.inputs = scaling("inputs", "mean", "deviation");
   if (file.scaling_attributes.count("targets") > 0)
-    scalings.targets = data::Scaling(get<std::string>(file.scaling_attributes, "targets", place),
-                                     values("target_mean"), values("target_deviation"));
+    scalings.targets = scaling("targets", "target_mean", "target_deviation");
   return scalings;
 }
 

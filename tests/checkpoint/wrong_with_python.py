@@ -197,15 +197,15 @@ for key, wrong in ("model", [1, 2]), ("loss", 3), ("task", 1.5), ("layers", "den
     attribute(f"{key}-of-another-type", "file", f"'{key}' is of the wrong type", "/model", key, wrong)
 attribute("no-inputs", "file", "'input_size' is 0, less than 1", "/model", "input_size", 0)
 attribute("negative-outputs", "file", "'output_size' is -2, less than 1", "/model", "output_size", -2)
-attribute("huge-inputs", "nobody", "", "/model", "input_size", 2**62)
-attribute("other-outputs", "nobody", "", "/model", "output_size", 7)
-attribute("model-text-broken", "nobody", "", "/model", "model", "dense(((")
-attribute("model-text-empty", "nobody", "", "/model", "model", "")
-attribute("model-text-endless", "nobody", "", "/model", "model", "dense(2) " * 7000)
-attribute("model-text-of-another", "nobody", "", "/model", "model", "dense(21) relu dense(outputs)")
-attribute("other-loss", "nobody", "", "/model", "loss", "hinge")
-attribute("other-task", "nobody", "", "/model", "task", "regression")
-attribute("other-layers", "nobody", "", "/model", "layers", ["99_attention"])
+attribute("huge-inputs", "run", "attribute 'input_size' is", "/model", "input_size", 2**62)
+attribute("other-outputs", "run", "attribute 'output_size' is", "/model", "output_size", 7)
+attribute("model-text-broken", "run", "attribute 'model' is", "/model", "model", "dense(((")
+attribute("model-text-empty", "run", "attribute 'model' is", "/model", "model", "")
+attribute("model-text-endless", "run", "attribute 'model' is", "/model", "model", "dense(2) " * 7000)
+attribute("model-text-of-another", "run", "attribute 'model' is", "/model", "model", "dense(21) relu dense(outputs)")
+attribute("other-loss", "run", "attribute 'loss' is", "/model", "loss", "hinge")
+attribute("other-task", "run", "attribute 'task' is", "/model", "task", "regression")
+attribute("other-layers", "run", "attribute 'layers' is", "/model", "layers", ["99_attention"])
 attribute("no-fingerprint", "run", "fingerprint", "/model", "fingerprint", None)
 attribute("other-fingerprint", "run", "fingerprint", "/model", "fingerprint", "0" * 32)
 data("tensor-missing", "run", "/model/00_dense/weight is missing", WEIGHT, None)
@@ -231,11 +231,11 @@ def _(file):
 attribute("no-optimizer-text", "file", "'text' is missing", "/optimizer", "text", None)
 attribute("no-optimizer-step", "file", "'step' is missing", "/optimizer", "step", None)
 attribute("negative-optimizer-step", "file", "'step' is -1, less than 0", "/optimizer", "step", -1)
-attribute("other-optimizer", "nobody", "", "/optimizer", "text", "sgd")
-attribute("other-optimizer-step", "nobody", "", "/optimizer", "step", 2**40)
+attribute("other-optimizer", "run", "attribute 'text' is", "/optimizer", "text", "sgd")
+attribute("other-optimizer-step", "run", "attribute 'step' is", "/optimizer", "step", 2**40)
 data("moment-missing", "run", "/optimizer/00_dense/weight/first_moment is missing", MOMENT, None)
-data("moment-turned", "run", "another shape than the parameter", MOMENT, lambda file: file[MOMENT][...].T.copy())
-data("moment-extra", "nobody", "", "optimizer/00_dense/weight/third_moment", numpy.zeros(3, "f4"))
+data("moment-turned", "run", "/optimizer/00_dense/weight/first_moment has shape", MOMENT, lambda file: file[MOMENT][...].T.copy())
+data("moment-extra", "run", "/optimizer/00_dense/weight/third_moment belongs to no state", "optimizer/00_dense/weight/third_moment", numpy.zeros(3, "f4"))
 
 # The scaling.
 data("no-deviation", "file", "deviation has no data set", "scaling/deviation", None)
@@ -245,13 +245,13 @@ data("mean-of-two-axes", "file", "/scaling/mean: has 2 axes", "scaling/mean", nu
 data("mean-nan", "file", "not finite", "scaling/mean", lambda file: file["scaling/mean"][...] * numpy.nan)
 data("deviation-infinite", "file", "not finite", "scaling/deviation", lambda file: file["scaling/deviation"][...] + numpy.inf)
 data("scaling-of-another-name", "file", "'median' is none of", "scaling/median", numpy.zeros(3))
-data("deviation-zero", "nobody", "", "scaling/deviation", lambda file: file["scaling/deviation"][...] * 0)
-data("other-mean", "nobody", "", "scaling/mean", lambda file: file["scaling/mean"][...] + 1)
-attribute("scaling-unknown", "nobody", "", "/scaling", "inputs", "median")
-attribute("scaling-unnamed", "nobody", "", "/scaling", "inputs", None)
+data("deviation-zero", "run", "deviation", "scaling/deviation", lambda file: file["scaling/deviation"][...] * 0)
+data("other-mean", "run", "/scaling holds other values than the data give", "scaling/mean", lambda file: file["scaling/mean"][...] + 1)
+attribute("scaling-unknown", "run", "median", "/scaling", "inputs", "median")
+attribute("scaling-unnamed", "run", "'inputs' is missing", "/scaling", "inputs", None)
 
 
-@case("no-scaling", "nobody", "")
+@case("no-scaling", "run", "is missing")
 def _(file):
     del file["scaling/mean"], file["scaling/deviation"]
 
@@ -265,28 +265,28 @@ for key in "step", "epoch", "row":
     attribute(f"many-{key}", "file", f"/progress: attribute '{key}' is of the wrong type", "/progress", key, numpy.arange(7000))
 attribute("other-step", "run", "it was renamed", "/progress", "step", 1)
 attribute("huge-step", "run", "it was renamed", "/progress", "step", 2**62)
-attribute("other-epoch", "nobody", "", "/progress", "epoch", 2**62)
-attribute("other-row", "nobody", "", "/progress", "row", 2**62)
+attribute("other-epoch", "run", "attribute 'epoch' is", "/progress", "epoch", 2**62)
+attribute("other-row", "run", "attribute 'row' is", "/progress", "row", 2**62)
 for key in ("horizon", "sum_rows", "best_step", "evaluations_without_improvement", "metrics_rows", "steps_rows", "timing_rows",
             "ended", "goal_step", "goal_samples", "loss_sum", "correct_sum", "best", "stopping_reference", "best_digest", "goal"):
     attribute(f"no-{key}", "run", f"'{key}' is missing", "/progress", key, None)
-attribute("horizon-negative", "run", "a count is negative", "/progress", "horizon", -1)
+attribute("horizon-negative", "run", "a count is -1", "/progress", "horizon", -1)
 attribute("horizon-text", "run", "'horizon' is of the wrong type", "/progress", "horizon", "all")
-attribute("horizon-zero", "nobody", "", "/progress", "horizon", 0)
-attribute("horizon-huge", "nobody", "", "/progress", "horizon", 2**62)
-attribute("sum-rows-negative", "run", "a count is negative", "/progress", "sum_rows", -1)
-attribute("sum-rows-huge", "nobody", "", "/progress", "sum_rows", 2**62)
-attribute("loss-sum-nan", "nobody", "", "/progress", "loss_sum", numpy.nan)
-attribute("best-step-of-the-future", "nobody", "", "/progress", "best_step", 10**12)
-attribute("patience-negative", "nobody", "", "/progress", "evaluations_without_improvement", -(2**62))
-attribute("ended-unknown", "nobody", "", "/progress", "ended", 99)
-attribute("goal-samples-negative", "nobody", "", "/progress", "goal_samples", -7)
-attribute("goal-step-of-the-future", "nobody", "", "/progress", "goal_step", 2**62)
+attribute("horizon-zero", "run", "horizon or goal_samples", "/progress", "horizon", 0)
+attribute("horizon-huge", "run", "a count is 4611686018427387904", "/progress", "horizon", 2**62)
+attribute("sum-rows-negative", "run", "a count is -1", "/progress", "sum_rows", -1)
+attribute("sum-rows-huge", "run", "a count is 4611686018427387904", "/progress", "sum_rows", 2**62)
+attribute("loss-sum-nan", "run", "not finite", "/progress", "loss_sum", numpy.nan)
+attribute("best-step-of-the-future", "run", "the best model or the goal is of step 1000000000000", "/progress", "best_step", 10**12)
+attribute("patience-negative", "run", "a count is -4611686018427387904", "/progress", "evaluations_without_improvement", -(2**62))
+attribute("ended-unknown", "run", "ended is 99", "/progress", "ended", 99)
+attribute("goal-samples-negative", "run", "horizon or goal_samples", "/progress", "goal_samples", -7)
+attribute("goal-step-of-the-future", "run", "the best model or the goal is of step", "/progress", "goal_step", 2**62)
 attribute("best-is-nowhere", "run", "nowhere in the run folder", "/progress", "best_digest", "0" * 32)
 attribute("best-is-no-digest", "run", "nowhere in the run folder", "/progress", "best_digest", "x")
 for rows in "metrics_rows", "steps_rows", "timing_rows":
-    attribute(f"{rows}-negative", "nobody", "", "/progress", rows, -1)
-    attribute(f"{rows}-huge", "nobody", "", "/progress", rows, 2**62)
+    attribute(f"{rows}-negative", "run", "a count is -1", "/progress", rows, -1)
+    attribute(f"{rows}-huge", "run", "a count is 4611686018427387904", "/progress", rows, 2**62)
 
 # The figures so far.
 attribute("no-columns", "file", "'columns' is missing", "/history", "columns", None)
@@ -314,7 +314,7 @@ def _(file):
     file["history"].attrs["columns"] = ["stage" if name == "step" else name for name in file["history"].attrs["columns"]]
 
 
-@case("history-empty", "nobody", "")
+@case("history-empty", "run", "/history has 0 rows")
 def _(file):
     for name in list(file["history"]):
         del file["history"][name]
