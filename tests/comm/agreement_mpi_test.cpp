@@ -88,10 +88,10 @@ TEST_F(AgreementTest, TheSameWordsOfDifferentKindsDoNotStandAlone) {
 }
 
 TEST_F(AgreementTest, ForeignExceptionsAreInternalErrors) {
-  const auto standard = outcome([] { throw std::out_of_range("vector::at"); });
+  const auto standard = outcome([] { throw std::out_of_range("internal error: vector::at"); });
   ASSERT_TRUE(standard);
   EXPECT_EQ(standard->kind(), ErrorKind::internal);
-  EXPECT_STREQ(standard->what(), "vector::at");
+  EXPECT_STREQ(standard->what(), "internal error: vector::at");
   const auto memory = outcome([] { throw std::bad_alloc(); });
   ASSERT_TRUE(memory);
   EXPECT_STREQ(memory->what(), "out of memory");
