@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# mpirun for job scripts: turns the signals with which schedulers end a job (SIGTERM, SIGINT, SIGHUP) into SIGUSR1, at which
+# trainer saves a checkpoint and stops with exit code 75. mpirun itself would give the ranks one second and then kill them.
+#
+#   launch/mpirun.sh -np 4 trainer train --resume --out runs/long ...
+#
+# All arguments go to mpirun; the exit code is mpirun's. In a Slurm script: `#SBATCH --signal=B:TERM@120 --requeue` and
+# `exec launch/mpirun.sh ...`, so that the signal reaches this script.
+#
+# To edit: SIGKILL_TIMEOUT below (or OMPI_MCA_odls_base_sigkill_timeout in the environment), for when a signal reaches mpirun itself
+# all the same. Open MPI 4.1 then waits so many seconds before it sends SIGTERM to the ranks, and as long again before it kills them;
+# and it waits both whenever a job ends with another code than 0. So: as long as a checkpoint needs to be written, not more.
+set -u
+SIGKILL_TIMEOUT=3
+
+export OMPI_MCA_odls_base_sigkill_timeout=${OMPI_MCA_odls_base_sigkill_timeout:-$SIGKILL_TIMEOUT}
+
+mpirun_process= trapped= messenger=
+find_mpirun() {
+  mpirun_process=${mpirun_process:-${!:-}}
+  [ -n "$mpirun_process" ] || exit 143 # nothing is started yet
+}
+# Once: an mpirun that is just ending would die of a second one. Not in its first seconds: it has nobody yet to pass a signal to.
+save_and_stop() {
+  trapped=yes
+  [ -z "$messenger" ] || return
+  find_mpirun
+  (while [ "$SECONDS" -lt 3 ]; do sleep 0.1; done; kill -USR1 "$mpirun_process") > /dev/null 2>&1 &
+  messenger=$!
+}
+save_and_go_on() {
+  trapped=yes
+  find_mpirun
+  kill -USR2 "$mpirun_process" 2> /dev/null
+}
+trap save_and_stop TERM INT HUP USR1
+trap save_and_go_on USR2
+
+# In the background, because bash runs a trap only while it waits; in a session of its own, so that what is sent to the whole process
+# group (a key, some schedulers) reaches this script alone.
+setsid mpirun "$@" < /dev/null &
+mpirun_process=$!
+
+# A wait that a trap ends returns at once, with a code that is not mpirun's: wait again.
+code=127
+while true; do
+  trapped=
+  wait "$mpirun_process"
+  result=$?
+  [ "$result" -eq 127 ] || code=$result
+  [ -n "$trapped" ] || break
+done
+if [ -n "$messenger" ]; then kill "$messenger" 2> /dev/null; fi
+exit "$code"
