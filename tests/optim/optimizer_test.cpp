@@ -224,6 +224,14 @@ TEST(Optimizer, StateOfADeadUnitBecomesZero) {
   }
 }
 
+TEST(Optimizer, SquaresBelowTheSmallestNormalFloatAreZero) {
+  Descent run("adagrad", {1});
+  run.step({1e-20F}, 0.1);
+  EXPECT_EQ(run.state()[0][0], 0.0F);
+  run.step({1e-15F}, 0.1);
+  EXPECT_GT(run.state()[0][0], 0.0F);
+}
+
 TEST(Optimizer, NotFiniteStaysVisible) {
   const float infinity = std::numeric_limits<float>::infinity();
   for (const std::string& source : all_texts()) {
