@@ -154,6 +154,12 @@ const Term* ArgumentReader::term(std::string_view key) {
   return argument == nullptr ? nullptr : &single_term(*argument, key);
 }
 
+std::span<const Term> ArgumentReader::sequence(std::string_view key) {
+  const Argument* argument = take(key);
+  if (argument == nullptr) return {};
+  return argument->sequence;
+}
+
 std::vector<Term> ArgumentReader::nested_sequence() {
   std::vector<Term> result;
   for (std::size_t i = 0; i < term_.arguments.size(); ++i) {

@@ -34,16 +34,25 @@ Schedule::Schedule(const std::string& schedule, const std::string& warmup, doubl
           " steps, ", steps_per_epoch, " in an epoch, is not possible");
   const ParsedText source("--schedule", schedule);
   Term term = source.sequence().front();
-  horizon_steps_ = take_horizon(source, term, steps_per_epoch).value_or(horizon_steps);
-  curve_ = make_curve(source, term, horizon_steps_);
+  const std::optional<std::int64_t> given = take_horizon(source, term, steps_per_epoch);
+  horizon_steps_ = given.value_or(horizon_steps);
+  curve_ = make_curve(
+      source, term,
+      {.horizon = horizon_steps_, .horizon_given = given.has_value(), .steps_per_epoch = steps_per_epoch});
   if (!warmup.empty()) warmup_steps_ = Length::parse("--warmup", warmup).steps(steps_per_epoch);
 }
 
-double Schedule::rate(std::int64_t step) const {
+double Schedule::rate(std::int64_t step, const State& state) const {
   require(step >= 1, ErrorKind::internal, "the rate of step ", step, " was asked for; steps count from 1");
-  const double base = peak_rate_ * (step <= horizon_steps_ ? curve_->factor(step) : curve_->final_factor());
+  const double base = peak_rate_ * curve_->factor(step, state);
   if (step >= warmup_steps_) return base;
   return base * static_cast<double>(step) / static_cast<double>(warmup_steps_);
+}
+
+bool Schedule::is_adaptive() const { return curve_->is_adaptive(); }
+
+void Schedule::observe(State& state, double value, bool larger_is_better) const {
+  curve_->observe(state, value, larger_is_better);
 }
 
 }  // namespace trainer::optim

@@ -1,5 +1,5 @@
-#include "flush.h"
 #include "makers.h"
+#include "moments.h"
 #include "trainer/core/vectorise.h"
 
 namespace trainer::optim {
@@ -41,8 +41,10 @@ class Sgd final : public Optimizer {
         momentum_(static_cast<float>(momentum)),
         nesterov_(nesterov) {}
 
+  bool fits_linear_rule() const override { return true; }
+
   void update(float* parameters, const float* gradient, std::span<float* const> state, std::int64_t count,
-              double rate, std::int64_t step) const override {
+              double rate, std::int64_t step, bool) const override {
     require_call(state, step);
     const auto rate_f = static_cast<float>(rate);
     if (state.empty()) return plain_update(parameters, gradient, count, rate_f);
@@ -58,8 +60,6 @@ class Sgd final : public Optimizer {
 }  // namespace
 
 std::unique_ptr<Optimizer> make_sgd(const ParsedText& text, const Term& term) {
-  // Above this the velocity of a constant gradient, 1 / (1 - momentum) of it, is wrong in float.
-  constexpr double kLargestMomentum = 0.9999;
   ArgumentReader arguments(text, term);
   const double momentum = arguments.number("momentum", 0, kLargestMomentum, 0);
   const bool nesterov = arguments.boolean("nesterov", false);

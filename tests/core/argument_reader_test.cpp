@@ -97,6 +97,20 @@ TEST(ArgumentReader, TermsMayHaveArguments) {
             "");
 }
 
+TEST(ArgumentReader, ValuesMayHaveSeveralWords) {
+  const auto read = [](ArgumentReader& reader) {
+    const std::span<const Term> every = reader.sequence("every");
+    ASSERT_EQ(every.size(), 2U);
+    EXPECT_EQ(every[0].name + " " + every[1].name, "2 epochs");
+    EXPECT_EQ(reader.number("factor", 0, 1), 0.5);
+    EXPECT_TRUE(reader.sequence("other").empty());
+  };
+  for (const char* source :
+       {"step(2 epochs, 0.5)", "step(every=2 epochs, factor=0.5)", "step(factor=0.5, 2 epochs)"}) {
+    EXPECT_EQ(error_of(source, read), "") << source;
+  }
+}
+
 TEST(ArgumentReader, NestedSequencesJoinThePositionsLeft) {
   const auto names = [](const std::vector<Term>& terms) {
     std::string result;

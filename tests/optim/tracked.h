@@ -9,6 +9,7 @@ class Tracked {
  public:
   Tracked(double constant) : value_(constant), error_(kRoundoff * std::fabs(constant)) {}  // NOLINT: wanted
   static Tracked exactly(double value) { return {value, 0}; }
+  static Tracked within(double value, double error) { return {value, error}; }
 
   double value() const { return value_; }
   double error() const { return error_; }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -74,6 +75,8 @@ class ArgumentReader {
   /// The argument's term itself (for values with arguments of their own: `init=normal(0.1)`), null when
   /// absent.
   const Term* term(std::string_view key);
+  /// All words of the argument, for values of more than one (`every=2 epochs`); empty when absent.
+  std::span<const Term> sequence(std::string_view key);
   /// All remaining positional arguments, which together are one nested sequence: the body of residual(...)
   /// or, after its count, of repeat(n, ...). Commas between them are allowed and mean nothing.
   std::vector<Term> nested_sequence();
