@@ -17,6 +17,39 @@ TRAINER_VECTORISED void add(const float* x, float* sum, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) sum[i] += x[i];
 }
 
+/// In the order of 16 lanes, whatever the width of the vectors.
+TRAINER_VECTORISED double sum_of_squares(const float* x, std::int64_t count) {
+  constexpr std::int64_t kLanes = 16;
+  double lanes[kLanes] = {};
+  std::int64_t i = 0;
+  for (; i + kLanes <= count; i += kLanes)
+    for (std::int64_t lane = 0; lane < kLanes; ++lane) {
+      const double v = static_cast<double>(x[i + lane]);
+      lanes[lane] += v * v;
+    }
+  for (std::int64_t lane = 0; i < count; ++i, ++lane) {
+    const double v = static_cast<double>(x[i]);
+    lanes[lane] += v * v;
+  }
+  double sum = 0;
+  for (const double lane : lanes) sum += lane;
+  return sum;
+}
+
+/// Flags as doubles that hold 48 of them each, exactly.
+constexpr std::int64_t kFlags = 48;
+
+void set_flag(double* packed, std::int64_t index) {
+  double& word = packed[index / kFlags];
+  word = static_cast<double>(static_cast<std::uint64_t>(word) | std::uint64_t{1} << (index % kFlags));
+}
+bool has_flag(const double* packed, std::int64_t index) {
+  return (static_cast<std::uint64_t>(packed[index / kFlags]) >> (index % kFlags) & 1) != 0;
+}
+double either(double left, double right) {
+  return static_cast<double>(static_cast<std::uint64_t>(left) | static_cast<std::uint64_t>(right));
+}
+
 /// The buffers of one set of rows.
 struct Buffers {
   Buffers(const Network::Plan& plan, std::int64_t rows, bool training) {
@@ -107,16 +140,27 @@ struct TrainingPass::State {
   Buffer<std::int32_t> classes;          // [max_rows]
   Buffer<float> values;                  // [max_rows, outputs]
   Buffer<std::int64_t> samples;          // [max_rows]
+  Buffer<float> weights;                 // [max_rows]
+  bool weighted = false;
 
-  // One unit of the weight gradient: a dense layer's tile over a piece.
+  // One unit of the parameters' gradients: a layer's tile over a piece.
   struct TileUnit {
-    const Dense* dense;
-    Dense::Tile tile;
+    const Tiled* layer;
+    Tile tile;
     std::size_t piece;
+    std::int64_t number;  // of the tile, over all layers
   };
   std::vector<std::vector<TileUnit>> tile_units;  // by region
   std::vector<Buffer<float>> scratch;             // by thread: a stack of records
   std::int64_t record_floats = 0;
+  std::vector<const Tiled*> owners;  // by tile number
+
+  // What is watched; nothing is allocated before it is asked for. [tiles or norms][shards of the run]
+  bool watching = false;
+  std::vector<double> tile_squares, tile_deltas, norm_squares;
+  std::vector<double> shard_squares;              // by shard of the run
+  std::vector<std::vector<std::uint8_t>> active;  // by thread: [watched units]
+  std::vector<std::uint8_t*> active_pointers;
 
   // Of the current batch.
   std::int64_t batch = 0;
@@ -144,6 +188,7 @@ struct TrainingPass::State {
     else
       values = Buffer<float>(max_rows * network.model().outputs());
     samples = Buffer<std::int64_t>(max_rows);
+    weights = Buffer<float>(max_rows);
     prepare_kernels(batches);
     prepare_tiles();
     view.training = true;
@@ -209,11 +254,13 @@ struct TrainingPass::State {
     for (const Range& region : regions) {
       auto& list = tile_units.emplace_back();
       for (std::int64_t i = region.end; i-- > region.begin;) {
-        const Dense* dense = network.plan().dense[static_cast<std::size_t>(i)];
-        if (dense == nullptr) continue;
-        for (const Dense::Tile& tile : dense->tiles()) {
-          record_floats = std::max(record_floats, (Dense::tile_floats(tile) + 15) / 16 * 16);
-          for (std::size_t p = 0; p < plan.pieces.size(); ++p) list.push_back({dense, tile, p});
+        const Tiled* layer = network.plan().tiled[static_cast<std::size_t>(i)];
+        if (layer == nullptr) continue;
+        for (const Tile& tile : layer->tiles()) {
+          record_floats = std::max(record_floats, (layer->tile_floats(tile) + 15) / 16 * 16);
+          const auto number = static_cast<std::int64_t>(owners.size());
+          owners.push_back(layer);
+          for (std::size_t p = 0; p < plan.pieces.size(); ++p) list.push_back({layer, tile, p, number});
         }
       }
     }
@@ -238,15 +285,110 @@ struct TrainingPass::State {
     if (node.size() == 1) {
       const Range rows = shard_rows(node.begin);
       if (rows.size() == 0) return false;
-      unit.dense->product(view, rows, unit.tile, stack);
+      unit.layer->product(view, rows, unit.tile, stack);
+      if (watching) watch(unit, node.begin, rows, stack);
       return true;
     }
     const std::int64_t middle = tree_cut(node);
     const bool left = fold_products(unit, {node.begin, middle}, stack);
     float* right_stack = left ? stack + record_floats : stack;
     const bool right = fold_products(unit, {middle, node.end}, right_stack);
-    if (left && right) add(right_stack, stack, Dense::tile_floats(unit.tile));
+    if (left && right) add(right_stack, stack, unit.layer->tile_floats(unit.tile));
     return left || right;
+  }
+
+  // ---- what is watched
+
+  std::size_t place(std::int64_t index, std::int64_t shard) const {
+    return static_cast<std::size_t>(index * plan.run.size() + shard - plan.run.begin);
+  }
+
+  /// A tile's part of one shard's gradient.
+  void watch(const TileUnit& unit, std::int64_t shard, Range rows, const float* record) {
+    tile_squares[place(unit.number, shard)] = sum_of_squares(record, unit.layer->tile_floats(unit.tile));
+    tile_deltas[place(unit.number, shard)] = unit.layer->absolute_gradients(view, rows, unit.tile);
+  }
+
+  void begin_watch() {
+    view.active = nullptr;
+    if (!watching) return;
+    const auto shards = static_cast<std::size_t>(plan.run.size());
+    tile_squares.assign(owners.size() * shards, 0.0);
+    tile_deltas.assign(owners.size() * shards, 0.0);
+    norm_squares.assign(norms.size() * shards, 0.0);
+    active.assign(static_cast<std::size_t>(team.size()),
+                  std::vector<std::uint8_t>(static_cast<std::size_t>(network.plan().watched_units)));
+    active_pointers.clear();
+    for (auto& flags : active) active_pointers.push_back(flags.data());
+    view.active = active_pointers.data();
+  }
+
+  void finish_watch() {
+    if (!watching) return;
+    shard_squares.assign(static_cast<std::size_t>(plan.run.size()), 0.0);
+    for (std::int64_t shard = plan.run.begin; shard < plan.run.end; ++shard) {
+      double& sum = shard_squares[place(0, shard)];
+      for (std::size_t t = 0; t < owners.size(); ++t)
+        sum += tile_squares[place(static_cast<std::int64_t>(t), shard)];
+      for (std::size_t n = 0; n < norms.size(); ++n)
+        sum += norm_squares[place(static_cast<std::int64_t>(n), shard)];
+    }
+  }
+
+  /// The dense layers that are watched, in the order of Network::layers().
+  std::vector<const Tiled*> dense_layers() const {
+    std::vector<const Tiled*> layers;
+    for (std::size_t i = network.plan().operations.size(); i-- > 0;)
+      if (dynamic_cast<const Dense*>(network.plan().tiled[i]) != nullptr)
+        layers.push_back(network.plan().tiled[i]);
+    return layers;
+  }
+
+  Observation observation() {
+    const std::vector<const Tiled*> dense = dense_layers();
+    const std::int64_t relu_units = network.plan().watched_units;
+    const auto sums = static_cast<std::int64_t>(3 + dense.size());
+    const std::int64_t width = sums + (relu_units + kFlags - 1) / kFlags;
+    std::vector<double> records(static_cast<std::size_t>(plan.run.size() * width), 0.0);
+    for (std::int64_t shard = plan.run.begin; shard < plan.run.end; ++shard) {
+      double* record = records.data() + (shard - plan.run.begin) * width;
+      const std::int64_t rows = shard_rows(shard).size();
+      if (rows == 0) continue;
+      record[0] = shard_squares[place(0, shard)];
+      record[1] = record[0] / static_cast<double>(rows);
+      record[2] = 1;
+      for (std::size_t t = 0; t < owners.size(); ++t)
+        for (std::size_t d = 0; d < dense.size(); ++d)
+          if (dense[d] == owners[t]) record[3 + d] += tile_deltas[place(static_cast<std::int64_t>(t), shard)];
+      // Which of the rank's units are active is not known by shard, nor need it be.
+      for (const auto& flags : active)
+        for (std::int64_t u = 0; u < relu_units; ++u)
+          if (flags[static_cast<std::size_t>(u)] != 0) set_flag(record + sums, u);
+    }
+    const auto combine = [sums, width](Range, Range, double* left, const double* right) {
+      for (std::int64_t i = 0; i < width; ++i)
+        left[i] = i < sums ? left[i] + right[i] : either(left[i], right[i]);
+    };
+    const int channel = 2 * static_cast<int>(norms.size());
+    start_fold(channel, records, width, combine);
+    std::vector<double> total(static_cast<std::size_t>(width));
+    fold.finish(channel, combine, total);
+
+    Observation result{.squares = total[0],
+                       .squares_per_row = total[1],
+                       .shards = static_cast<std::int64_t>(total[2]),
+                       .dense = {},
+                       .relus = {}};
+    for (std::size_t d = 0; d < dense.size(); ++d)
+      result.dense.push_back({network.layers()[static_cast<std::size_t>(dense[d]->layer)].path,
+                              total[3 + d] / static_cast<double>(batch * dense[d]->width())});
+    for (const auto& watched : network.plan().watched) {
+      std::int64_t dead = 0;
+      for (std::int64_t u = 0; u < watched.width; ++u)
+        if (!has_flag(total.data() + sums, watched.flags + u)) ++dead;
+      result.relus.push_back({watched.path, watched.width, dead});
+    }
+    return result;
   }
 
   std::int64_t node_rows(Range node) const {
@@ -324,6 +466,7 @@ struct TrainingPass::State {
       source.classes(unit.rows, classes.data() + unit.rows.begin);
     else
       source.values(unit.rows, values.data() + unit.rows.begin * network.model().outputs());
+    if (weighted) source.weights(unit.rows, weights.data() + unit.rows.begin);
   }
 
   LossSums compute_loss(const Unit& unit, int thread) {
@@ -334,6 +477,7 @@ struct TrainingPass::State {
       targets.classes = classes.data() + unit.rows.begin;
     else
       targets.values = values.data() + offset;
+    if (weighted) targets.weights = weights.data() + unit.rows.begin;
     return loss(view.values[output.value] + offset, unit.rows.size(), targets,
                 view.gradients[output.gradient] + offset, thread);
   }
@@ -393,6 +537,10 @@ struct TrainingPass::State {
     // The gradients of shift and scale are gradients like others: float from the shard on, so that the
     // exchange goes on with the very sums that this rank would have made of all shards.
     std::vector<float> sums(records.begin(), records.end());
+    if (watching)
+      for (std::int64_t shard = plan.run.begin; shard < plan.run.end; ++shard)
+        norm_squares[place(norm.index(), shard)] =
+            sum_of_squares(sums.data() + (shard - plan.run.begin) * record, record);
     start_fold(2 * norm.index() + 1, records, record, combine);
     for (std::size_t p = 0; p < plan.pieces.size(); ++p) {
       const float* folded =
@@ -450,19 +598,19 @@ struct TrainingPass::State {
     // Layer by layer, so that a layer's exchange goes on while the next one is computed.
     for (std::size_t begin = 0; begin < list.size();) {
       std::size_t end = begin;
-      while (end < list.size() && list[end].dense == list[begin].dense) ++end;
+      while (end < list.size() && list[end].layer == list[begin].layer) ++end;
       team.run(static_cast<std::int64_t>(end - begin), [&](std::int64_t i, int thread) {
         const TileUnit& unit = list[begin + static_cast<std::size_t>(i)];
         float* stack = scratch[static_cast<std::size_t>(thread)].data();
         if (fold_products(unit, plan.pieces[unit.piece], stack))
-          unit.dense->store(unit.tile, stack, gradients[unit.piece].data());
+          unit.layer->store(unit.tile, stack, gradients[unit.piece].data());
       });
-      done(list[begin].dense->layer);
+      done(list[begin].layer->layer);
       begin = end;
     }
     if (plan.pieces.empty())  // an idle rank has no tiles, but takes part in the exchange
       for (std::int64_t i = regions[region].end; i-- > regions[region].begin;)
-        if (const Dense* dense = network.plan().dense[static_cast<std::size_t>(i)]) done(dense->layer);
+        if (const Tiled* layer = network.plan().tiled[static_cast<std::size_t>(i)]) done(layer->layer);
   }
 };
 
@@ -486,11 +634,22 @@ std::span<const LossSums> TrainingPass::forward(const RowSource& source, std::in
   state_->view.parameters = parameters;
   state_->view.seed = seed;
   state_->view.step = step;
+  state_->weighted = source.weighted();
+  state_->begin_watch();
   state_->forward(source, statistics);
   return state_->piece_sums;
 }
 
-void TrainingPass::backward(const std::function<void(int)>& done) { state_->backward(done); }
+void TrainingPass::backward(const std::function<void(int)>& done) {
+  state_->backward(done);
+  state_->finish_watch();
+}
+
+void TrainingPass::observe(bool on) { state_->watching = on; }
+
+std::span<const double> TrainingPass::shard_squares() const { return state_->shard_squares; }
+
+Observation TrainingPass::observation() { return state_->observation(); }
 
 std::optional<TrainingPass::NotFinite> TrainingPass::find_not_finite() const {
   const State& state = *state_;
@@ -531,6 +690,7 @@ struct InferencePass::State {
   std::vector<Buffers> buffers;  // by thread
   std::vector<NormState> norms;
   std::vector<Buffer<float>> scratch, values;  // by thread: [kChunk, outputs]
+  std::vector<Buffer<float>> weights;          // by thread: [kChunk]
   std::vector<Buffer<std::int32_t>> classes;   // by thread: [kChunk]
   const float* parameters = nullptr;
 
@@ -544,6 +704,7 @@ struct InferencePass::State {
       scratch.emplace_back(kChunk * net.model().outputs());
       values.emplace_back(form == TargetForm::values ? kChunk * net.model().outputs() : 0);
       classes.emplace_back(form == TargetForm::classes ? kChunk : 0);
+      weights.emplace_back(kChunk);
     }
   }
 };
@@ -588,6 +749,10 @@ LossSums InferencePass::run(const RowSource& source, Range rows, int thread, flo
   } else {
     source.values(rows, state.values[t].data());
     targets.values = state.values[t].data();
+  }
+  if (source.weighted()) {
+    source.weights(rows, state.weights[t].data());
+    targets.weights = state.weights[t].data();
   }
   return state.loss(z, rows.size(), targets, state.scratch[t].data(), thread);
 }
