@@ -9,45 +9,13 @@
 #include "operations.h"
 #include "trainer/core/finite.h"
 #include "trainer/core/vectorise.h"
+#include "watch.h"
 
 namespace trainer::nn {
 namespace {
 
 TRAINER_VECTORISED void add(const float* x, float* sum, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) sum[i] += x[i];
-}
-
-/// In the order of 16 lanes, whatever the width of the vectors.
-TRAINER_VECTORISED double sum_of_squares(const float* x, std::int64_t count) {
-  constexpr std::int64_t kLanes = 16;
-  double lanes[kLanes] = {};
-  std::int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes)
-    for (std::int64_t lane = 0; lane < kLanes; ++lane) {
-      const double v = static_cast<double>(x[i + lane]);
-      lanes[lane] += v * v;
-    }
-  for (std::int64_t lane = 0; i < count; ++i, ++lane) {
-    const double v = static_cast<double>(x[i]);
-    lanes[lane] += v * v;
-  }
-  double sum = 0;
-  for (const double lane : lanes) sum += lane;
-  return sum;
-}
-
-/// Flags as doubles that hold 48 of them each, exactly.
-constexpr std::int64_t kFlags = 48;
-
-void set_flag(double* packed, std::int64_t index) {
-  double& word = packed[index / kFlags];
-  word = static_cast<double>(static_cast<std::uint64_t>(word) | std::uint64_t{1} << (index % kFlags));
-}
-bool has_flag(const double* packed, std::int64_t index) {
-  return (static_cast<std::uint64_t>(packed[index / kFlags]) >> (index % kFlags) & 1) != 0;
-}
-double either(double left, double right) {
-  return static_cast<double>(static_cast<std::uint64_t>(left) | static_cast<std::uint64_t>(right));
 }
 
 /// The buffers of one set of rows.
@@ -148,19 +116,13 @@ struct TrainingPass::State {
     const Tiled* layer;
     Tile tile;
     std::size_t piece;
-    std::int64_t number;  // of the tile, over all layers
+    std::int64_t number;  // of the tile, for the watch
   };
   std::vector<std::vector<TileUnit>> tile_units;  // by region
   std::vector<Buffer<float>> scratch;             // by thread: a stack of records
   std::int64_t record_floats = 0;
-  std::vector<const Tiled*> owners;  // by tile number
-
-  // What is watched; nothing is allocated before it is asked for. [tiles or norms][shards of the run]
+  Watch watch;
   bool watching = false;
-  std::vector<double> tile_squares, tile_deltas, norm_squares;
-  std::vector<double> shard_squares;              // by shard of the run
-  std::vector<std::vector<std::uint8_t>> active;  // by thread: [watched units]
-  std::vector<std::uint8_t*> active_pointers;
 
   // Of the current batch.
   std::int64_t batch = 0;
@@ -181,7 +143,8 @@ struct TrainingPass::State {
         unit_limit(unit_rows(batches[0], plan.shards)),
         max_rows(most_rows(batches)),
         buffers(net.plan(), max_rows, true),
-        norms(make_norms(net.plan(), std::max<std::int64_t>(1, plan.run.size()), true)) {
+        norms(make_norms(net.plan(), std::max<std::int64_t>(1, plan.run.size()), true)),
+        watch(net.plan(), plan.run, the_team.size()) {
     for (std::size_t p = 0; p < plan.pieces.size(); ++p) gradients.emplace_back(network.parameter_floats());
     if (form == TargetForm::classes)
       classes = Buffer<std::int32_t>(max_rows);
@@ -258,8 +221,7 @@ struct TrainingPass::State {
         if (layer == nullptr) continue;
         for (const Tile& tile : layer->tiles()) {
           record_floats = std::max(record_floats, (layer->tile_floats(tile) + 15) / 16 * 16);
-          const auto number = static_cast<std::int64_t>(owners.size());
-          owners.push_back(layer);
+          const std::int64_t number = watch.add_tile(layer);
           for (std::size_t p = 0; p < plan.pieces.size(); ++p) list.push_back({layer, tile, p, number});
         }
       }
@@ -286,7 +248,7 @@ struct TrainingPass::State {
       const Range rows = shard_rows(node.begin);
       if (rows.size() == 0) return false;
       unit.layer->product(view, rows, unit.tile, stack);
-      if (watching) watch(unit, node.begin, rows, stack);
+      if (watching) watch.see_tile(unit.number, node.begin, view, rows, unit.tile, stack);
       return true;
     }
     const std::int64_t middle = tree_cut(node);
@@ -297,98 +259,21 @@ struct TrainingPass::State {
     return left || right;
   }
 
-  // ---- what is watched
-
-  std::size_t place(std::int64_t index, std::int64_t shard) const {
-    return static_cast<std::size_t>(index * plan.run.size() + shard - plan.run.begin);
-  }
-
-  /// A tile's part of one shard's gradient.
-  void watch(const TileUnit& unit, std::int64_t shard, Range rows, const float* record) {
-    tile_squares[place(unit.number, shard)] = sum_of_squares(record, unit.layer->tile_floats(unit.tile));
-    tile_deltas[place(unit.number, shard)] = unit.layer->absolute_gradients(view, rows, unit.tile);
-  }
-
-  void begin_watch() {
-    view.active = nullptr;
-    if (!watching) return;
-    const auto shards = static_cast<std::size_t>(plan.run.size());
-    tile_squares.assign(owners.size() * shards, 0.0);
-    tile_deltas.assign(owners.size() * shards, 0.0);
-    norm_squares.assign(norms.size() * shards, 0.0);
-    active.assign(static_cast<std::size_t>(team.size()),
-                  std::vector<std::uint8_t>(static_cast<std::size_t>(network.plan().watched_units)));
-    active_pointers.clear();
-    for (auto& flags : active) active_pointers.push_back(flags.data());
-    view.active = active_pointers.data();
-  }
-
-  void finish_watch() {
-    if (!watching) return;
-    shard_squares.assign(static_cast<std::size_t>(plan.run.size()), 0.0);
-    for (std::int64_t shard = plan.run.begin; shard < plan.run.end; ++shard) {
-      double& sum = shard_squares[place(0, shard)];
-      for (std::size_t t = 0; t < owners.size(); ++t)
-        sum += tile_squares[place(static_cast<std::int64_t>(t), shard)];
-      for (std::size_t n = 0; n < norms.size(); ++n)
-        sum += norm_squares[place(static_cast<std::int64_t>(n), shard)];
-    }
-  }
-
-  /// The dense layers that are watched, in the order of Network::layers().
-  std::vector<const Tiled*> dense_layers() const {
-    std::vector<const Tiled*> layers;
-    for (std::size_t i = network.plan().operations.size(); i-- > 0;)
-      if (dynamic_cast<const Dense*>(network.plan().tiled[i]) != nullptr)
-        layers.push_back(network.plan().tiled[i]);
-    return layers;
-  }
-
   Observation observation() {
-    const std::vector<const Tiled*> dense = dense_layers();
-    const std::int64_t relu_units = network.plan().watched_units;
-    const auto sums = static_cast<std::int64_t>(3 + dense.size());
-    const std::int64_t width = sums + (relu_units + kFlags - 1) / kFlags;
-    std::vector<double> records(static_cast<std::size_t>(plan.run.size() * width), 0.0);
-    for (std::int64_t shard = plan.run.begin; shard < plan.run.end; ++shard) {
-      double* record = records.data() + (shard - plan.run.begin) * width;
-      const std::int64_t rows = shard_rows(shard).size();
-      if (rows == 0) continue;
-      record[0] = shard_squares[place(0, shard)];
-      record[1] = record[0] / static_cast<double>(rows);
-      record[2] = 1;
-      for (std::size_t t = 0; t < owners.size(); ++t)
-        for (std::size_t d = 0; d < dense.size(); ++d)
-          if (dense[d] == owners[t]) record[3 + d] += tile_deltas[place(static_cast<std::int64_t>(t), shard)];
-      // Which of the rank's units are active is not known by shard, nor need it be.
-      for (const auto& flags : active)
-        for (std::int64_t u = 0; u < relu_units; ++u)
-          if (flags[static_cast<std::size_t>(u)] != 0) set_flag(record + sums, u);
-    }
-    const auto combine = [sums, width](Range, Range, double* left, const double* right) {
-      for (std::int64_t i = 0; i < width; ++i)
-        left[i] = i < sums ? left[i] + right[i] : either(left[i], right[i]);
+    const std::int64_t width = watch.record_size();
+    std::vector<double> records(static_cast<std::size_t>(plan.run.size() * width));
+    for (std::int64_t shard = plan.run.begin; shard < plan.run.end; ++shard)
+      if (shard_rows(shard).size() > 0)
+        watch.write_record(shard, shard_rows(shard).size(),
+                           records.data() + (shard - plan.run.begin) * width);
+    const auto combine = [this](Range, Range, double* left, const double* right) {
+      watch.combine(left, right);
     };
-    const int channel = 2 * static_cast<int>(norms.size());
+    const int channel = 2 * static_cast<int>(norms.size());  // the first that no batch norm has
     start_fold(channel, records, width, combine);
     std::vector<double> total(static_cast<std::size_t>(width));
     fold.finish(channel, combine, total);
-
-    Observation result{.squares = total[0],
-                       .squares_per_row = total[1],
-                       .shards = static_cast<std::int64_t>(total[2]),
-                       .dense = {},
-                       .relus = {}};
-    for (std::size_t d = 0; d < dense.size(); ++d)
-      result.dense.push_back({network.layers()[static_cast<std::size_t>(dense[d]->layer)].path,
-                              total[3 + d] / static_cast<double>(batch * dense[d]->width())});
-    for (const auto& watched : network.plan().watched) {
-      std::int64_t dead = 0;
-      for (std::int64_t u = 0; u < watched.width; ++u)
-        if (!has_flag(total.data() + sums, watched.flags + u)) ++dead;
-      result.relus.push_back({watched.path, watched.width, dead});
-    }
-    return result;
+    return watch.read(total.data(), batch, network.layers());
   }
 
   std::int64_t node_rows(Range node) const {
@@ -539,8 +424,7 @@ struct TrainingPass::State {
     std::vector<float> sums(records.begin(), records.end());
     if (watching)
       for (std::int64_t shard = plan.run.begin; shard < plan.run.end; ++shard)
-        norm_squares[place(norm.index(), shard)] =
-            sum_of_squares(sums.data() + (shard - plan.run.begin) * record, record);
+        watch.see_norm(norm.index(), shard, sums.data() + (shard - plan.run.begin) * record, record);
     start_fold(2 * norm.index() + 1, records, record, combine);
     for (std::size_t p = 0; p < plan.pieces.size(); ++p) {
       const float* folded =
@@ -635,19 +519,20 @@ std::span<const LossSums> TrainingPass::forward(const RowSource& source, std::in
   state_->view.seed = seed;
   state_->view.step = step;
   state_->weighted = source.weighted();
-  state_->begin_watch();
+  if (state_->watching) state_->watch.begin();
+  state_->view.active = state_->watching ? state_->watch.active() : nullptr;
   state_->forward(source, statistics);
   return state_->piece_sums;
 }
 
 void TrainingPass::backward(const std::function<void(int)>& done) {
   state_->backward(done);
-  state_->finish_watch();
+  if (state_->watching) state_->watch.finish();
 }
 
 void TrainingPass::observe(bool on) { state_->watching = on; }
 
-std::span<const double> TrainingPass::shard_squares() const { return state_->shard_squares; }
+std::span<const double> TrainingPass::shard_squares() const { return state_->watch.shard_squares(); }
 
 Observation TrainingPass::observation() { return state_->observation(); }
 

@@ -1,4 +1,4 @@
-#include "random_normals.h"
+#include "trainer/nn/random_normals.h"
 
 #include <algorithm>
 #include <array>

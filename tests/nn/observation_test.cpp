@@ -128,6 +128,25 @@ TEST(Observation, CountsBatchNormsGradient) {
   EXPECT_NEAR(result.observation.squares, squares, 1e-12 * squares);
 }
 
+TEST(Observation, ListsDenseLayersInTheOrderOfBackwardAndRelusInThatOfForward) {
+  const JobSetup setup{
+      .model = "dense(9) batch_norm relu residual(dense(8) layer_norm relu) batch_norm dense(outputs)",
+      .inputs = 4,
+      .outputs = 3,
+      .batches = {20}};
+  SimulatedJob job(setup);
+  job.observe(true);
+  const Values values = random_values(job.network(), 3);
+  const auto seen =
+      job.step(random_batch(20, setup, 1), 1, 1, values.parameters, values.statistics).observation;
+  std::vector<std::string> dense, relus;
+  for (const auto& one : seen.dense) dense.push_back(one.path);
+  for (const auto& one : seen.relus) relus.push_back(one.path);
+  EXPECT_EQ(dense, (std::vector<std::string>{"05_dense", "03_residual/00_dense", "03_residual/projection",
+                                             "00_dense"}));
+  EXPECT_EQ(relus, (std::vector<std::string>{"02_relu", "03_residual/02_relu"}));
+}
+
 TEST(Observation, ChangesNoBitOfTheStep) {
   const JobSetup setup{
       .model = "dense(19) batch_norm relu dropout(0.2) dense(17) layer_norm relu dense(outputs)",

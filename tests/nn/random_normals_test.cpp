@@ -1,5 +1,5 @@
 // The normal numbers of noise: their distribution, and that they are the same wherever they are drawn.
-#include "../../src/nn/random_normals.h"
+#include "trainer/nn/random_normals.h"
 
 #include <gtest/gtest.h>
 
