@@ -27,11 +27,19 @@ class LossFunction {
   struct Kernels {
     Kernel exp, sigmoid;
   };
+  /// And kl_divergence, which differs by the entropy of the targets.
   LossSums softmax_cross_entropy(const float* z, std::int64_t rows, const Targets& targets, float* gradient,
                                  int thread) const;
   LossSums binary_cross_entropy(const float* z, std::int64_t rows, const Targets& targets, float* gradient,
                                 int thread) const;
-  LossSums squared_error(const float* z, std::int64_t rows, const Targets& targets, float* gradient) const;
+  /// `term(d, loss, slope)`, d = output - target: adds to the loss, sets the slope; both before `share`.
+  template <class Term>
+  LossSums difference(const float* z, std::int64_t rows, const Targets& targets, float* gradient,
+                      double share, const Term& term) const;
+  /// How much the outputs of a row count.
+  double share() const;
+  /// A row's loss, times its weight; its gradient likewise.
+  double weighted(double loss, const Targets& targets, std::int64_t row, float* gradient) const;
   double correct(const float* scores, std::int64_t row, const Targets& targets, float threshold) const;
   float target(const Targets& targets, std::int64_t row, std::int64_t k) const;
 

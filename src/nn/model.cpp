@@ -4,6 +4,7 @@
 #include <deque>
 #include <functional>
 #include <limits>
+#include <map>
 
 namespace trainer::nn {
 namespace {
@@ -11,8 +12,16 @@ namespace {
 constexpr std::int64_t kMaxWidth = std::int64_t{1} << 24;
 constexpr std::int64_t kMaxLayers = 10'000;
 
-const std::vector<std::string> kLayerNames = {"dense",   "batch_norm", "relu",     "sigmoid", "tanh",
-                                              "softmax", "dropout",    "residual", "repeat"};
+const std::vector<std::string> kLayerNames = {
+    "dense",    "batch_norm", "layer_norm", "relu",    "leaky_relu", "elu",   "gelu",     "silu",
+    "softplus", "sigmoid",    "tanh",       "softmax", "dropout",    "noise", "residual", "repeat"};
+
+const std::map<std::string, LayerKind> kActivations = {
+    {"relu", LayerKind::relu},      {"leaky_relu", LayerKind::leaky_relu},
+    {"elu", LayerKind::elu},        {"gelu", LayerKind::gelu},
+    {"silu", LayerKind::silu},      {"softplus", LayerKind::softplus},
+    {"tanh", LayerKind::tanh},      {"sigmoid", LayerKind::sigmoid},
+    {"softmax", LayerKind::softmax}};
 
 /// Builds the layers of one sequence; widths are followed through from left to right.
 class Builder {
@@ -78,6 +87,12 @@ class Builder {
       spec.momentum = arguments.number("momentum", 0, 1, 0.1);
       spec.epsilon = arguments.number("epsilon", 0, 1, 1e-5, true);
       spec.shard_statistics = arguments.word("statistics", {"global", "shard"}, "global") == "shard";
+    } else if (term.name == "layer_norm") {
+      spec.kind = LayerKind::layer_norm;
+      spec.epsilon = arguments.number("epsilon", 0, 1, 1e-5, true);
+    } else if (term.name == "noise") {
+      spec.kind = LayerKind::noise;
+      spec.deviation = arguments.number("stddev", 0, 1e6);
     } else if (term.name == "dropout") {
       spec.kind = LayerKind::dropout;
       spec.rate = arguments.number("rate", 0, 1, std::nullopt, false, true);
@@ -90,12 +105,10 @@ class Builder {
       spec.body = build(body, width, spec.path + "/");
       spec.outputs = spec.body.back().outputs;
       spec.projection = projection == "always" || spec.outputs != width;
-    } else if (term.name == "relu" || term.name == "sigmoid" || term.name == "tanh" ||
-               term.name == "softmax") {
-      spec.kind = term.name == "relu"      ? LayerKind::relu
-                  : term.name == "sigmoid" ? LayerKind::sigmoid
-                  : term.name == "tanh"    ? LayerKind::tanh
-                                           : LayerKind::softmax;
+    } else if (const auto activation = kActivations.find(term.name); activation != kActivations.end()) {
+      spec.kind = activation->second;
+      if (spec.kind == LayerKind::leaky_relu) spec.slope = arguments.number("slope", 0, 1, 0.01);
+      if (spec.kind == LayerKind::elu) spec.alpha = arguments.number("alpha", 0, 1e6, 1.0);
     } else {
       const std::string near = nearest_name(term.name, kLayerNames);
       text_.fail_at(term.offset, text("unknown layer \"", term.name, "\"",
@@ -180,13 +193,12 @@ std::vector<Term> expand_short_form(const std::vector<Term>& terms) {
   return expanded;
 }
 
-/// Resolves init=auto: He before the relu family, Glorot otherwise. "Before" looks past batch norm and
-/// dropout, and out of a residual's end into what follows it.
+/// Resolves init=auto: He before the relu family, Glorot otherwise. "Before" looks past norms, dropout and
+/// noise, and out of a residual's end into what follows it.
 void resolve_initialisers(std::vector<LayerSpec>& layers, const Builder& builder, LayerKind after) {
   for (std::size_t i = layers.size(); i-- > 0;) {
     LayerSpec& layer = layers[i];
-    const Initialiser automatic{after == LayerKind::relu ? Initialiser::Kind::he : Initialiser::Kind::glorot,
-                                0};
+    const Initialiser automatic{is_rectifier(after) ? Initialiser::Kind::he : Initialiser::Kind::glorot, 0};
     if (layer.kind == LayerKind::dense) {
       if (builder.is_automatic(layer.path)) layer.initialiser = automatic;
       after = LayerKind::dense;
@@ -203,8 +215,13 @@ void resolve_initialisers(std::vector<LayerSpec>& layers, const Builder& builder
 }  // namespace
 
 bool is_activation(LayerKind kind) {
-  return kind == LayerKind::relu || kind == LayerKind::sigmoid || kind == LayerKind::tanh ||
+  return is_rectifier(kind) || kind == LayerKind::sigmoid || kind == LayerKind::tanh ||
          kind == LayerKind::softmax;
+}
+
+bool is_rectifier(LayerKind kind) {
+  return kind == LayerKind::relu || kind == LayerKind::leaky_relu || kind == LayerKind::elu ||
+         kind == LayerKind::gelu || kind == LayerKind::silu || kind == LayerKind::softplus;
 }
 
 Model::Model(const std::string& source, std::int64_t inputs, std::int64_t outputs, bool allow_one)

@@ -54,7 +54,7 @@ struct Assembler {
     auto operation = std::make_unique<Op>(std::forward<Arguments>(arguments)...);
     Op* raw = operation.get();
     plan.operations.push_back(std::move(operation));
-    plan.dense.push_back(nullptr);
+    plan.tiled.push_back(nullptr);
     plan.batch_norm.push_back(nullptr);
     return raw;
   }
@@ -81,7 +81,28 @@ struct Assembler {
     give_gradient(out);
     Dense* operation = emit<Dense>(in, out, weight, bias, panel);
     operation->layer = end_layer(first);
-    plan.dense.back() = operation;
+    plan.tiled.back() = operation;
+    return out;
+  }
+
+  /// Scale and shift of a norm, in this order: where they stand.
+  std::pair<std::int64_t, std::int64_t> affine(const std::string& path, std::int64_t width) {
+    using Kind = Tensor::Kind;
+    const std::int64_t scale = place(parameters, parameter_floats, Kind::scale, path + "/scale", {width});
+    const std::int64_t shift = place(parameters, parameter_floats, Kind::shift, path + "/shift", {width});
+    return {scale, shift};
+  }
+
+  Slot layer_norm(const LayerSpec& layer, Slot in) {
+    begin_layer(layer.path);
+    const std::size_t first = parameters.size();
+    const auto [scale, shift] = affine(layer.path, in.width);
+    const Slot moments = new_value(2, false);
+    Slot out = new_value(in.width, true);
+    give_gradient(out);
+    LayerNorm* operation = emit<LayerNorm>(in, moments, out, layer.epsilon, scale, shift);
+    operation->layer = end_layer(first);
+    plan.tiled.back() = operation;
     return out;
   }
 
@@ -89,10 +110,7 @@ struct Assembler {
     begin_layer(layer.path);
     const std::size_t first = parameters.size();
     using Kind = Tensor::Kind;
-    const std::int64_t scale =
-        place(parameters, parameter_floats, Kind::scale, layer.path + "/scale", {in.width});
-    const std::int64_t shift =
-        place(parameters, parameter_floats, Kind::shift, layer.path + "/shift", {in.width});
+    const auto [scale, shift] = affine(layer.path, in.width);
     const std::int64_t mean =
         place(statistics, statistic_floats, Kind::running_mean, layer.path + "/running_mean", {in.width});
     const std::int64_t variance = place(statistics, statistic_floats, Kind::running_variance,
@@ -119,6 +137,15 @@ struct Assembler {
     Slot out = new_value(in.width, in.needs_gradient);
     out.gradient = in.gradient;
     return out;
+  }
+
+  /// Dead units are counted for plain relus: a leaky one has none.
+  void rectifier(const LayerSpec& layer, const Slot& in, const Slot& out) {
+    const bool watched = layer.slope == 0;
+    emit<Relu>(in, out, static_cast<float>(layer.slope), watched ? plan.watched_units : -1);
+    if (!watched) return;
+    plan.watched.push_back({layer.path, plan.watched_units, in.width});
+    plan.watched_units += in.width;
   }
 
   Slot residual(const LayerSpec& layer, Slot in) {
@@ -152,14 +179,40 @@ struct Assembler {
           slot = batch_norm(layer, in);
           needed = Needed::no;
           break;
+        case LayerKind::layer_norm:
+          slot = layer_norm(layer, in);
+          needed = Needed::no;
+          break;
         case LayerKind::residual:
           slot = residual(layer, in);
           needed = Needed::no;
           break;
         case LayerKind::relu:
+        case LayerKind::leaky_relu:
           slot = elementwise_out(in, needed != Needed::yes);
-          emit<Relu>(in, slot);
+          rectifier(layer, in, slot);
           needed = Needed::sign;
+          break;
+        case LayerKind::elu:
+          slot = elementwise_out(in, false);
+          emit<Elu>(in, slot, layer.alpha);
+          needed = Needed::yes;
+          break;
+        case LayerKind::softplus:
+          slot = elementwise_out(in, false);
+          emit<Softplus>(in, slot);
+          needed = Needed::no;
+          break;
+        case LayerKind::gelu:
+        case LayerKind::silu:
+          slot = elementwise_out(in, false);
+          emit<Smooth>(layer.kind == LayerKind::gelu ? Function::gelu : Function::silu, in, slot);
+          needed = Needed::no;
+          break;
+        case LayerKind::noise:
+          slot = elementwise_out(in, needed == Needed::no);
+          emit<Noise>(in, slot, plan.noises++, layer.deviation);
+          needed = Needed::no;
           break;
         case LayerKind::dropout:
           slot = elementwise_out(in, needed != Needed::yes);
@@ -219,8 +272,8 @@ Network::Network(const Model& model, int threads)
   // The layers in the order in which backward completes them: see TrainingPass::backward.
   std::reverse(layers_.begin(), layers_.end());
   const int last = static_cast<int>(layers_.size()) - 1;
-  for (Dense* dense : plan_->dense)
-    if (dense != nullptr) dense->layer = last - dense->layer;
+  for (Tiled* tiled : plan_->tiled)
+    if (tiled != nullptr) tiled->layer = last - tiled->layer;
   for (BatchNorm* norm : plan_->batch_norm)
     if (norm != nullptr) norm->layer = last - norm->layer;
 }

@@ -32,6 +32,9 @@ dnnl::primitive_attr attributes() {
   return attributes;
 }
 
+/// In oneDNN silu is x sigmoid(alpha x), softplus ln(1 + exp(alpha x)) / alpha; the others have no parameter.
+constexpr float kAlpha = 1.0f;
+
 #if DNNL_VERSION_MAJOR >= 3
 auto forward_desc(const dnnl::engine& engine, const memory::desc& x, const memory::desc& w,
                   const memory::desc* b, const memory::desc& y) {
@@ -46,11 +49,11 @@ auto backward_data_desc(const dnnl::engine& engine, const memory::desc& dx, cons
 }
 auto elementwise_desc(const dnnl::engine& engine, dnnl::algorithm algorithm, const memory::desc& x) {
   return dnnl::eltwise_forward::primitive_desc(engine, dnnl::prop_kind::forward_training, algorithm, x, x,
-                                               0.0f, 0.0f, attributes());
+                                               kAlpha, 0.0f, attributes());
 }
 auto elementwise_backward_desc(const dnnl::engine& engine, dnnl::algorithm algorithm, const memory::desc& x) {
   const auto hint = elementwise_desc(engine, algorithm, x);
-  return dnnl::eltwise_backward::primitive_desc(engine, algorithm, x, x, x, 0.0f, 0.0f, hint, attributes());
+  return dnnl::eltwise_backward::primitive_desc(engine, algorithm, x, x, x, kAlpha, 0.0f, hint, attributes());
 }
 auto softmax_desc(const dnnl::engine& engine, const memory::desc& x) {
   return dnnl::softmax_forward::primitive_desc(engine, dnnl::prop_kind::forward_inference,
@@ -72,13 +75,13 @@ auto backward_data_desc(const dnnl::engine& engine, const memory::desc& dx, cons
 }
 auto elementwise_desc(const dnnl::engine& engine, dnnl::algorithm algorithm, const memory::desc& x) {
   using P = dnnl::eltwise_forward;
-  return P::primitive_desc(P::desc(dnnl::prop_kind::forward_training, algorithm, x, 0.0f, 0.0f), attributes(),
-                           engine);
+  return P::primitive_desc(P::desc(dnnl::prop_kind::forward_training, algorithm, x, kAlpha, 0.0f),
+                           attributes(), engine);
 }
 auto elementwise_backward_desc(const dnnl::engine& engine, dnnl::algorithm algorithm, const memory::desc& x) {
   using P = dnnl::eltwise_backward;
   const auto hint = elementwise_desc(engine, algorithm, x);
-  return P::primitive_desc(P::desc(algorithm, x, x, 0.0f, 0.0f), attributes(), engine, hint);
+  return P::primitive_desc(P::desc(algorithm, x, x, kAlpha, 0.0f), attributes(), engine, hint);
 }
 auto softmax_desc(const dnnl::engine& engine, const memory::desc& x) {
   using P = dnnl::softmax_forward;
@@ -92,15 +95,22 @@ dnnl::algorithm algorithm_of(Function function) {
       return dnnl::algorithm::eltwise_logistic;
     case Function::tanh:
       return dnnl::algorithm::eltwise_tanh;
+    case Function::gelu:
+      return dnnl::algorithm::eltwise_gelu_erf;
+    case Function::silu:
+      return dnnl::algorithm::eltwise_swish;
+    case Function::softplus:
+      return dnnl::algorithm::eltwise_soft_relu;
     case Function::exp:
       return dnnl::algorithm::eltwise_exp;
   }
   fail(ErrorKind::internal, "unknown elementwise function");
 }
 
-dnnl::algorithm algorithm_from_output(Function function) {
-  return function == Function::sigmoid ? dnnl::algorithm::eltwise_logistic_use_dst_for_bwd
-                                       : dnnl::algorithm::eltwise_tanh_use_dst_for_bwd;
+dnnl::algorithm backward_algorithm_of(Function function) {
+  if (function == Function::sigmoid) return dnnl::algorithm::eltwise_logistic_use_dst_for_bwd;
+  if (function == Function::tanh) return dnnl::algorithm::eltwise_tanh_use_dst_for_bwd;
+  return algorithm_of(function);
 }
 
 /// oneDNN's errors as ours: they mean a shape that we should not have asked for, or no memory.
@@ -195,6 +205,10 @@ Kernel KernelFactory::dense_backward_data(std::int64_t rows, std::int64_t inputs
   });
 }
 
+bool derivative_from_output(Function function) {
+  return function == Function::sigmoid || function == Function::tanh;
+}
+
 Kernel KernelFactory::elementwise(Function function, std::int64_t count) {
   return checked("elementwise", [&] {
     const auto x = vector(count);
@@ -206,9 +220,11 @@ Kernel KernelFactory::elementwise(Function function, std::int64_t count) {
 Kernel KernelFactory::elementwise_backward(Function function, std::int64_t count) {
   return checked("elementwise, backward", [&] {
     const auto x = vector(count);
-    const auto desc = elementwise_backward_desc(state_->engine, algorithm_from_output(function), x);
+    const auto desc = elementwise_backward_desc(state_->engine, backward_algorithm_of(function), x);
     return state_->make(desc, dnnl::eltwise_backward(desc),
-                        {{DNNL_ARG_DST, x}, {DNNL_ARG_DIFF_DST, x}, {DNNL_ARG_DIFF_SRC, x}});
+                        {{derivative_from_output(function) ? DNNL_ARG_DST : DNNL_ARG_SRC, x},
+                         {DNNL_ARG_DIFF_DST, x},
+                         {DNNL_ARG_DIFF_SRC, x}});
   });
 }
 

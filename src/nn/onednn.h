@@ -34,7 +34,12 @@ class Kernel {
   std::unique_ptr<State> state_;
 };
 
-enum class Function { sigmoid, tanh, exp };
+/// gelu: x Phi(x), by erf. silu: x sigmoid(x). softplus: ln(1 + exp(x)), backward alone: oneDNN 2.6 is 1e-5
+/// away from its small values. exp, forward alone: it makes infinity of nan.
+enum class Function { sigmoid, tanh, gelu, silu, softplus, exp };
+
+/// Whether the derivative is computed from y = f(x) instead of x.
+bool derivative_from_output(Function function);
 
 /// Makes kernels. Only one thread may make kernels; every thread may run them.
 class KernelFactory {
@@ -51,7 +56,7 @@ class KernelFactory {
                              std::int64_t panel);
   /// y = f(x), element by element. Arguments: x, y (may be the same).
   Kernel elementwise(Function function, std::int64_t count);
-  /// dx = dy f'(x), computed from y = f(x). Arguments: y, dy, dx (may be dy). sigmoid and tanh only.
+  /// dx = dy f'(x). Arguments: y or x (see derivative_from_output), dy, dx (may be dy).
   Kernel elementwise_backward(Function function, std::int64_t count);
   /// Row-wise softmax. Arguments: x [rows, columns], y (may be x).
   Kernel softmax(std::int64_t rows, std::int64_t columns);

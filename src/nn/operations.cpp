@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "trainer/core/vectorise.h"
+#include "trainer/nn/random_normals.h"
 
 namespace trainer::nn {
 namespace {
@@ -26,6 +27,140 @@ TRAINER_VECTORISED void relu_forward(const float* x, float* y, std::int64_t coun
 
 TRAINER_VECTORISED void relu_backward(const float* y, const float* dy, float* dx, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) dx[i] = y[i] > 0.0f ? dy[i] : 0.0f;
+}
+
+TRAINER_VECTORISED void leaky_forward(float slope, const float* x, float* y, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) y[i] = x[i] < 0.0f ? slope * x[i] : x[i];
+}
+
+TRAINER_VECTORISED void leaky_backward(float slope, const float* y, const float* dy, float* dx,
+                                       std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) dx[i] = y[i] > 0.0f ? dy[i] : slope * dy[i];
+}
+
+TRAINER_VECTORISED void mark_active(const float* y, std::uint8_t* active, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) active[i] = y[i] != 0.0f ? 1 : active[i];
+}
+
+TRAINER_VECTORISED void smaller_of_zero(const float* x, float* y, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) y[i] = x[i] < 0.0f ? x[i] : 0.0f;
+}
+
+/// y: exp(min(x, 0)) before, elu(x) after. exp(x) - 1 is a Taylor sum where it would cancel; 9 terms leave
+/// less than 1e-9 of it.
+TRAINER_VECTORISED void elu_forward(float alpha, const float* x, float* y, std::int64_t count) {
+  constexpr float kNear = -0.5f;
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float v = x[i];
+    float sum = 1.0f;
+    for (int k = 9; k >= 2; --k) sum = 1.0f + sum * v * (1.0f / static_cast<float>(k));
+    const float below = v <= kNear ? y[i] - 1.0f : sum * v;  // a nan stays a nan
+    y[i] = v > 0.0f ? v : alpha * below;
+  }
+}
+
+TRAINER_VECTORISED void elu_backward(float alpha, const float* y, const float* dy, float* dx,
+                                     std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) dx[i] = y[i] > 0.0f ? dy[i] : dy[i] * (y[i] + alpha);
+}
+
+TRAINER_VECTORISED void minus_absolute(const float* x, float* y, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) y[i] = -std::abs(x[i]);
+}
+
+/// y: exp(-|x|) before, max(x, 0) + ln(1 + exp(-|x|)) after; ln(1 + u) is 2 artanh(u / (2 + u)).
+TRAINER_VECTORISED void softplus_forward(const float* x, float* y, std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) {
+    const float s = y[i] / (2.0f + y[i]), q = s * s;
+    const float sum =
+        1.0f + q * (1.0f / 3 + q * (1.0f / 5 + q * (1.0f / 7 + q * (1.0f / 9 + q * (1.0f / 11 + q / 13)))));
+    y[i] = (x[i] < 0.0f ? 0.0f : x[i]) + 2.0f * s * sum;
+  }
+}
+
+/// Sums whose order is that of 16 lanes, then lane by lane, whatever the width of the vectors.
+constexpr std::int64_t kLanes = 16;
+
+double sum_of_lanes(const double* lanes) {
+  double sum = 0;
+  for (std::int64_t lane = 0; lane < kLanes; ++lane) sum += lanes[lane];
+  return sum;
+}
+
+TRAINER_VECTORISED double row_sum(const float* x, std::int64_t width) {
+  double lanes[kLanes] = {};
+  std::int64_t c = 0;
+  for (; c + kLanes <= width; c += kLanes)
+    for (std::int64_t lane = 0; lane < kLanes; ++lane) lanes[lane] += static_cast<double>(x[c + lane]);
+  for (std::int64_t lane = 0; c < width; ++c, ++lane) lanes[lane] += static_cast<double>(x[c]);
+  return sum_of_lanes(lanes);
+}
+
+TRAINER_VECTORISED double row_squared_deviations(const float* x, double mean, std::int64_t width) {
+  double lanes[kLanes] = {};
+  const auto square = [mean](float value) {
+    const double d = static_cast<double>(value) - mean;
+    return d * d;
+  };
+  std::int64_t c = 0;
+  for (; c + kLanes <= width; c += kLanes)
+    for (std::int64_t lane = 0; lane < kLanes; ++lane) lanes[lane] += square(x[c + lane]);
+  for (std::int64_t lane = 0; c < width; ++c, ++lane) lanes[lane] += square(x[c]);
+  return sum_of_lanes(lanes);
+}
+
+TRAINER_VECTORISED void normalise_row(const float* x, float* y, float mean, float inverse, const float* scale,
+                                      const float* shift, std::int64_t width) {
+  for (std::int64_t c = 0; c < width; ++c) y[c] = (x[c] - mean) * inverse * scale[c] + shift[c];
+}
+
+/// The sums of dy scale and of dy scale xhat over a row.
+TRAINER_VECTORISED void row_gradient_sums(const float* x, const float* dy, float mean, float inverse,
+                                          const float* scale, std::int64_t width, double* sum,
+                                          double* sum_x) {
+  double lanes[kLanes] = {}, lanes_x[kLanes] = {};
+  const auto add = [&](std::int64_t lane, std::int64_t c) {
+    const double g = static_cast<double>(dy[c] * scale[c]);
+    lanes[lane] += g;
+    lanes_x[lane] += g * static_cast<double>((x[c] - mean) * inverse);
+  };
+  std::int64_t c = 0;
+  for (; c + kLanes <= width; c += kLanes)
+    for (std::int64_t lane = 0; lane < kLanes; ++lane) add(lane, c + lane);
+  for (std::int64_t lane = 0; c < width; ++c, ++lane) add(lane, c);
+  *sum = sum_of_lanes(lanes);
+  *sum_x = sum_of_lanes(lanes_x);
+}
+
+TRAINER_VECTORISED void normalise_row_backward(const float* x, const float* dy, float* dx, float mean,
+                                               float inverse, const float* scale, float mean_dy,
+                                               float mean_dy_x, std::int64_t width) {
+  for (std::int64_t c = 0; c < width; ++c) {
+    const float xhat = (x[c] - mean) * inverse;
+    dx[c] = inverse * (dy[c] * scale[c] - mean_dy - xhat * mean_dy_x);
+  }
+}
+
+TRAINER_VECTORISED void add_row_gradients(const float* x, const float* dy, float mean, float inverse,
+                                          double* sum, double* sum_x, std::int64_t count) {
+  for (std::int64_t c = 0; c < count; ++c) {
+    const double g = static_cast<double>(dy[c]);
+    sum[c] += g;
+    sum_x[c] += g * static_cast<double>((x[c] - mean) * inverse);
+  }
+}
+
+TRAINER_VECTORISED void add_absolute(const float* x, double* lanes, std::int64_t count) {
+  std::int64_t c = 0;
+  for (; c + kLanes <= count; c += kLanes)
+    for (std::int64_t lane = 0; lane < kLanes; ++lane)
+      lanes[lane] += static_cast<double>(std::abs(x[c + lane]));
+  for (std::int64_t lane = 0; c < count; ++c, ++lane) lanes[lane] += static_cast<double>(std::abs(x[c]));
+}
+
+TRAINER_VECTORISED void add_scaled(float factor, const float* numbers, const float* x, float* y,
+                                   std::int64_t count) {
+  for (std::int64_t i = 0; i < count; ++i) y[i] = x[i] + factor * numbers[i];
 }
 
 TRAINER_VECTORISED void normalise(const float* x, float* y, const float* mean, const float* inverse,
@@ -118,7 +253,7 @@ void Dense::backward(const View& view, const Unit& unit, int thread) const {
                          gradient(view, in_, unit.rows.begin)});
 }
 
-std::vector<Dense::Tile> Dense::tiles() const {
+std::vector<Tile> Dense::tiles() const {
   // Tile shapes decide bits (through the product's blocking), so they follow from the layer's shape alone.
   // Both sides at most 128: the stack of partial sums stays in a core's second-level cache, and small layers
   // have tiles for many threads; measured in benchmarks/README.md.
@@ -136,7 +271,9 @@ std::vector<Dense::Tile> Dense::tiles() const {
   return tiles;
 }
 
-std::int64_t Dense::tile_floats(const Tile& tile) { return (tile.inputs.size() + 1) * tile.outputs.size(); }
+std::int64_t Dense::tile_floats(const Tile& tile) const {
+  return (tile.inputs.size() + 1) * tile.outputs.size();
+}
 
 void Dense::product(const View& view, Range rows, const Tile& tile, float* record) const {
   const std::int64_t m = tile.inputs.size(), n = tile.outputs.size();
@@ -163,6 +300,14 @@ void Dense::store(const Tile& tile, const float* record, float* flat) const {
   if (bias_ >= 0 && tile.inputs.begin == 0)
     std::memcpy(flat + bias_ + tile.outputs.begin, record + tile.inputs.size() * n,
                 static_cast<std::size_t>(n) * sizeof(float));
+}
+
+double Dense::absolute_gradients(const View& view, Range rows, const Tile& tile) const {
+  if (tile.inputs.begin > 0) return 0;
+  double lanes[kLanes] = {};
+  for (std::int64_t r = rows.begin; r < rows.end; ++r)
+    add_absolute(gradient(view, out_, r) + tile.outputs.begin, lanes, tile.outputs.size());
+  return sum_of_lanes(lanes);
 }
 
 // ---- batch norm
@@ -245,17 +390,132 @@ void BatchNorm::store(const float* sum, const float* sum_x, float* flat) const {
   std::memcpy(flat + scale_, sum_x, static_cast<std::size_t>(in_.width) * sizeof(float));
 }
 
+// ---- layer norm
+
+void LayerNorm::forward(const View& view, const Unit& unit, int /*thread*/) const {
+  const auto width = static_cast<double>(in_.width);
+  for (std::int64_t r = unit.rows.begin; r < unit.rows.end; ++r) {
+    const float* x = value(view, in_, r);
+    float* moments = value(view, moments_, r);
+    const double mean = row_sum(x, in_.width) / width;
+    const double variance = row_squared_deviations(x, mean, in_.width) / width;
+    moments[0] = static_cast<float>(mean);
+    moments[1] = static_cast<float>(1.0 / std::sqrt(variance + epsilon_));
+    normalise_row(x, value(view, out_, r), moments[0], moments[1], view.parameters + scale_,
+                  view.parameters + shift_, in_.width);
+  }
+}
+
+void LayerNorm::backward(const View& view, const Unit& unit, int /*thread*/) const {
+  if (!in_.needs_gradient) return;
+  const auto width = static_cast<double>(in_.width);
+  const float* scale = view.parameters + scale_;
+  for (std::int64_t r = unit.rows.begin; r < unit.rows.end; ++r) {
+    const float *x = value(view, in_, r), *dy = gradient(view, out_, r), *moments = value(view, moments_, r);
+    double sum = 0, sum_x = 0;
+    row_gradient_sums(x, dy, moments[0], moments[1], scale, in_.width, &sum, &sum_x);
+    normalise_row_backward(x, dy, gradient(view, in_, r), moments[0], moments[1], scale,
+                           static_cast<float>(sum / width), static_cast<float>(sum_x / width), in_.width);
+  }
+}
+
+namespace {
+constexpr std::int64_t kNormTile = 128;  // columns
+}
+
+std::vector<Tile> LayerNorm::tiles() const {
+  const std::int64_t parts = (in_.width + kNormTile - 1) / kNormTile;
+  std::vector<Tile> tiles;
+  for (std::int64_t part = 0; part < parts; ++part) tiles.push_back({{0, 0}, cut(in_.width, parts, part)});
+  return tiles;
+}
+
+void LayerNorm::product(const View& view, Range rows, const Tile& tile, float* record) const {
+  const std::int64_t begin = tile.outputs.begin, count = tile.outputs.size();
+  std::array<double, 2 * kNormTile> sums{};
+  for (std::int64_t r = rows.begin; r < rows.end; ++r) {
+    const float* moments = value(view, moments_, r);
+    add_row_gradients(value(view, in_, r) + begin, gradient(view, out_, r) + begin, moments[0], moments[1],
+                      sums.data(), sums.data() + count, count);
+  }
+  std::copy_n(sums.begin(), 2 * count, record);
+}
+
+void LayerNorm::store(const Tile& tile, const float* record, float* flat) const {
+  const std::int64_t count = tile.outputs.size();
+  std::copy_n(record, count, flat + shift_ + tile.outputs.begin);
+  std::copy_n(record + count, count, flat + scale_ + tile.outputs.begin);
+}
+
 // ---- activations
 
-void Relu::forward(const View& view, const Unit& unit, int /*thread*/) const {
-  relu_forward(value(view, in_, unit.rows.begin), value(view, out_, unit.rows.begin),
-               unit.rows.size() * in_.width);
+void Relu::forward(const View& view, const Unit& unit, int thread) const {
+  const float* x = value(view, in_, unit.rows.begin);
+  float* y = value(view, out_, unit.rows.begin);
+  const std::int64_t count = unit.rows.size() * in_.width;
+  if (slope_ > 0)
+    leaky_forward(slope_, x, y, count);
+  else
+    relu_forward(x, y, count);
+  if (view.active == nullptr || flags_ < 0) return;
+  for (std::int64_t r = unit.rows.begin; r < unit.rows.end; ++r)
+    mark_active(value(view, out_, r), view.active[thread] + flags_, in_.width);
 }
 
 void Relu::backward(const View& view, const Unit& unit, int /*thread*/) const {
   if (!in_.needs_gradient) return;
-  relu_backward(value(view, out_, unit.rows.begin), gradient(view, out_, unit.rows.begin),
-                gradient(view, in_, unit.rows.begin), unit.rows.size() * in_.width);
+  const float* y = value(view, out_, unit.rows.begin);
+  const float* dy = gradient(view, out_, unit.rows.begin);
+  float* dx = gradient(view, in_, unit.rows.begin);
+  const std::int64_t count = unit.rows.size() * in_.width;
+  if (slope_ > 0)
+    leaky_backward(slope_, y, dy, dx, count);
+  else
+    relu_backward(y, dy, dx, count);
+}
+
+void Elu::prepare(KernelFactory& factory, std::int64_t rows, bool /*training*/) {
+  Kernel& exp = exp_[rows];
+  if (!exp) exp = factory.elementwise(Function::exp, rows * in_.width);
+}
+
+void Elu::forward(const View& view, const Unit& unit, int thread) const {
+  const float* x = value(view, in_, unit.rows.begin);
+  float* y = value(view, out_, unit.rows.begin);
+  const std::int64_t count = unit.rows.size() * in_.width;
+  smaller_of_zero(x, y, count);
+  exp_.at(unit.rows.size())(thread, {y, y});
+  elu_forward(alpha_, x, y, count);
+}
+
+void Elu::backward(const View& view, const Unit& unit, int /*thread*/) const {
+  if (!in_.needs_gradient) return;
+  elu_backward(alpha_, value(view, out_, unit.rows.begin), gradient(view, out_, unit.rows.begin),
+               gradient(view, in_, unit.rows.begin), unit.rows.size() * in_.width);
+}
+
+void Softplus::prepare(KernelFactory& factory, std::int64_t rows, bool training) {
+  Kernels& kernels = kernels_[rows];
+  const std::int64_t count = rows * in_.width;
+  if (!kernels.exp) kernels.exp = factory.elementwise(Function::exp, count);
+  if (training && in_.needs_gradient && !kernels.backward)
+    kernels.backward = factory.elementwise_backward(Function::softplus, count);
+}
+
+void Softplus::forward(const View& view, const Unit& unit, int thread) const {
+  const float* x = value(view, in_, unit.rows.begin);
+  float* y = value(view, out_, unit.rows.begin);
+  const std::int64_t count = unit.rows.size() * in_.width;
+  minus_absolute(x, y, count);
+  kernels_.at(unit.rows.size()).exp(thread, {y, y});
+  softplus_forward(x, y, count);
+}
+
+void Softplus::backward(const View& view, const Unit& unit, int thread) const {
+  if (!in_.needs_gradient) return;
+  kernels_.at(unit.rows.size())
+      .backward(thread, {value(view, in_, unit.rows.begin), gradient(view, out_, unit.rows.begin),
+                         gradient(view, in_, unit.rows.begin)});
 }
 
 void Smooth::prepare(KernelFactory& factory, std::int64_t rows, bool training) {
@@ -272,8 +532,9 @@ void Smooth::forward(const View& view, const Unit& unit, int thread) const {
 
 void Smooth::backward(const View& view, const Unit& unit, int thread) const {
   if (!in_.needs_gradient) return;
+  const Slot& kept = derivative_from_output(function_) ? out_ : in_;
   kernels_.at(unit.rows.size())
-      .backward(thread, {value(view, out_, unit.rows.begin), gradient(view, out_, unit.rows.begin),
+      .backward(thread, {value(view, kept, unit.rows.begin), gradient(view, out_, unit.rows.begin),
                          gradient(view, in_, unit.rows.begin)});
 }
 
@@ -300,7 +561,25 @@ void Softmax::backward(const View& view, const Unit& unit, int /*thread*/) const
   }
 }
 
-// ---- dropout
+// ---- dropout and noise
+
+namespace {
+
+/// One stream a sample; columns beyond a block go on in the stream of the block's own address.
+constexpr std::int64_t kBlock = 1024;
+
+std::uint64_t stream_of(std::int64_t sample, std::int64_t column) {
+  return static_cast<std::uint64_t>(sample) * 16384 + static_cast<std::uint64_t>(column / kBlock);
+}
+
+/// What dropout and noise do outside of training: nothing, or a copy where they have a buffer of their own.
+void pass_on(const View& view, const Unit& unit, const Slot& in, const Slot& out) {
+  if (in.value == out.value) return;
+  std::memcpy(value(view, out, unit.rows.begin), value(view, in, unit.rows.begin),
+              static_cast<std::size_t>(unit.rows.size() * in.width) * sizeof(float));
+}
+
+}  // namespace
 
 Dropout::Dropout(Slot in, Slot out, int index, double rate)
     : in_(in),
@@ -310,23 +589,14 @@ Dropout::Dropout(Slot in, Slot out, int index, double rate)
       factor_(static_cast<float>(1.0 / (1.0 - rate))) {}
 
 void Dropout::forward(const View& view, const Unit& unit, int /*thread*/) const {
-  if (!view.training) {
-    if (in_.value != out_.value)
-      std::memcpy(value(view, out_, unit.rows.begin), value(view, in_, unit.rows.begin),
-                  static_cast<std::size_t>(unit.rows.size() * in_.width) * sizeof(float));
-    return;
-  }
+  if (!view.training) return pass_on(view, unit, in_, out_);
   const RandomKey key(view.seed, Purpose::dropout, view.step, static_cast<std::uint32_t>(index_));
-  constexpr std::int64_t kBlock = 1024;
   std::array<std::uint32_t, kBlock> words;
   std::uint8_t* mask = view.masks[index_];
   for (std::int64_t r = unit.rows.begin; r < unit.rows.end; ++r) {
-    // One stream a sample; columns beyond a block go on in the stream of the block's own address.
     for (std::int64_t c = 0; c < in_.width; c += kBlock) {
       const std::int64_t count = std::min(kBlock, in_.width - c);
-      const auto index =
-          static_cast<std::uint64_t>(view.samples[r]) * 16384 + static_cast<std::uint64_t>(c / kBlock);
-      random_words(key, index, words.data(), count);
+      random_words(key, stream_of(view.samples[r], c), words.data(), count);
       drop(words.data(), threshold_, factor_, value(view, in_, r) + c, value(view, out_, r) + c,
            mask + r * in_.width + c, count);
     }
@@ -338,6 +608,19 @@ void Dropout::backward(const View& view, const Unit& unit, int /*thread*/) const
   drop_backward(view.masks[index_] + unit.rows.begin * in_.width, factor_,
                 gradient(view, out_, unit.rows.begin), gradient(view, in_, unit.rows.begin),
                 unit.rows.size() * in_.width);
+}
+
+void Noise::forward(const View& view, const Unit& unit, int /*thread*/) const {
+  if (!view.training) return pass_on(view, unit, in_, out_);
+  const RandomKey key(view.seed, Purpose::noise, view.step, static_cast<std::uint32_t>(index_));
+  std::array<float, kBlock> numbers;
+  for (std::int64_t r = unit.rows.begin; r < unit.rows.end; ++r) {
+    for (std::int64_t c = 0; c < in_.width; c += kBlock) {
+      const std::int64_t count = std::min(kBlock, in_.width - c);
+      random_normals(key, stream_of(view.samples[r], c), numbers.data(), count);
+      add_scaled(deviation_, numbers.data(), value(view, in_, r) + c, value(view, out_, r) + c, count);
+    }
+  }
 }
 
 // ---- residual

@@ -37,6 +37,8 @@ struct View {
   NormState* norms = nullptr;            ///< by batch norm index
   const float* parameters = nullptr;     ///< flat
   std::uint64_t seed = 0, step = 0;
+  std::uint8_t* const* active = nullptr;  ///< by thread: set to 1 for each unit of a relu that is not zero in
+                                          ///< some row; null: nobody asks
   const std::int64_t* samples = nullptr;  ///< by row: index of the sample in the data set
 };
 
@@ -58,7 +60,33 @@ class Operation {
   virtual void backward(const View& view, const Unit& unit, int thread) const = 0;
 };
 
-class Dense final : public Operation {
+/// A part of the gradient of a layer's parameters: computed for one shard after the other and folded over the
+/// shards on its own.
+struct Tile {
+  Range inputs;  ///< of a dense layer; empty for others
+  Range outputs;
+};
+
+/// An operation whose parameters' gradients are sums over rows and need no other rank before they are summed.
+class Tiled : public Operation {
+ public:
+  virtual std::vector<Tile> tiles() const = 0;
+  /// Floats of a tile's record.
+  virtual std::int64_t tile_floats(const Tile& tile) const = 0;
+  /// record = this tile's sum over `rows` (at least one).
+  virtual void product(const View& view, Range rows, const Tile& tile, float* record) const = 0;
+  /// Writes a folded record to its place in a flat gradient vector.
+  virtual void store(const Tile& tile, const float* record, float* gradient) const = 0;
+  /// The sum of the absolute gradients of this operation's outputs over `rows`, for a tile; 0 where another
+  /// tile has the same outputs, or where nobody wants to know.
+  virtual double absolute_gradients(const View&, Range /*rows*/, const Tile&) const { return 0; }
+  /// Units of the output.
+  virtual std::int64_t width() const = 0;
+
+  int layer = -1;  ///< index in Network::layers()
+};
+
+class Dense final : public Tiled {
  public:
   Dense(Slot in, Slot out, std::int64_t weight, std::int64_t bias, std::int64_t panel)
       : in_(in), out_(out), weight_(weight), bias_(bias), panel_(panel) {}
@@ -66,20 +94,13 @@ class Dense final : public Operation {
   void forward(const View& view, const Unit& unit, int thread) const override;
   void backward(const View& view, const Unit& unit, int thread) const override;
 
-  /// The weight gradient is computed in tiles, each folded over the shards on its own.
-  struct Tile {
-    Range inputs, outputs;
-  };
-  std::vector<Tile> tiles() const;
-  /// Floats of scratch that one level of the fold takes.
-  static std::int64_t tile_floats(const Tile& tile);
-  /// record = this tile's sum over `rows` (at least one): [inputs][outputs] products, then [outputs] sums for
-  /// the bias.
-  void product(const View& view, Range rows, const Tile& tile, float* record) const;
-  /// Writes a folded record to its place in a flat gradient vector.
-  void store(const Tile& tile, const float* record, float* gradient) const;
-
-  int layer = -1;  ///< index in Network::layers()
+  std::vector<Tile> tiles() const override;
+  std::int64_t tile_floats(const Tile& tile) const override;
+  /// record: [inputs][outputs] products, then [outputs] sums for the bias.
+  void product(const View& view, Range rows, const Tile& tile, float* record) const override;
+  void store(const Tile& tile, const float* record, float* gradient) const override;
+  double absolute_gradients(const View& view, Range rows, const Tile& tile) const override;
+  std::int64_t width() const override { return out_.width; }
 
  private:
   struct Kernels {
@@ -131,18 +152,75 @@ class BatchNorm final : public Operation {
   std::int64_t scale_, shift_, running_mean_, running_variance_;
 };
 
-/// relu, by own loops; in place.
+/// Layer norm (Ba, Kiros, Hinton, 2016): every row by its own mean and biased variance over the units, in
+/// double. The output has a gradient of its own, which the sums for scale and shift are made of.
+class LayerNorm final : public Tiled {
+ public:
+  /// `moments`: a slot two wide for the mean and the inverse deviation of a row.
+  LayerNorm(Slot in, Slot moments, Slot out, double epsilon, std::int64_t scale, std::int64_t shift)
+      : in_(in), moments_(moments), out_(out), epsilon_(epsilon), scale_(scale), shift_(shift) {}
+  void forward(const View& view, const Unit& unit, int thread) const override;
+  void backward(const View& view, const Unit& unit, int thread) const override;
+
+  std::vector<Tile> tiles() const override;
+  std::int64_t tile_floats(const Tile& tile) const override { return 2 * tile.outputs.size(); }
+  std::int64_t width() const override { return out_.width; }
+  /// record: [outputs] sums for the shift, then [outputs] sums for the scale.
+  void product(const View& view, Range rows, const Tile& tile, float* record) const override;
+  void store(const Tile& tile, const float* record, float* gradient) const override;
+
+ private:
+  Slot in_, moments_, out_;
+  double epsilon_;
+  std::int64_t scale_, shift_;  // offsets in the flat vector
+};
+
+/// relu and leaky relu, by own loops; in place.
 class Relu final : public Operation {
  public:
-  Relu(Slot in, Slot out) : in_(in), out_(out) {}
+  /// `flags`: where its units stand among View::active; -1: it is not watched.
+  Relu(Slot in, Slot out, float slope, std::int64_t flags)
+      : in_(in), out_(out), slope_(slope), flags_(flags) {}
   void forward(const View& view, const Unit& unit, int thread) const override;
   void backward(const View& view, const Unit& unit, int thread) const override;
 
  private:
   Slot in_, out_;
+  float slope_;
+  std::int64_t flags_;
 };
 
-/// sigmoid and tanh, by oneDNN.
+/// elu (Clevert, Unterthiner, Hochreiter, 2015): alpha (exp(x) - 1) below 0.
+class Elu final : public Operation {
+ public:
+  Elu(Slot in, Slot out, double alpha) : in_(in), out_(out), alpha_(static_cast<float>(alpha)) {}
+  void prepare(KernelFactory& factory, std::int64_t rows, bool training) override;
+  void forward(const View& view, const Unit& unit, int thread) const override;
+  void backward(const View& view, const Unit& unit, int thread) const override;
+
+ private:
+  Slot in_, out_;
+  float alpha_;
+  std::map<std::int64_t, Kernel> exp_;
+};
+
+/// ln(1 + exp(x)), accurate for every x.
+class Softplus final : public Operation {
+ public:
+  Softplus(Slot in, Slot out) : in_(in), out_(out) {}
+  void prepare(KernelFactory& factory, std::int64_t rows, bool training) override;
+  void forward(const View& view, const Unit& unit, int thread) const override;
+  void backward(const View& view, const Unit& unit, int thread) const override;
+
+ private:
+  struct Kernels {
+    Kernel exp, backward;
+  };
+  Slot in_, out_;
+  std::map<std::int64_t, Kernels> kernels_;
+};
+
+/// sigmoid, tanh, gelu and silu, by oneDNN.
 class Smooth final : public Operation {
  public:
   Smooth(Function function, Slot in, Slot out) : function_(function), in_(in), out_(out) {}
@@ -186,6 +264,21 @@ class Dropout final : public Operation {
   float factor_;
 };
 
+/// Adds normal numbers in training. They are a pure function of (seed, step, sample, layer, unit).
+class Noise final : public Operation {
+ public:
+  Noise(Slot in, Slot out, int index, double deviation)
+      : in_(in), out_(out), index_(index), deviation_(static_cast<float>(deviation)) {}
+  void forward(const View& view, const Unit& unit, int thread) const override;
+  /// The gradient of the input is that of the output, and stands in the same place.
+  void backward(const View&, const Unit&, int /*thread*/) const override {}
+
+ private:
+  Slot in_, out_;
+  int index_;
+  float deviation_;
+};
+
 /// The fork of a residual: the same values go to the body and to the shortcut. Backward adds the two
 /// gradients.
 class Fork final : public Operation {
@@ -212,13 +305,20 @@ class Join final : public Operation {
 /// The operations in order, and what they need.
 struct Network::Plan {
   std::vector<std::unique_ptr<Operation>> operations;
-  std::vector<Dense*> dense;           ///< by operation index, null for others
+  std::vector<Tiled*> tiled;           ///< by operation index, null for others
   std::vector<BatchNorm*> batch_norm;  ///< by operation index, null for others
   std::vector<std::int64_t> value_widths, gradient_widths, mask_widths;  ///< by buffer index
   std::vector<std::string>
       value_layers;  ///< by buffer index: the path of the layer that fills it; "" the input
   Slot input, output;
-  int norms = 0;
+  int norms = 0, noises = 0;
+  /// The relus whose dead units can be counted, and where their units stand among View::active.
+  struct Watched {
+    std::string path;
+    std::int64_t flags = 0, width = 0;
+  };
+  std::vector<Watched> watched;
+  std::int64_t watched_units = 0;  ///< of all of them together
 };
 
 }  // namespace trainer::nn

@@ -9,6 +9,7 @@
 #include "operations.h"
 #include "trainer/core/finite.h"
 #include "trainer/core/vectorise.h"
+#include "watch.h"
 
 namespace trainer::nn {
 namespace {
@@ -107,16 +108,21 @@ struct TrainingPass::State {
   Buffer<std::int32_t> classes;          // [max_rows]
   Buffer<float> values;                  // [max_rows, outputs]
   Buffer<std::int64_t> samples;          // [max_rows]
+  Buffer<float> weights;                 // [max_rows]
+  bool weighted = false;
 
-  // One unit of the weight gradient: a dense layer's tile over a piece.
+  // One unit of the parameters' gradients: a layer's tile over a piece.
   struct TileUnit {
-    const Dense* dense;
-    Dense::Tile tile;
+    const Tiled* layer;
+    Tile tile;
     std::size_t piece;
+    std::int64_t number;  // of the tile, for the watch
   };
   std::vector<std::vector<TileUnit>> tile_units;  // by region
   std::vector<Buffer<float>> scratch;             // by thread: a stack of records
   std::int64_t record_floats = 0;
+  Watch watch;
+  bool watching = false;
 
   // Of the current batch.
   std::int64_t batch = 0;
@@ -137,13 +143,15 @@ struct TrainingPass::State {
         unit_limit(unit_rows(batches[0], plan.shards)),
         max_rows(most_rows(batches)),
         buffers(net.plan(), max_rows, true),
-        norms(make_norms(net.plan(), std::max<std::int64_t>(1, plan.run.size()), true)) {
+        norms(make_norms(net.plan(), std::max<std::int64_t>(1, plan.run.size()), true)),
+        watch(net.plan(), plan.run, the_team.size()) {
     for (std::size_t p = 0; p < plan.pieces.size(); ++p) gradients.emplace_back(network.parameter_floats());
     if (form == TargetForm::classes)
       classes = Buffer<std::int32_t>(max_rows);
     else
       values = Buffer<float>(max_rows * network.model().outputs());
     samples = Buffer<std::int64_t>(max_rows);
+    weights = Buffer<float>(max_rows);
     prepare_kernels(batches);
     prepare_tiles();
     view.training = true;
@@ -209,11 +217,12 @@ struct TrainingPass::State {
     for (const Range& region : regions) {
       auto& list = tile_units.emplace_back();
       for (std::int64_t i = region.end; i-- > region.begin;) {
-        const Dense* dense = network.plan().dense[static_cast<std::size_t>(i)];
-        if (dense == nullptr) continue;
-        for (const Dense::Tile& tile : dense->tiles()) {
-          record_floats = std::max(record_floats, (Dense::tile_floats(tile) + 15) / 16 * 16);
-          for (std::size_t p = 0; p < plan.pieces.size(); ++p) list.push_back({dense, tile, p});
+        const Tiled* layer = network.plan().tiled[static_cast<std::size_t>(i)];
+        if (layer == nullptr) continue;
+        for (const Tile& tile : layer->tiles()) {
+          record_floats = std::max(record_floats, (layer->tile_floats(tile) + 15) / 16 * 16);
+          const std::int64_t number = watch.add_tile(layer);
+          for (std::size_t p = 0; p < plan.pieces.size(); ++p) list.push_back({layer, tile, p, number});
         }
       }
     }
@@ -238,15 +247,33 @@ struct TrainingPass::State {
     if (node.size() == 1) {
       const Range rows = shard_rows(node.begin);
       if (rows.size() == 0) return false;
-      unit.dense->product(view, rows, unit.tile, stack);
+      unit.layer->product(view, rows, unit.tile, stack);
+      if (watching) watch.see_tile(unit.number, node.begin, view, rows, unit.tile, stack);
       return true;
     }
     const std::int64_t middle = tree_cut(node);
     const bool left = fold_products(unit, {node.begin, middle}, stack);
     float* right_stack = left ? stack + record_floats : stack;
     const bool right = fold_products(unit, {middle, node.end}, right_stack);
-    if (left && right) add(right_stack, stack, Dense::tile_floats(unit.tile));
+    if (left && right) add(right_stack, stack, unit.layer->tile_floats(unit.tile));
     return left || right;
+  }
+
+  Observation observation() {
+    const std::int64_t width = watch.record_size();
+    std::vector<double> records(static_cast<std::size_t>(plan.run.size() * width));
+    for (std::int64_t shard = plan.run.begin; shard < plan.run.end; ++shard)
+      if (shard_rows(shard).size() > 0)
+        watch.write_record(shard, shard_rows(shard).size(),
+                           records.data() + (shard - plan.run.begin) * width);
+    const auto combine = [this](Range, Range, double* left, const double* right) {
+      watch.combine(left, right);
+    };
+    const int channel = 2 * static_cast<int>(norms.size());  // the first that no batch norm has
+    start_fold(channel, records, width, combine);
+    std::vector<double> total(static_cast<std::size_t>(width));
+    fold.finish(channel, combine, total);
+    return watch.read(total.data(), batch, network.layers());
   }
 
   std::int64_t node_rows(Range node) const {
@@ -324,6 +351,7 @@ struct TrainingPass::State {
       source.classes(unit.rows, classes.data() + unit.rows.begin);
     else
       source.values(unit.rows, values.data() + unit.rows.begin * network.model().outputs());
+    if (weighted) source.weights(unit.rows, weights.data() + unit.rows.begin);
   }
 
   LossSums compute_loss(const Unit& unit, int thread) {
@@ -334,6 +362,7 @@ struct TrainingPass::State {
       targets.classes = classes.data() + unit.rows.begin;
     else
       targets.values = values.data() + offset;
+    if (weighted) targets.weights = weights.data() + unit.rows.begin;
     return loss(view.values[output.value] + offset, unit.rows.size(), targets,
                 view.gradients[output.gradient] + offset, thread);
   }
@@ -393,6 +422,9 @@ struct TrainingPass::State {
     // The gradients of shift and scale are gradients like others: float from the shard on, so that the
     // exchange goes on with the very sums that this rank would have made of all shards.
     std::vector<float> sums(records.begin(), records.end());
+    if (watching)
+      for (std::int64_t shard = plan.run.begin; shard < plan.run.end; ++shard)
+        watch.see_norm(norm.index(), shard, sums.data() + (shard - plan.run.begin) * record, record);
     start_fold(2 * norm.index() + 1, records, record, combine);
     for (std::size_t p = 0; p < plan.pieces.size(); ++p) {
       const float* folded =
@@ -450,19 +482,19 @@ struct TrainingPass::State {
     // Layer by layer, so that a layer's exchange goes on while the next one is computed.
     for (std::size_t begin = 0; begin < list.size();) {
       std::size_t end = begin;
-      while (end < list.size() && list[end].dense == list[begin].dense) ++end;
+      while (end < list.size() && list[end].layer == list[begin].layer) ++end;
       team.run(static_cast<std::int64_t>(end - begin), [&](std::int64_t i, int thread) {
         const TileUnit& unit = list[begin + static_cast<std::size_t>(i)];
         float* stack = scratch[static_cast<std::size_t>(thread)].data();
         if (fold_products(unit, plan.pieces[unit.piece], stack))
-          unit.dense->store(unit.tile, stack, gradients[unit.piece].data());
+          unit.layer->store(unit.tile, stack, gradients[unit.piece].data());
       });
-      done(list[begin].dense->layer);
+      done(list[begin].layer->layer);
       begin = end;
     }
     if (plan.pieces.empty())  // an idle rank has no tiles, but takes part in the exchange
       for (std::int64_t i = regions[region].end; i-- > regions[region].begin;)
-        if (const Dense* dense = network.plan().dense[static_cast<std::size_t>(i)]) done(dense->layer);
+        if (const Tiled* layer = network.plan().tiled[static_cast<std::size_t>(i)]) done(layer->layer);
   }
 };
 
@@ -486,11 +518,23 @@ std::span<const LossSums> TrainingPass::forward(const RowSource& source, std::in
   state_->view.parameters = parameters;
   state_->view.seed = seed;
   state_->view.step = step;
+  state_->weighted = source.weighted();
+  if (state_->watching) state_->watch.begin();
+  state_->view.active = state_->watching ? state_->watch.active() : nullptr;
   state_->forward(source, statistics);
   return state_->piece_sums;
 }
 
-void TrainingPass::backward(const std::function<void(int)>& done) { state_->backward(done); }
+void TrainingPass::backward(const std::function<void(int)>& done) {
+  state_->backward(done);
+  if (state_->watching) state_->watch.finish();
+}
+
+void TrainingPass::observe(bool on) { state_->watching = on; }
+
+std::span<const double> TrainingPass::shard_squares() const { return state_->watch.shard_squares(); }
+
+Observation TrainingPass::observation() { return state_->observation(); }
 
 std::optional<TrainingPass::NotFinite> TrainingPass::find_not_finite() const {
   const State& state = *state_;
@@ -531,6 +575,7 @@ struct InferencePass::State {
   std::vector<Buffers> buffers;  // by thread
   std::vector<NormState> norms;
   std::vector<Buffer<float>> scratch, values;  // by thread: [kChunk, outputs]
+  std::vector<Buffer<float>> weights;          // by thread: [kChunk]
   std::vector<Buffer<std::int32_t>> classes;   // by thread: [kChunk]
   const float* parameters = nullptr;
 
@@ -544,6 +589,7 @@ struct InferencePass::State {
       scratch.emplace_back(kChunk * net.model().outputs());
       values.emplace_back(form == TargetForm::values ? kChunk * net.model().outputs() : 0);
       classes.emplace_back(form == TargetForm::classes ? kChunk : 0);
+      weights.emplace_back(kChunk);
     }
   }
 };
@@ -588,6 +634,10 @@ LossSums InferencePass::run(const RowSource& source, Range rows, int thread, flo
   } else {
     source.values(rows, state.values[t].data());
     targets.values = state.values[t].data();
+  }
+  if (source.weighted()) {
+    source.weights(rows, state.weights[t].data());
+    targets.weights = state.weights[t].data();
   }
   return state.loss(z, rows.size(), targets, state.scratch[t].data(), thread);
 }

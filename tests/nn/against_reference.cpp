@@ -42,8 +42,7 @@ void expect_the_reference(const simulation::JobSetup& setup, std::uint64_t seed)
   Values values = random_values(job.network(), seed);
   for (std::size_t i = 0; i < setup.batches.size(); ++i) {
     SCOPED_TRACE(text("step ", i, ", batch of ", setup.batches[i]));
-    const reference::Batch batch =
-        random_batch(setup.batches[i], setup.inputs, setup.outputs, setup.form, setup.loss, seed + i);
+    const reference::Batch batch = random_batch(setup.batches[i], setup, seed + i);
     const reference::Step step{.shards = setup.shards, .seed = seed, .step = i};
     const auto parameters = to_tensors(job.network().parameters(), values.parameters.data());
     const auto statistics = to_tensors(job.network().statistics(), values.statistics.data());

@@ -18,6 +18,8 @@ class BatchSource final : public RowSource {
   std::int64_t sample(std::int64_t row) const override {
     return batch_.samples.at(static_cast<std::size_t>(rows_.begin + row));
   }
+  bool weighted() const override { return !batch_.weights.empty(); }
+  void weights(Range rows, float* out) const override { copy(batch_.weights, rows, out); }
 
  private:
   template <class T>

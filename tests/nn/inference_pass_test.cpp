@@ -56,7 +56,7 @@ TEST_P(Inference, AgreesWithTheReference) {
   const reference::ReferenceNetwork exact_network(network.model(), loss);
   for (const std::int64_t rows : setup.batches) {
     const Values values = random_values(network, 6);
-    const auto data = random_batch(rows, setup.inputs, setup.outputs, setup.form, setup.loss, 7);
+    const auto data = random_batch(rows, setup, 7);
     InferencePass pass(network, loss, setup.form, 1, chunk_sizes(rows));
     pass.set(values.parameters.data(), values.statistics.data());
     const Evaluation result = evaluate(pass, data, setup.outputs, Team(1));
@@ -82,7 +82,7 @@ TEST_P(Inference, AgreesWithTheReference) {
 TEST_P(Inference, HasTheSameBitsOnEveryThread) {
   const JobSetup& setup = GetParam();
   const Loss loss = Loss::parse(setup.loss);
-  const auto data = random_batch(900, setup.inputs, setup.outputs, setup.form, setup.loss, 7);
+  const auto data = random_batch(900, setup, 7);
   std::vector<Evaluation> results;
   for (const int threads : {1, 2, 3}) {
     const Network network(simulation::joined_model(setup), threads);
@@ -122,6 +122,21 @@ INSTANTIATE_TEST_SUITE_P(
                  .form = TargetForm::values,
                  .batches = {300}},
         JobSetup{
+            .model = "noise(0.3) dense(140) layer_norm gelu noise(1) residual(dense(9) elu dense(140) silu) "
+                     "layer_norm dense(8) softplus dense(8) leaky_relu noise(2) dense(outputs)",
+            .loss = "kl_divergence",
+            .inputs = 7,
+            .outputs = 3,
+            .form = TargetForm::values,
+            .batches = {1, 300},
+            .weighted = true},
+        JobSetup{.model = "dense(8) relu noise(0.1) dense(outputs)",
+                 .loss = "huber",
+                 .inputs = 7,
+                 .outputs = 3,
+                 .batches = {300},
+                 .weighted = true},
+        JobSetup{
             .model = "residual(dense(8) tanh, projection=always) batch_norm(statistics=shard) dense(outputs)",
             .loss = "softmax_cross_entropy",
             .inputs = 7,
@@ -137,7 +152,7 @@ TEST(InferencePass, TakesNewValuesAndSharesANetworkWithTraining) {
                        .batches = {20}};
   const Loss loss = Loss::parse(setup.loss);
   const Network network(simulation::joined_model(setup), 1);
-  const auto data = random_batch(20, setup.inputs, setup.outputs, setup.form, setup.loss, 7);
+  const auto data = random_batch(20, setup, 7);
   const std::int64_t sizes[] = {20};
   InferencePass pass(network, loss, setup.form, 1, sizes);
   const Values first = random_values(network, 1);

@@ -61,6 +61,25 @@ TEST(ModelText, HasTheDefaultsOfTheDesign) {
   EXPECT_FALSE(model.layers()[1].shard_statistics);
 }
 
+TEST(ModelText, ReadsNormsNoiseAndRectifiers) {
+  const Model model(
+      "noise(0.5) noise(stddev=0) layer_norm layer_norm(epsilon=0.1) leaky_relu leaky_relu(0.2) elu "
+      "elu(alpha=0.5) gelu silu softplus dense(3)",
+      4, 3);
+  const auto& layers = model.layers();
+  EXPECT_EQ(layers[0].deviation, 0.5);
+  EXPECT_EQ(layers[1].deviation, 0);
+  EXPECT_EQ(layers[2].epsilon, 1e-5);
+  EXPECT_EQ(layers[3].epsilon, 0.1);
+  EXPECT_EQ(layers[4].slope, 0.01);
+  EXPECT_EQ(layers[5].slope, 0.2);
+  EXPECT_EQ(layers[6].alpha, 1);
+  EXPECT_EQ(layers[7].alpha, 0.5);
+  EXPECT_EQ(layers[10].path, "10_softplus");
+  for (std::size_t i = 4; i <= 10; ++i) EXPECT_TRUE(is_activation(layers[i].kind)) << layers[i].name;
+  for (std::size_t i = 0; i <= 3; ++i) EXPECT_FALSE(is_activation(layers[i].kind)) << layers[i].name;
+}
+
 TEST(ModelText, ShortFormIsAReluNet) {
   const Model model("512-100", 784, 10);
   EXPECT_EQ(paths_of(model),
@@ -113,6 +132,14 @@ TEST(ModelText, AutomaticInitialisersLookAtTheActivationThatFollows) {
   EXPECT_EQ(layers[7].body[0].initialiser.kind, Kind::he);
   EXPECT_EQ(layers[7].body[2].initialiser.kind, Kind::he);  // the relu after the residual
   EXPECT_EQ(layers[9].initialiser.kind, Kind::glorot);
+  for (const std::string rectifier : {"relu", "leaky_relu", "elu", "gelu", "silu", "softplus"})
+    EXPECT_EQ(
+        Model("dense(4) layer_norm noise(0.1) " + rectifier + " dense(2)", 3, 2).layers()[0].initialiser.kind,
+        Kind::he)
+        << rectifier;
+  for (const std::string other : {"tanh", "sigmoid", "softmax", "layer_norm"})
+    EXPECT_EQ(Model("dense(4) " + other + " dense(2)", 3, 2).layers()[0].initialiser.kind, Kind::glorot)
+        << other;
 }
 
 TEST(ModelText, OneOutputCanBeAllowed) {
@@ -163,6 +190,18 @@ TEST(WrongModelText, Arguments) {
   expect_caret(parsing("batch_norm(epsilon=0) dense(10)"), "(0, 1]", 19);
   expect_caret(parsing("batch_norm(statistics=local) dense(10)"), "global, shard", 22);
   expect_caret(parsing("residual(relu, projection=never) dense(10)"), "auto, always", 26);
+}
+
+TEST(WrongModelText, ArgumentsOfNormsNoiseAndRectifiers) {
+  expect_caret(parsing("noise dense(10)"), "needs stddev", 0);
+  expect_caret(parsing("noise(-1) dense(10)"), "stddev", 6);
+  expect_caret(parsing("layer_norm(0) dense(10)"), "(0, 1]", 11);
+  expect_caret(parsing("layer_norm(momentum=0.1) dense(10)"), "momentum", 11);
+  expect_caret(parsing("leaky_relu(-0.1) dense(10)"), "slope", 11);
+  expect_caret(parsing("elu(alpha=-1) dense(10)"), "alpha", 10);
+  expect_caret(parsing("gelu(1) dense(10)"), "takes no arguments", 5);
+  expect_caret(parsing("layernorm dense(10)"), "did you mean layer_norm?", 0);
+  expect_caret(parsing("leakyrelu dense(10)"), "did you mean leaky_relu?", 0);
 }
 
 TEST(WrongModelText, NestedSequences) {

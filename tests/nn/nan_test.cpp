@@ -10,6 +10,11 @@
 namespace trainer::nn {
 namespace {
 
+/// Of the dense layer after one or two layers.
+std::string last_weight(const std::string& layers) {
+  return layers.find(' ') == std::string::npos ? "02_dense/weight" : "03_dense/weight";
+}
+
 class NotFinite : public testing::TestWithParam<std::string> {};
 
 TEST_P(NotFinite, InputsShow) {
@@ -19,7 +24,7 @@ TEST_P(NotFinite, InputsShow) {
     reference::Batch batch{.rows = 2, .inputs = {1, bad, 2, 3}, .classes = {0, 1}, .samples = {0, 1}};
     const double loss = net.run(batch).loss;
     double gradients = 0;
-    for (const std::string path : {"00_dense/weight", "02_dense/weight"})
+    for (const std::string& path : {std::string("00_dense/weight"), last_weight(GetParam())})
       for (const double g : net.gradient(path)) gradients += g;
     EXPECT_FALSE(std::isfinite(loss) && std::isfinite(gradients))
         << bad << ": loss " << loss << ", gradients " << gradients;
@@ -34,15 +39,16 @@ TEST_P(NotFinite, WeightsShow) {
   reference::Batch batch{.rows = 2, .inputs = {1, 4, 2, 3}, .classes = {0, 1}, .samples = {0, 1}};
   const double loss = net.run(batch).loss;
   double gradients = 0;
-  for (const std::string path : {"00_dense/weight", "02_dense/weight"})
+  for (const std::string& path : {std::string("00_dense/weight"), last_weight(GetParam())})
     for (const double g : net.gradient(path)) gradients += g;
   EXPECT_FALSE(std::isfinite(loss) && std::isfinite(gradients))
       << "loss " << loss << ", gradients " << gradients;
 }
 
 INSTANTIATE_TEST_SUITE_P(Layers, NotFinite,
-                         testing::Values("relu", "sigmoid", "tanh", "softmax", "batch_norm", "dropout(0.1)",
-                                         "residual(relu)"));
+                         testing::Values("relu", "sigmoid", "tanh", "softmax", "batch_norm", "layer_norm",
+                                         "dropout(0.1)", "noise(0.1)", "leaky_relu", "elu", "gelu", "silu",
+                                         "softplus", "elu sigmoid", "softplus sigmoid", "residual(relu)"));
 
 }  // namespace
 }  // namespace trainer::nn

@@ -22,7 +22,7 @@ class Draw {
   }
 
   std::string layer(int depth) {
-    switch (between(0, depth < 2 ? 9 : 8)) {
+    switch (between(0, depth < 3 ? 13 : 11)) {
       case 0:
       case 1:
         return "dense(" + std::to_string(one_of({1, 2, 3, 7, 16, 31, 64, 65, 128})) + ")";
@@ -39,6 +39,15 @@ class Draw {
         return "softmax";
       case 8:
         return "dropout(0." + std::to_string(between(1, 6)) + ")";
+      case 9:
+        return one_of<const char*>({"noise(0.2)", "noise(1)"});
+      case 10:
+        return one_of<const char*>({"layer_norm", "layer_norm(0.01)"});
+      case 11:
+        return one_of<const char*>(
+            {"leaky_relu", "leaky_relu(0.3)", "elu", "elu(0.5)", "gelu", "silu", "softplus"});
+      case 12:
+        return "repeat(2, " + layers(depth + 1, between(1, 2)) + ")";
       default:
         return "residual(" + layers(depth + 1, between(1, 4)) + ")";
     }
@@ -54,9 +63,10 @@ class Draw {
     setup.model = layers(0, between(1, 5)) + " dense(outputs)";
     setup.inputs = one_of({1, 3, 16, 33, 48});
     setup.outputs = one_of({2, 3, 10, 64});
-    setup.loss =
-        one_of<const char*>({"softmax_cross_entropy", "softmax_cross_entropy(label_smoothing=0.05)",
-                             "binary_cross_entropy", "mse", "mse(outputs=sum)", "half_squared_error"});
+    setup.loss = one_of<const char*>({"softmax_cross_entropy", "softmax_cross_entropy(label_smoothing=0.05)",
+                                      "binary_cross_entropy", "mse", "mse(outputs=sum)", "half_squared_error",
+                                      "mae", "mae(sum)", "huber", "huber(0.4, sum)", "kl_divergence"});
+    setup.weighted = between(0, 2) == 0;
     setup.form = one_of({TargetForm::classes, TargetForm::values});
     setup.shards = between(1, 9);
     for (int i = 0; i < 3; ++i) setup.batches.push_back(between(1, 40));
@@ -71,7 +81,7 @@ class Draw {
 };
 
 TEST(RandomNets, AgreeWithTheReference) {
-  constexpr std::uint64_t kNets = 45;
+  constexpr std::uint64_t kNets = 60;
   for (std::uint64_t net = 0; net < kNets; ++net) {
     SCOPED_TRACE(testing::Message() << "net " << net);
     expect_the_reference(Draw(net).setup(), net);

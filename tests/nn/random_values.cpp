@@ -7,18 +7,20 @@
 
 namespace trainer::nn {
 
-reference::Batch random_batch(std::int64_t rows, std::int64_t inputs, std::int64_t outputs, TargetForm form,
-                              const std::string& loss, std::uint64_t seed) {
+reference::Batch random_batch(std::int64_t rows, const simulation::JobSetup& setup, std::uint64_t seed) {
+  const std::int64_t outputs = setup.outputs;
+  const std::string& loss = setup.loss;
   RandomStream stream(RandomKey(seed, Purpose::self_test, 1), 0);
   reference::Batch batch{.rows = rows};
-  for (std::int64_t i = 0; i < rows * inputs; ++i)
+  for (std::int64_t i = 0; i < rows * setup.inputs; ++i)
     batch.inputs.push_back(static_cast<float>(stream.normal()));
   for (std::int64_t r = 0; r < rows; ++r)
     batch.samples.push_back(static_cast<std::int64_t>(stream.below(60'000)));
-  const bool distribution = loss.find("softmax") != std::string::npos;
+  const bool distribution =
+      loss.find("softmax") != std::string::npos || loss.find("kl_") != std::string::npos;
   const bool probability = loss.find("binary") != std::string::npos;
   for (std::int64_t r = 0; r < rows; ++r) {
-    if (form == TargetForm::classes) {
+    if (setup.form == TargetForm::classes) {
       batch.classes.push_back(static_cast<std::int32_t>(
           stream.below(static_cast<std::uint64_t>(std::max<std::int64_t>(2, outputs)))));
       continue;
@@ -32,6 +34,9 @@ reference::Batch random_batch(std::int64_t rows, std::int64_t inputs, std::int64
     const double total = distribution ? std::accumulate(q.begin(), q.end(), 0.0) : 1;
     for (const double value : q) batch.values.push_back(static_cast<float>(value / total));
   }
+  // Some rows do not count at all.
+  for (std::int64_t r = 0; r < rows && setup.weighted; ++r)
+    batch.weights.push_back(stream.below(4) == 0 ? 0.0f : 3 * stream.uniform_float());
   return batch;
 }
 

@@ -5,14 +5,14 @@
 #include <vector>
 
 #include "reference.h"
+#include "simulated_job.h"
 #include "trainer/nn/network.h"
 #include "trainer/nn/pass.h"
 
 namespace trainer::nn {
 
-/// Rows with random inputs and targets, and samples that are not the row numbers.
-reference::Batch random_batch(std::int64_t rows, std::int64_t inputs, std::int64_t outputs, TargetForm form,
-                              const std::string& loss, std::uint64_t seed);
+/// Rows with random inputs and targets that fit the setup, and samples that are not the row numbers.
+reference::Batch random_batch(std::int64_t rows, const simulation::JobSetup& setup, std::uint64_t seed);
 
 /// Parameters and running statistics, every tensor with values that matter (no zero biases); gaps are zero.
 struct Values {

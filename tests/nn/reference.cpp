@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 #include <utility>
 
 #include "reference_loss.h"
@@ -14,7 +15,7 @@ namespace {
 /// What the forward step of a layer leaves for its backward step.
 struct Tape {
   Matrix x, y, xhat;
-  std::vector<std::vector<double>> inverse;  // batch norm: by group and column
+  std::vector<std::vector<double>> inverse;  // batch norm: by group and column; layer norm: by row
   std::vector<bool> kept;                    // dropout: by element
   std::vector<Tape> body;                    // residual
 };
@@ -53,10 +54,28 @@ class Evaluation {
         return dense(layer.path, layer.outputs, layer.bias, tape.x);
       case LayerKind::batch_norm:
         return batch_norm(layer, tape);
+      case LayerKind::layer_norm:
+        return layer_norm(layer, tape);
       case LayerKind::relu:
+        outcome_.relus[layer.path] = map(tape.x, [](double v) { return v > 0 ? v : 0.0; }).values;
         return map(tape.x, [](double v) { return v > 0 ? v : 0.0; });
+      case LayerKind::leaky_relu:
+        return map(tape.x, [&](double v) { return v > 0 ? v : layer.slope * v; });
+      case LayerKind::elu:
+        return map(tape.x, [&](double v) { return v > 0 ? v : layer.alpha * std::expm1(v); });
+      case LayerKind::gelu:
+        // 1 + erf cancels in single precision, so that x Phi(x) is as uncertain as x.
+        return map(
+            tape.x, [](double v) { return v * normal_share(v); }, [](double v) { return std::abs(v); });
+      case LayerKind::silu:
+        return map(tape.x, [](double v) { return v * sigmoid(v); });
+      case LayerKind::softplus:
+        return map(tape.x,
+                   [](double v) { return v > 0 ? v + std::log1p(std::exp(-v)) : std::log1p(std::exp(v)); });
+      case LayerKind::noise:
+        return noise(layer, tape.x);
       case LayerKind::sigmoid:
-        return map(tape.x, [](double v) { return 1 / (1 + std::exp(-v)); });
+        return map(tape.x, sigmoid);
       case LayerKind::tanh:
         return map(tape.x, [](double v) { return std::tanh(v); });
       case LayerKind::softmax:
@@ -75,8 +94,39 @@ class Evaluation {
         return dense_backward(layer.path, layer.bias, tape.x, dy);
       case LayerKind::batch_norm:
         return batch_norm_backward(layer, tape, dy);
+      case LayerKind::layer_norm:
+        return layer_norm_backward(layer, tape, dy);
       case LayerKind::relu:
         return scale(dy, [&](std::size_t i) { return tape.x.values[i] > 0 ? 1.0 : 0.0; });
+      case LayerKind::leaky_relu:
+        return scale(dy, [&](std::size_t i) { return tape.x.values[i] > 0 ? 1.0 : layer.slope; });
+      case LayerKind::elu:
+        return scale(
+            dy,
+            [&](std::size_t i) {
+              return tape.x.values[i] > 0 ? 1.0 : layer.alpha * std::exp(tape.x.values[i]);
+            },
+            layer.alpha);
+      case LayerKind::gelu:
+        return scale(
+            dy,
+            [&](std::size_t i) {
+              const double v = tape.x.values[i];
+              return normal_share(v) + v * std::exp(-v * v / 2) / std::sqrt(2 * std::numbers::pi);
+            },
+            1);
+      case LayerKind::silu:
+        return scale(
+            dy,
+            [&](std::size_t i) {
+              const double v = tape.x.values[i];
+              return sigmoid(v) * (1 + v * (1 - sigmoid(v)));
+            },
+            1);
+      case LayerKind::softplus:
+        return scale(dy, [&](std::size_t i) { return sigmoid(tape.x.values[i]); });
+      case LayerKind::noise:
+        return dy;
       case LayerKind::sigmoid:
         return scale(dy, [&](std::size_t i) { return tape.y.values[i] * (1 - tape.y.values[i]); });
       case LayerKind::tanh:
@@ -93,22 +143,33 @@ class Evaluation {
 
   // ---- elementwise
 
+  static double sigmoid(double v) { return 1 / (1 + std::exp(-v)); }
+  /// The share of a normal distribution below v.
+  static double normal_share(double v) { return std::erfc(-v / std::numbers::sqrt2) / 2; }
+
   template <class Function>
   Matrix map(const Matrix& x, const Function& function) {
+    return map(x, function, [](double) { return 0.0; });
+  }
+
+  /// `uncertainty(x)`: what the result is uncertain by beside its own size.
+  template <class Function, class Uncertainty>
+  Matrix map(const Matrix& x, const Function& function, const Uncertainty& uncertainty) {
     Matrix y(x.rows, x.columns);
     for (std::size_t i = 0; i < x.values.size(); ++i) {
       const double v = function(x.values[i]);
-      y.values[i] = v == 0 ? v : disturbed(v, 2 * std::abs(v));
+      y.values[i] = v == 0 ? v : disturbed(v, 2 * std::abs(v) + uncertainty(x.values[i]));
     }
     return y;
   }
 
+  /// `uncertainty`: of the factor beside its own size.
   template <class Factor>
-  Matrix scale(const Matrix& dy, const Factor& factor) {
+  Matrix scale(const Matrix& dy, const Factor& factor, double uncertainty = 0) {
     Matrix dx(dy.rows, dy.columns);
     for (std::size_t i = 0; i < dy.values.size(); ++i) {
       const double v = dy.values[i] * factor(i);
-      dx.values[i] = disturbed(v, 2 * std::abs(v));
+      dx.values[i] = disturbed(v, 2 * std::abs(v) + uncertainty * std::abs(dy.values[i]));
     }
     return dx;
   }
@@ -171,6 +232,7 @@ class Evaluation {
 
   Matrix dense_backward(const std::string& path, bool with_bias, const Matrix& x, const Matrix& dy) {
     const std::vector<double>& weight = parameters_.at(path + "/weight");
+    outcome_.deltas[path] = dy.values;
     std::vector<double>& dw = outcome_.gradients[path + "/weight"];
     dw.assign(weight.size(), 0);
     for (std::int64_t o = 0; o < dy.columns; ++o) {
@@ -306,7 +368,89 @@ class Evaluation {
     return dx;
   }
 
-  // ---- dropout, residual
+  // ---- layer norm (Ba, Kiros, Hinton, 2016)
+
+  Matrix layer_norm(const LayerSpec& layer, Tape& tape) {
+    const Matrix& x = tape.x;
+    const auto width = static_cast<double>(x.columns);
+    tape.xhat = Matrix(x.rows, x.columns);
+    Matrix y(x.rows, x.columns);
+    for (std::int64_t r = 0; r < x.rows; ++r) {
+      double mean = 0, variance = 0;
+      for (std::int64_t c = 0; c < x.columns; ++c) mean += x(r, c) / width;
+      for (std::int64_t c = 0; c < x.columns; ++c) variance += (x(r, c) - mean) * (x(r, c) - mean) / width;
+      const double exact = 1 / std::sqrt(variance + layer.epsilon);
+      const double inverse = disturbed(exact, exact);
+      mean = disturbed(mean, std::abs(mean));
+      tape.inverse.push_back({inverse});
+      for (std::int64_t c = 0; c < x.columns; ++c) {
+        const auto i = static_cast<std::size_t>(c);
+        const double gamma = parameters_.at(layer.path + "/scale")[i],
+                     beta = parameters_.at(layer.path + "/shift")[i];
+        const double xhat = (x(r, c) - mean) * inverse;
+        tape.xhat(r, c) = disturbed(xhat, 2 * std::abs(xhat));
+        y(r, c) = disturbed(gamma * tape.xhat(r, c) + beta, 2 * std::abs(gamma * xhat) + std::abs(beta));
+      }
+    }
+    return y;
+  }
+
+  // dx_c = inverse (g_c - mean(g) - xhat_c mean(g xhat)), g = dy gamma: the chain rule through mean and
+  // variance.
+  Matrix layer_norm_backward(const LayerSpec& layer, const Tape& tape, const Matrix& dy) {
+    const auto width = static_cast<double>(dy.columns);
+    const std::vector<double>& gamma = parameters_.at(layer.path + "/scale");
+    Matrix weighted(dy.rows, dy.columns), dx(dy.rows, dy.columns);
+    for (std::size_t i = 0; i < dy.values.size(); ++i)
+      weighted.values[i] = dy.values[i] * tape.xhat.values[i];
+    outcome_.gradients[layer.path + "/scale"] = column_sums(weighted);
+    outcome_.gradients[layer.path + "/shift"] = column_sums(dy);
+    for (std::int64_t r = 0; r < dy.rows; ++r) {
+      const auto g = [&](std::int64_t c) { return dy(r, c) * gamma[static_cast<std::size_t>(c)]; };
+      double mean = 0, mean_x = 0;
+      for (std::int64_t c = 0; c < dy.columns; ++c) {
+        mean += g(c) / width;
+        mean_x += g(c) * tape.xhat(r, c) / width;
+      }
+      mean = disturbed(mean, std::abs(mean));
+      mean_x = disturbed(mean_x, std::abs(mean_x));
+      const double inverse = tape.inverse[static_cast<std::size_t>(r)][0];
+      for (std::int64_t c = 0; c < dy.columns; ++c)
+        dx(r, c) = disturbed(
+            inverse * (g(c) - mean - tape.xhat(r, c) * mean_x),
+            2 * inverse * (std::abs(g(c)) + std::abs(mean) + 2 * std::abs(tape.xhat(r, c) * mean_x)));
+    }
+    return dx;
+  }
+
+  // ---- dropout, noise, residual
+
+  /// Units 2 j and 2 j + 1 of a sample get r cos(a) and r sin(a) of words 2 j and 2 j + 1 of the stream
+  /// (seed, noise, step, layer; 16384 s + c / 1024): r = sqrt(-2 ln u), u = ((w / 2) | 1) / 2^31 as a float,
+  /// a = 2 pi (w' / 2^32 - 1 / 8).
+  Matrix noise(const LayerSpec& layer, const Matrix& x) {
+    const auto index = static_cast<std::uint32_t>(noises_++);
+    if (!step_.training) return x;
+    const RandomKey key(step_.seed, Purpose::noise, step_.step, index);
+    Matrix y(x.rows, x.columns);
+    for (std::int64_t r = 0; r < x.rows; ++r) {
+      const auto sample = static_cast<std::uint64_t>(batch_.samples[static_cast<std::size_t>(r)]);
+      RandomStream stream(key, 0);
+      for (std::int64_t c = 0; c < x.columns; c += 2) {
+        if (c % 1024 == 0) stream = RandomStream(key, sample * 16384 + static_cast<std::uint64_t>(c / 1024));
+        const float u = static_cast<float>(stream.next_word() / 2 | 1);
+        const double radius = std::sqrt(-2 * std::log(static_cast<double>(u) * 0x1p-31));
+        const double angle =
+            2 * std::numbers::pi * (static_cast<double>(stream.next_word()) * 0x1p-32 - 0.125);
+        const double numbers[2] = {radius * std::cos(angle), radius * std::sin(angle)};
+        for (std::int64_t i = c; i < std::min(c + 2, x.columns); ++i) {
+          const double added = layer.deviation * numbers[i - c];
+          y(r, i) = disturbed(x(r, i) + added, std::abs(x(r, i)) + 4 * layer.deviation * radius);
+        }
+      }
+    }
+    return y;
+  }
 
   /// Unit c of sample s stays when word c mod 1024 of the stream (seed, dropout, step, layer; 16384 s + c /
   /// 1024) is at least rate * 2^32.
@@ -344,7 +488,7 @@ class Evaluation {
   const Step& step_;
   Disturbance* disturbance_;
   Outcome& outcome_;
-  int dropouts_ = 0;
+  int dropouts_ = 0, noises_ = 0;
 };
 
 double largest_difference(const std::vector<double>& a, const std::vector<double>& b) {

@@ -23,6 +23,7 @@ struct Batch {
   std::vector<std::int32_t> classes = {};  ///< [rows], or empty
   std::vector<float> values = {};          ///< [rows, outputs], or empty
   std::vector<std::int64_t> samples = {};  ///< [rows]
+  std::vector<float> weights = {};         ///< [rows], or empty: 1
 };
 
 /// How a batch is computed.
@@ -40,6 +41,8 @@ struct Outcome {
   std::vector<double> outputs;  ///< activated, [rows, outputs]
   Tensors gradients;            ///< of every parameter; training only
   Tensors statistics;           ///< running statistics afterwards
+  Tensors deltas;               ///< of every dense layer: gradients of its outputs, [rows, outputs]
+  Tensors relus;                ///< outputs of every relu, [rows, units]
 };
 
 /// Errors of the size that single precision makes, put on every intermediate result: what they change in the

@@ -42,15 +42,19 @@ bool is_correct(const Matrix& outputs, const Matrix& q, std::int64_t r) {
   return largest_of(outputs, r) == largest_of(q, r);
 }
 
+bool is_softmax(const Loss& loss) {
+  return loss.kind == LossKind::softmax_cross_entropy || loss.kind == LossKind::kl_divergence;
+}
+
 Matrix activated(const Loss& loss, const Matrix& z) {
   Matrix p = z;
   for (std::int64_t r = 0; r < z.rows; ++r) {
     double sum = 0;
     for (std::int64_t k = 0; k < z.columns; ++k) {
       if (loss.kind == LossKind::binary_cross_entropy) p(r, k) = 1 / (1 + std::exp(-z(r, k)));
-      if (loss.kind == LossKind::softmax_cross_entropy) sum += std::exp(z(r, k) - z(r, largest_of(z, r)));
+      if (is_softmax(loss)) sum += std::exp(z(r, k) - z(r, largest_of(z, r)));
     }
-    if (loss.kind == LossKind::softmax_cross_entropy)
+    if (is_softmax(loss))
       for (std::int64_t k = 0; k < z.columns; ++k) p(r, k) = std::exp(z(r, k) - z(r, largest_of(z, r))) / sum;
   }
   return p;
@@ -73,21 +77,37 @@ LossOutcome loss_of(const Loss& loss, const Matrix& z, const Batch& batch, Distu
   const auto outputs = static_cast<double>(z.columns);
   const Matrix q = targets_of(loss, batch, z.columns);
   LossOutcome out{.outputs = activated(loss, z), .gradient = Matrix(z.rows, z.columns)};
-  const double share = loss.kind == LossKind::half_squared_error      ? 0.5
-                       : loss.kind == LossKind::softmax_cross_entropy ? 1.0
-                       : loss.sum_outputs                             ? 1.0
-                                                                      : 1 / outputs;
+  const double share = loss.kind == LossKind::half_squared_error ? 0.5
+                       : is_softmax(loss) || loss.sum_outputs    ? 1.0
+                                                                 : 1 / outputs;
   for (std::int64_t r = 0; r < z.rows; ++r) {
     double weight = 0;
     for (std::int64_t k = 0; k < z.columns; ++k) weight += q(r, k);
+    const double row_weight =
+        batch.weights.empty() ? 1.0 : static_cast<double>(batch.weights[static_cast<std::size_t>(r)]);
     for (std::int64_t k = 0; k < z.columns; ++k) {
-      const double p = out.outputs(r, k), t = q(r, k);
-      double value = 0, slope = 0, magnitude = 0;
+      const double p = out.outputs(r, k), t = q(r, k), d = z(r, k) - t;
+      double value = 0, slope = 0, magnitude = 0, uncertainty = 0;
       switch (loss.kind) {
         case LossKind::softmax_cross_entropy:
           value = t == 0 ? 0 : -t * log_softmax(z, r, k);
           slope = p * weight - t;
           magnitude = p * weight + std::abs(t);
+          break;
+        case LossKind::kl_divergence:
+          value = t == 0 ? 0 : t * (std::log(t) - log_softmax(z, r, k));
+          uncertainty = t == 0 ? 0 : t * (1 + std::abs(std::log(t)));
+          slope = p * weight - t;
+          magnitude = p * weight + std::abs(t);
+          break;
+        case LossKind::mae:
+          value = std::abs(d);
+          slope = d > 0 ? 1 : d < 0 ? -1 : 0;
+          break;
+        case LossKind::huber:
+          value = std::abs(d) <= loss.delta ? d * d / 2 : loss.delta * (std::abs(d) - loss.delta / 2);
+          slope = std::abs(d) <= loss.delta ? d : d > 0 ? loss.delta : -loss.delta;
+          magnitude = std::abs(z(r, k)) + std::abs(t);
           break;
         case LossKind::binary_cross_entropy:
           value = -(t * log_sigmoid(z(r, k)) + (1 - t) * log_sigmoid(-z(r, k)));
@@ -102,11 +122,11 @@ LossOutcome loss_of(const Loss& loss, const Matrix& z, const Batch& batch, Distu
           break;
       }
       if (disturbance != nullptr) {
-        value = (*disturbance)(value, std::abs(value) + std::abs(z(r, k)) * (1 + std::abs(t)));
+        value = (*disturbance)(value, std::abs(value) + std::abs(z(r, k)) * (1 + std::abs(t)) + uncertainty);
         slope = (*disturbance)(slope, 2 * magnitude);
       }
-      out.loss += share * value;
-      out.gradient(r, k) = share * slope;
+      out.loss += row_weight * share * value;
+      out.gradient(r, k) = row_weight * share * slope;
     }
     out.correct += is_correct(out.outputs, q, r) ? 1 : 0;
   }

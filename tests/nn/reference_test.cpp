@@ -25,7 +25,7 @@ struct Example {
     const Values values = random_values(layout, 8);
     parameters = to_tensors(layout.parameters(), values.parameters.data());
     statistics = to_tensors(layout.statistics(), values.statistics.data());
-    batch = random_batch(setup.batches[0], setup.inputs, setup.outputs, setup.form, setup.loss, 21);
+    batch = random_batch(setup.batches[0], setup, 21);
   }
   Outcome run() const { return network.run(parameters, statistics, batch, step); }
 
@@ -92,6 +92,38 @@ INSTANTIATE_TEST_SUITE_P(
                  .batches = {23}},
         JobSetup{.model = "dense(6) tanh dense(outputs)",
                  .loss = "softmax_cross_entropy(label_smoothing=0.1)",
+                 .inputs = 5,
+                 .outputs = 4,
+                 .form = TargetForm::values,
+                 .batches = {23}},
+        JobSetup{.model = "layer_norm dense(6) layer_norm tanh dense(5) layer_norm(0.1) dense(outputs)",
+                 .inputs = 5,
+                 .outputs = 4,
+                 .batches = {23}},
+        JobSetup{.model = "dense(6) gelu dense(6) silu dense(6) softplus dense(outputs)",
+                 .inputs = 5,
+                 .outputs = 4,
+                 .batches = {23}},
+        JobSetup{.model = "noise(0.2) dense(6) leaky_relu(0.2) dense(6) elu(0.7) noise(0.4) dense(outputs)",
+                 .inputs = 5,
+                 .outputs = 4,
+                 .batches = {23}},
+        JobSetup{.model = "dense(6) tanh dense(outputs)",
+                 .loss = "kl_divergence",
+                 .inputs = 5,
+                 .outputs = 4,
+                 .form = TargetForm::values,
+                 .batches = {23},
+                 .weighted = true},
+        JobSetup{.model = "dense(6) tanh dense(outputs)",
+                 .loss = "mae",
+                 .inputs = 5,
+                 .outputs = 4,
+                 .form = TargetForm::values,
+                 .batches = {23},
+                 .weighted = true},
+        JobSetup{.model = "dense(6) tanh dense(outputs)",
+                 .loss = "huber(0.5, outputs=sum)",
                  .inputs = 5,
                  .outputs = 4,
                  .form = TargetForm::values,

@@ -14,11 +14,11 @@ using simulation::SimulatedJob;
 /// Some steps of plain gradient descent, the last batches smaller than the first.
 std::vector<SimulatedJob::Result> train(const JobSetup& setup) {
   SimulatedJob job(setup);
+  job.observe(true);
   Values values = random_values(job.network(), 5);
   std::vector<SimulatedJob::Result> results;
   for (std::size_t i = 0; i < setup.batches.size(); ++i) {
-    const auto batch =
-        random_batch(setup.batches[i], setup.inputs, setup.outputs, setup.form, setup.loss, 100 + i);
+    const auto batch = random_batch(setup.batches[i], setup, 100 + i);
     results.push_back(job.step(batch, 3, i, values.parameters, values.statistics));
     for (std::size_t w = 0; w < values.parameters.size(); ++w)
       values.parameters[w] -= 0.1f / static_cast<float>(batch.rows) * results.back().gradient[w];
@@ -74,6 +74,16 @@ INSTANTIATE_TEST_SUITE_P(
             .form = TargetForm::values,
             .shards = 16,
             .batches = {77, 16, 15}},
+        JobSetup{
+            .model = "noise(0.1) dense(140) layer_norm gelu noise(0.2) residual(dense(33) elu dropout(0.1) "
+                     "dense(140)) layer_norm silu dense(20) softplus dense(20) leaky_relu dense(outputs)",
+            .loss = "kl_divergence",
+            .inputs = 6,
+            .outputs = 3,
+            .form = TargetForm::values,
+            .shards = 11,
+            .batches = {77, 16, 9, 1},
+            .weighted = true},
         JobSetup{.model = "dense(320) tanh dense(outputs)",
                  .loss = "mse",
                  .inputs = 272,
@@ -106,9 +116,7 @@ TEST(SameBits, OfAStepWhateverWasComputedBefore) {
                        .threads = 2};
   SimulatedJob used(setup);
   const Values values = random_values(used.network(), 5);
-  const auto batch_of = [&](std::int64_t rows) {
-    return random_batch(rows, setup.inputs, setup.outputs, setup.form, setup.loss, 1);
-  };
+  const auto batch_of = [&](std::int64_t rows) { return random_batch(rows, setup, 1); };
   for (const std::int64_t rows : {50, 4, 31, 50, 31}) {
     SimulatedJob fresh(setup);
     EXPECT_TRUE(used.step(batch_of(rows), 1, 9, values.parameters, values.statistics) ==

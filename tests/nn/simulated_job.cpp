@@ -28,6 +28,8 @@ struct SimulatedJob::Rank {
   // Of the current step.
   std::vector<LossSums> sums;
   std::vector<float> statistics;
+  Observation observation;
+  std::vector<double> shard_squares;
   std::exception_ptr exception;
 };
 
@@ -47,18 +49,35 @@ SimulatedJob::SimulatedJob(SimulatedJob&&) noexcept = default;
 
 const Network& SimulatedJob::network() const { return ranks_.front()->network; }
 
+namespace {
+
+bool same_observation(const Observation& a, const Observation& b) {
+  bool same = a.squares == b.squares && a.squares_per_row == b.squares_per_row && a.shards == b.shards &&
+              a.dense.size() == b.dense.size() && a.relus.size() == b.relus.size();
+  for (std::size_t i = 0; same && i < a.dense.size(); ++i)
+    same = a.dense[i].path == b.dense[i].path && a.dense[i].mean_delta == b.dense[i].mean_delta;
+  for (std::size_t i = 0; same && i < a.relus.size(); ++i)
+    same = a.relus[i].path == b.relus[i].path && a.relus[i].units == b.relus[i].units &&
+           a.relus[i].dead == b.relus[i].dead;
+  return same;
+}
+
+}  // namespace
+
 bool SimulatedJob::Result::operator==(const Result& other) const {
   const auto same = [](const std::vector<float>& a, const std::vector<float>& b) {
     return a.size() == b.size() &&
            (a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
   };
   return std::memcmp(&sums, &other.sums, sizeof sums) == 0 && same(gradient, other.gradient) &&
-         same(statistics, other.statistics);
+         same(statistics, other.statistics) && same_observation(observation, other.observation) &&
+         shard_squares == other.shard_squares;
 }
 
 void SimulatedJob::run_rank(Rank& rank, const reference::Batch& batch, std::uint64_t seed, std::uint64_t step,
                             const std::vector<float>& parameters) {
   const BatchSource source(batch, rank.pass.rows(batch.rows));
+  rank.pass.observe(observed_);
   const auto sums =
       rank.pass.forward(source, batch.rows, seed, step, parameters.data(), rank.statistics.data());
   rank.sums.assign(sums.begin(), sums.end());
@@ -74,6 +93,10 @@ void SimulatedJob::run_rank(Rank& rank, const reference::Batch& batch, std::uint
     }
   });
   require(next == static_cast<int>(layers.size()), ErrorKind::internal, "only ", next, " layers were done");
+  if (observed_) {
+    rank.observation = rank.pass.observation();
+    rank.shard_squares.assign(rank.pass.shard_squares().begin(), rank.pass.shard_squares().end());
+  }
   for (std::size_t i = 0; i < when_done.size(); ++i) {
     const float* now = rank.pass.gradient(i % rank.pieces.size()) + layers[i / rank.pieces.size()].offset;
     require(std::memcmp(now, when_done[i].data(), when_done[i].size() * sizeof(float)) == 0,
@@ -126,6 +149,14 @@ SimulatedJob::Result SimulatedJob::step(const reference::Batch& batch, std::uint
     require(result.statistics.empty() || std::memcmp(result.statistics.data(), rank->statistics.data(),
                                                      result.statistics.size() * sizeof(float)) == 0,
             ErrorKind::internal, "ranks have different running statistics");
+  if (!observed_) return result;
+  result.observation = ranks_.front()->observation;
+  for (const auto& rank : ranks_) {
+    require(same_observation(rank->observation, result.observation), ErrorKind::internal,
+            "ranks observed different things");
+    result.shard_squares.insert(result.shard_squares.end(), rank->shard_squares.begin(),
+                                rank->shard_squares.end());
+  }
   return result;
 }
 

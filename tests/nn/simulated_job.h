@@ -22,6 +22,7 @@ struct JobSetup {
   std::vector<std::int64_t> batches;  ///< sizes; the first is the largest
   int ranks = 1;
   int threads = 1;
+  bool weighted = false;  ///< tests that draw batches draw weights of their rows too
 };
 
 Model joined_model(const JobSetup& setup);
@@ -39,10 +40,14 @@ class SimulatedJob {
     LossSums sums;
     std::vector<float> gradient;                 ///< flat
     std::vector<float> statistics;               ///< flat; the same on all ranks
+    Observation observation = {};                ///< the same on all ranks; when it was asked for
+    std::vector<double> shard_squares = {};      ///< likewise, by shard
     bool operator==(const Result& other) const;  ///< bit for bit
   };
   Result step(const reference::Batch& batch, std::uint64_t seed, std::uint64_t step,
               const std::vector<float>& parameters, const std::vector<float>& statistics);
+  /// Whether later steps are observed.
+  void observe(bool on) { observed_ = on; }
 
   const Network& network() const;
   const JobSetup& setup() const { return setup_; }
@@ -53,6 +58,7 @@ class SimulatedJob {
                 const std::vector<float>& parameters);
 
   JobSetup setup_;
+  bool observed_ = false;
   std::unique_ptr<ThreadFold> fold_;
   std::vector<std::unique_ptr<Rank>> ranks_;
 };

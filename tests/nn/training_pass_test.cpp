@@ -29,6 +29,16 @@ JobSetup small(JobSetup setup) {
   return setup;
 }
 
+JobSetup with_loss(const std::string& loss, JobSetup setup) {
+  setup.loss = loss;
+  return setup;
+}
+
+JobSetup weighted(JobSetup setup) {
+  setup.weighted = true;
+  return setup;
+}
+
 JobSetup regress(const std::string& model, const std::string& loss = "mse", std::int64_t outputs = 3) {
   return {.model = model,
           .loss = loss,
@@ -85,6 +95,31 @@ INSTANTIATE_TEST_SUITE_P(
         Case{"ResidualWithBatchNorm", classify("dense(6) residual(batch_norm relu dense(9) batch_norm relu "
                                                "dense(6)) batch_norm relu dense(outputs)")},
         Case{"ResidualAtTheEnd", classify("dense(outputs) residual(dense(outputs) batch_norm relu)")},
+        Case{"LayerNorm", classify("dense(9) layer_norm relu dense(outputs)")},
+        Case{"LayerNormOfInput", classify("layer_norm dense(outputs)")},
+        Case{"LayerNormAlone", regress("layer_norm", "mse", 6)},
+        Case{"LayerNormAtTheEnd", classify("dense(outputs) layer_norm(epsilon=0.1)")},
+        Case{"LayerNormTwice", classify("dense(9) layer_norm layer_norm tanh dense(outputs)")},
+        Case{"LayerNormWide", classify("dense(300) layer_norm relu dense(outputs)")},
+        Case{"LayerNormOfOneUnit", regress("dense(1) layer_norm dense(outputs)")},
+        Case{"Noise", classify("dense(40) noise(0.3) relu noise(0.1) dense(outputs)")},
+        Case{"NoiseOfInput", classify("noise(0.5) dense(8) tanh noise(0.2) dense(outputs)")},
+        Case{"NoiseOverManyBlocks", small(classify("dense(1101) noise(0.2) dense(outputs)", 3, 2))},
+        Case{"LeakyRelu", classify("dense(9) leaky_relu dense(9) leaky_relu(0.3) dense(outputs)")},
+        Case{"Elu", classify("dense(9) elu dense(9) elu(alpha=0.4) dense(outputs)")},
+        Case{"Gelu", classify("dense(9) gelu dense(9) gelu dense(outputs)")},
+        Case{"Silu", classify("dense(9) silu dense(9) silu dense(outputs)")},
+        Case{"Softplus", classify("dense(9) softplus dense(9) softplus dense(outputs)")},
+        Case{"SmoothRectifiersOfInput", classify("gelu silu softplus elu leaky_relu dense(outputs)")},
+        Case{"RepeatInResidualInRepeat",
+             classify(
+                 "repeat(2, dense(6) residual(repeat(2, relu dense(6) residual(repeat(2, tanh dense(6)))))) "
+                 "dense(outputs)")},
+        Case{"ResidualInResidualWithProjections",
+             classify("residual(dense(5) residual(dense(8) elu residual(dense(3) gelu)) layer_norm dense(4)) "
+                      "dense(outputs)")},
+        Case{"PreNormResiduals", classify("dense(12) repeat(3, residual(layer_norm dense(24) gelu noise(0.1) "
+                                          "dropout(0.1) dense(12))) layer_norm dense(outputs)")},
         Case{"Repeat", classify("repeat(3, dense(6) residual(relu dense(6))) dense(outputs)")}),
     [](const auto& test) { return test.param.name; });
 
@@ -108,58 +143,117 @@ INSTANTIATE_TEST_SUITE_P(
              classify("residual(residual(relu)) residual(residual(tanh dense(7))) dense(outputs)")},
         Case{"BatchNormAfterRelu",
              classify("dense(9) relu batch_norm sigmoid batch_norm dropout(0.3) dense(outputs)")},
+        Case{"LeakyReluDropoutRelu",
+             classify("dense(9) leaky_relu(0.2) dropout(0.3) relu leaky_relu dense(outputs)")},
+        Case{"ReluNoiseRelu", classify("dense(9) relu noise(0.5) relu noise(0.2) noise(0.1) dense(outputs)")},
+        Case{"SigmoidNoiseTanh",
+             classify("dense(9) sigmoid noise(0.5) tanh noise(0.1) softmax dense(outputs)")},
+        Case{"ReluThenSmoothRectifiers",
+             classify("dense(9) relu gelu relu silu relu softplus relu elu relu dense(outputs)")},
+        Case{"SmoothRectifiersThenDropout",
+             classify(
+                 "dense(9) gelu dropout(0.2) silu dropout(0.2) softplus dropout(0.2) elu dropout(0.2) tanh "
+                 "dense(outputs)")},
+        Case{"LayerNormAfterRelu",
+             classify("dense(9) relu layer_norm relu layer_norm sigmoid layer_norm dense(outputs)")},
+        Case{"LayerNormAroundBatchNorm",
+             classify("dense(9) layer_norm batch_norm relu layer_norm batch_norm layer_norm dense(outputs)")},
+        Case{"ResidualOfNoise",
+             classify("dense(9) residual(noise(0.3)) residual(noise(0.1) relu) dense(outputs)")},
+        Case{"ResidualOfNoiseOfInput", classify("residual(noise(0.3)) dense(outputs)")},
+        Case{"ResidualOfLayerNorm",
+             classify("dense(9) residual(layer_norm) relu residual(layer_norm relu) dense(outputs)")},
+        Case{"ResidualOfGelu",
+             classify("dense(9) gelu residual(gelu) residual(silu softplus) dense(outputs)")},
         Case{"SoftmaxInTheMiddle", regress("dense(8) softmax dense(outputs)")},
         Case{"SoftmaxAtTheEnd", regress("dense(outputs) softmax")}),
     [](const auto& test) { return test.param.name; });
 
 INSTANTIATE_TEST_SUITE_P(
     Losses, Nets,
-    testing::Values(Case{"SoftmaxCrossEntropyWithSmoothing",
-                         [] {
-                           JobSetup setup = classify("dense(12) tanh dense(outputs) softmax");
-                           setup.loss = "softmax_cross_entropy(label_smoothing=0.1)";
-                           return setup;
-                         }()},
-                    Case{"SoftmaxCrossEntropyOfDistributions",
-                         regress("dense(12) tanh dense(outputs)", "softmax_cross_entropy", 4)},
-                    Case{"SmoothedDistributions", regress("dense(12) tanh dense(outputs)",
-                                                          "softmax_cross_entropy(label_smoothing=0.2)", 4)},
-                    Case{"BinaryCrossEntropyOfOneLabel",
-                         [] {
-                           JobSetup setup = classify("dense(12) tanh dense(outputs) sigmoid", 7, 1);
-                           setup.loss = "binary_cross_entropy";
-                           return setup;
-                         }()},
-                    Case{"BinaryCrossEntropyOfClasses",
-                         [] {
-                           JobSetup setup = classify("dense(12) tanh dense(outputs)");
-                           setup.loss = "binary_cross_entropy(outputs=sum)";
-                           return setup;
-                         }()},
-                    Case{"BinaryCrossEntropyOfValues",
-                         regress("dense(12) relu dense(outputs) sigmoid", "binary_cross_entropy", 4)},
-                    Case{"MseOfClasses",
-                         [] {
-                           JobSetup setup = classify("dense(12) tanh dense(outputs) sigmoid");
-                           setup.loss = "mse";
-                           return setup;
-                         }()},
-                    Case{"MseOfOneLabel",
-                         [] {
-                           JobSetup setup = classify("dense(12) tanh dense(outputs) sigmoid", 7, 1);
-                           setup.loss = "mse";
-                           return setup;
-                         }()},
-                    Case{"Mse", regress("dense(12) tanh dense(outputs)")},
-                    Case{"MseOfOneOutput", regress("dense(12) tanh dense(outputs)", "mse", 1)},
-                    Case{"MseSummed", regress("dense(12) relu dense(outputs) tanh", "mse(outputs=sum)")},
-                    Case{"HalfSquaredError", regress("dense(12) relu dense(outputs)", "half_squared_error")}),
+    testing::Values(
+        Case{"SoftmaxCrossEntropyWithSmoothing",
+             [] {
+               JobSetup setup = classify("dense(12) tanh dense(outputs) softmax");
+               setup.loss = "softmax_cross_entropy(label_smoothing=0.1)";
+               return setup;
+             }()},
+        Case{"SoftmaxCrossEntropyOfDistributions",
+             regress("dense(12) tanh dense(outputs)", "softmax_cross_entropy", 4)},
+        Case{"SmoothedDistributions",
+             regress("dense(12) tanh dense(outputs)", "softmax_cross_entropy(label_smoothing=0.2)", 4)},
+        Case{"BinaryCrossEntropyOfOneLabel",
+             [] {
+               JobSetup setup = classify("dense(12) tanh dense(outputs) sigmoid", 7, 1);
+               setup.loss = "binary_cross_entropy";
+               return setup;
+             }()},
+        Case{"BinaryCrossEntropyOfClasses",
+             [] {
+               JobSetup setup = classify("dense(12) tanh dense(outputs)");
+               setup.loss = "binary_cross_entropy(outputs=sum)";
+               return setup;
+             }()},
+        Case{"BinaryCrossEntropyOfValues",
+             regress("dense(12) relu dense(outputs) sigmoid", "binary_cross_entropy", 4)},
+        Case{"MseOfClasses",
+             [] {
+               JobSetup setup = classify("dense(12) tanh dense(outputs) sigmoid");
+               setup.loss = "mse";
+               return setup;
+             }()},
+        Case{"MseOfOneLabel",
+             [] {
+               JobSetup setup = classify("dense(12) tanh dense(outputs) sigmoid", 7, 1);
+               setup.loss = "mse";
+               return setup;
+             }()},
+        Case{"Mse", regress("dense(12) tanh dense(outputs)")},
+        Case{"MseOfOneOutput", regress("dense(12) tanh dense(outputs)", "mse", 1)},
+        Case{"MseSummed", regress("dense(12) relu dense(outputs) tanh", "mse(outputs=sum)")},
+        Case{"HalfSquaredError", regress("dense(12) relu dense(outputs)", "half_squared_error")},
+        Case{"Mae", regress("dense(12) relu dense(outputs)", "mae")},
+        Case{"MaeSummed", regress("dense(12) relu dense(outputs)", "mae(outputs=sum)")},
+        Case{"MaeOfClasses", with_loss("mae", classify("dense(12) tanh dense(outputs) softmax"))},
+        Case{"Huber", regress("dense(12) relu dense(outputs)", "huber")},
+        Case{"HuberSummed", regress("dense(12) relu dense(outputs)", "huber(0.3, outputs=sum)")},
+        Case{"HuberOfOneLabel",
+             with_loss("huber(delta=0.2)", classify("dense(12) tanh dense(outputs)", 7, 1))},
+        Case{"KlDivergence", regress("dense(12) tanh dense(outputs) softmax", "kl_divergence", 4)},
+        Case{"KlDivergenceOfClasses", with_loss("kl_divergence", classify("dense(12) tanh dense(outputs)"))}),
     [](const auto& test) { return test.param.name; });
+
+INSTANTIATE_TEST_SUITE_P(
+    WeightedRows, Nets,
+    testing::Values(
+        Case{"SoftmaxCrossEntropy", weighted(classify("dense(12) batch_norm relu dense(outputs)"))},
+        Case{"Smoothed",
+             weighted(with_loss("softmax_cross_entropy(0.1)", classify("dense(12) relu dense(outputs)")))},
+        Case{"Distributions", weighted(regress("dense(12) relu dense(outputs)", "softmax_cross_entropy", 4))},
+        Case{"KlDivergence", weighted(regress("dense(12) relu dense(outputs)", "kl_divergence", 4))},
+        Case{"BinaryCrossEntropy",
+             weighted(with_loss("binary_cross_entropy", classify("dense(12) relu dense(outputs)", 7, 1)))},
+        Case{"Mse", weighted(regress("dense(12) relu dense(outputs)"))},
+        Case{"HalfSquaredError", weighted(regress("dense(12) relu dense(outputs)", "half_squared_error"))},
+        Case{"Mae", weighted(regress("dense(12) relu dense(outputs)", "mae"))},
+        Case{"Huber", weighted(regress("dense(12) relu dense(outputs)", "huber"))}),
+    [](const auto& test) { return test.param.name; });
+
+/// Far beyond the depth where plain nets stop to train.
+TEST(TrainingPass, TakesAHundredAndTwentyLayers) {
+  JobSetup setup =
+      classify("dense(8) repeat(60, residual(layer_norm dense(8) relu dense(8))) layer_norm dense(outputs)");
+  setup.batches = {12, 5};
+  setup.ranks = 2;
+  expect_the_reference(setup, 14);
+}
 
 /// Batches, shards and ranks that do not fit each other.
 TEST(TrainingPass, TakesAnyShapeOfBatch) {
   const std::string model =
-      "dense(19) batch_norm relu dropout(0.2) dense(17) batch_norm(statistics=shard) tanh dense(outputs)";
+      "noise(0.1) dense(19) batch_norm relu dropout(0.2) dense(17) batch_norm(statistics=shard) tanh "
+      "dense(9) "
+      "layer_norm gelu noise(0.2) dense(outputs)";
   struct Shape {
     std::int64_t shards;
     std::vector<std::int64_t> batches;

@@ -7,13 +7,26 @@
 
 namespace trainer::nn {
 
-enum class LossKind { softmax_cross_entropy, binary_cross_entropy, mse, half_squared_error };
+enum class LossKind {
+  softmax_cross_entropy,
+  binary_cross_entropy,
+  mse,
+  half_squared_error,
+  mae,
+  huber,
+  kl_divergence
+};
 
-/// A loss text, parsed. Its value for one row; the reported loss is the average over rows.
+/// A loss text, parsed. Its value for one row; the reported loss is the average over rows. With the targets
+/// q, the outputs a and softmax p: softmax_cross_entropy -sum q ln p; kl_divergence sum q ln(q / p), where
+/// 0 ln 0 is 0; half_squared_error 1/2 sum (a - q)^2; the others are averages over the outputs:
+/// binary_cross_entropy, mse, mae, and huber (Huber, 1964): 1/2 d^2 for |d| <= delta, else
+/// delta (|d| - delta / 2), with d = a - q.
 struct Loss {
   LossKind kind = LossKind::softmax_cross_entropy;
   double label_smoothing = 0;  ///< softmax_cross_entropy: the true class gets 1 - e, each other e / (K - 1)
-  bool sum_outputs = false;    ///< binary_cross_entropy, mse: the sum over outputs instead of the average
+  double delta = 1;            ///< huber
+  bool sum_outputs = false;    ///< binary_cross_entropy, mse, mae, huber: the sum over outputs
   std::string text;
 
   /// Throws Error(usage) with a caret.
@@ -30,16 +43,18 @@ struct Loss {
 /// computes itself; any other activation there is an Error(usage) with a caret. Returns the model to compute.
 Model join(Model model, const Loss& loss);
 
-/// The targets of a run of rows: class indices or values, exactly one of them.
+/// The targets of a run of rows: class indices or values, exactly one of them. Classes are one-hot rows for
+/// every loss (one output: the 0/1 label).
 struct Targets {
   const std::int32_t* classes = nullptr;  ///< [rows]
   const float* values = nullptr;          ///< [rows, outputs]
+  const float* weights = nullptr;         ///< [rows]: factors of the rows' losses; null: 1
 };
 
 /// Sums over rows.
 struct LossSums {
-  double loss = 0;
-  double correct = 0;  ///< rows whose class was predicted rightly
+  double loss = 0;     ///< of weighted losses
+  double correct = 0;  ///< rows whose class was predicted rightly, not weighted
 };
 
 }  // namespace trainer::nn

@@ -8,7 +8,23 @@
 
 namespace trainer::nn {
 
-enum class LayerKind { dense, batch_norm, relu, sigmoid, tanh, softmax, dropout, residual };
+enum class LayerKind {
+  dense,
+  batch_norm,
+  layer_norm,
+  relu,
+  leaky_relu,
+  elu,
+  gelu,
+  silu,
+  softplus,
+  sigmoid,
+  tanh,
+  softmax,
+  dropout,
+  noise,
+  residual
+};
 
 /// How a weight matrix is drawn. he: normal with variance 2 / inputs (He et al., 2015); glorot: uniform on
 /// +-sqrt(6 / (inputs + outputs)) (Glorot and Bengio, 2010).
@@ -28,9 +44,12 @@ struct LayerSpec {
   bool bias = true;               ///< dense
   Initialiser initialiser;        ///< dense; for residual: of its projection
   double momentum = 0.1;          ///< batch_norm: weight of the newest batch in the running statistics
-  double epsilon = 1e-5;          ///< batch_norm
+  double epsilon = 1e-5;          ///< batch_norm, layer_norm
   bool shard_statistics = false;  ///< batch_norm: normalise each shard by its own statistics
   double rate = 0;                ///< dropout: share of the units set to zero
+  double deviation = 0;           ///< noise: standard deviation of what is added
+  double slope = 0;               ///< leaky_relu: of the negative side
+  double alpha = 1;               ///< elu: -alpha is where the negative side ends
   bool projection = false;        ///< residual: the shortcut is a dense layer without bias
   std::vector<LayerSpec> body;    ///< residual
 };
@@ -60,7 +79,9 @@ class Model {
   std::vector<LayerSpec> layers_;
 };
 
-/// True for relu, sigmoid, tanh, softmax.
+/// True for relu, leaky_relu, elu, gelu, silu, softplus, sigmoid, tanh, softmax.
 bool is_activation(LayerKind kind);
+/// The relu family, before which init=auto draws as He et al.: relu, leaky_relu, elu, gelu, silu, softplus.
+bool is_rectifier(LayerKind kind);
 
 }  // namespace trainer::nn

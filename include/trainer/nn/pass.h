@@ -27,6 +27,11 @@ class RowSource {
   virtual void values(Range rows, float* out) const = 0;
   /// The index in the data set of a local row: what its random numbers are drawn by.
   virtual std::int64_t sample(std::int64_t row) const = 0;
+  /// Whether rows have weights. A source that wraps another one passes both on.
+  virtual bool weighted() const { return false; }
+  /// out: [rows], what each row's loss and gradient are multiplied by; called when weighted(). The average
+  /// loss is still a sum divided by the number of rows.
+  virtual void weights(Range /*rows*/, float* /*out*/) const {}
 };
 
 enum class TargetForm { classes, values };
@@ -54,6 +59,27 @@ struct ShardPlan {
 /// Rows of a unit of work for forward and backward-data, from the configuration alone.
 std::int64_t unit_rows(std::int64_t batch, std::int64_t shards);
 
+/// What a step shows when it is asked to: of the whole batch, the same on all ranks, and the same bits for
+/// any number of ranks and threads.
+struct Observation {
+  /// Sums over the shards that have rows; g is a shard's gradient, summed over its rows and not divided (with
+  /// batch norm over the whole batch: its part of the batch's gradient).
+  double squares = 0;          ///< of |g|^2
+  double squares_per_row = 0;  ///< of |g|^2 / rows of the shard: its mean is rows |G|^2 + shards tr Sigma
+  std::int64_t shards = 0;     ///< that have rows
+  struct Dense {
+    std::string path;
+    double mean_delta = 0;  ///< mean over rows and units of |d loss of the row / d output of the layer|
+  };
+  std::vector<Dense> dense;  ///< every dense layer, projections too, in the order of Network::layers()
+  struct Relu {
+    std::string path;
+    std::int64_t units = 0;
+    std::int64_t dead = 0;  ///< units that are 0 for every row of the batch
+  };
+  std::vector<Relu> relus;  ///< every relu (the rest of its family has no dead units), in forward order
+};
+
 /// Forward and backward of one rank's shards of a mini-batch. Memory: activations and gradients of the rank's
 /// rows, one gradient vector for each piece.
 class TrainingPass {
@@ -79,6 +105,14 @@ class TrainingPass {
   /// `done(layer)` when the gradient sums of a layer (not divided by the number of rows) stand in every
   /// present piece; layers come in the order of Network::layers().
   void backward(const std::function<void(int layer)>& done);
+  /// From now on, whether steps are watched; to be set before forward. Nothing of it is computed when off (as
+  /// it is at first); on, a step takes some percent longer.
+  void observe(bool on);
+  /// After a backward that was watched: |g|^2 of each of this rank's shards (see Observation), 0 without
+  /// rows.
+  std::span<const double> shard_squares() const;
+  /// **Collective** through the fold. After a backward that was watched.
+  Observation observation();
   /// Values of the last forward that are not finite: where they came up first.
   struct NotFinite {
     std::size_t place = 0;    ///< in the order of computation, to be compared with other ranks'
