@@ -118,7 +118,8 @@ void add_model_options(std::vector<Option>& table) {
   group.add(grammar("loss", &C::loss, "auto"),
             {.placeholder = "TEXT",
              .effect = Effect::bits,
-             .help = "softmax_cross_entropy, binary_cross_entropy, mse, half_squared_error",
+             .help = "softmax_cross_entropy(label_smoothing), binary_cross_entropy, mse, half_squared_error, "
+                     "mae, huber(delta), kl_divergence",
              .default_text = "by task"});
 }
 
@@ -127,16 +128,18 @@ void add_optimizer_options(std::vector<Option>& table) {
   group.add(grammar("optimizer", &C::optimizer),
             {.placeholder = "TEXT",
              .effect = Effect::bits,
-             .help = "sgd(momentum=0, nesterov=false), adam(beta1, beta2, epsilon)"});
+             .help = "sgd(momentum=0, nesterov=false), adagrad, rmsprop(beta), adam(beta1, beta2, epsilon), "
+                     "adamw(weight_decay), lars, lamb"});
   group.add(number("lr", &C::lr, 0, true, "auto"), {.placeholder = "RATE",
                                                     .effect = Effect::bits,
                                                     .help = "peak learning rate",
                                                     .default_text = "adam 1e-3, sgd 1e-1"});
-  group.add(
-      grammar("schedule", &C::schedule),
-      {.placeholder = "TEXT",
-       .effect = Effect::bits,
-       .help = "constant, cosine(final), one_cycle(start, final, peak): the rate over the planned steps"});
+  group.add(grammar("schedule", &C::schedule),
+            {.placeholder = "TEXT",
+             .effect = Effect::bits,
+             .help = "constant, step(every, factor), exponential(factor), linear(final), cosine(final), "
+                     "one_cycle(start, final, peak): the rate over the planned steps; plateau(patience, "
+                     "factor): by the evaluations"});
   group.add(any_text("warmup", &C::warmup),
             {.placeholder = "LENGTH",
              .effect = Effect::bits,

@@ -92,7 +92,7 @@ void resolve(Prepared& prepared, const Configuration& configuration, int threads
       data.task == "classification" && facts.kind == data::TargetKind::classes && outputs == 2;
   const bool allow_one =
       two_classes && (configuration.loss.empty() ||
-                      nn::Loss::parse(configuration.loss).kind != nn::LossKind::softmax_cross_entropy);
+                      nn::Loss::parse(configuration.loss).joint_activation() != nn::LayerKind::softmax);
   nn::Model model(model_text, facts.features, outputs, allow_one);
   const std::string loss_text =
       configuration.loss.empty() ? nn::Loss::default_for(data.task, model.outputs()) : configuration.loss;

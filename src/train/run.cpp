@@ -265,7 +265,7 @@ class Session {
       const std::int64_t step = progress_.step + 1, epoch = progress_.step / plan.steps_per_epoch;
       const std::int64_t place = progress_.step % plan.steps_per_epoch * plan.batch;
       const std::int64_t batch = std::min(plan.batch, rows - place);
-      const double rate = schedule.rate(step);
+      const double rate = schedule.rate(step, progress_.schedule);
       StepRequests requests;
       bool time_is_up = false;
       if (request_.signals != nullptr)
@@ -363,6 +363,9 @@ class Session {
       model->progress = progress_;
       best_ = std::move(model);
     }
+    if (const optim::Schedule schedule = prepared_.schedule(progress_.horizon); schedule.is_adaptive())
+      schedule.observe(progress_.schedule, metrics.at(prepared_.stopping->metric()),
+                       larger_is_better(prepared_.stopping->metric()));
     progress_.loss_sum = progress_.correct_sum = 0;
     progress_.sum_rows = 0;
     if (prepared_.goal && progress_.goal_step < 0 && prepared_.goal->reached(metrics)) {
@@ -384,8 +387,9 @@ class Session {
   void record(const Metrics& metrics) {
     const Plan& plan = prepared_.plan;
     const double epoch = static_cast<double>(progress_.step) / static_cast<double>(plan.steps_per_epoch);
-    const double rate =
-        progress_.step == 0 ? 0.0 : prepared_.schedule(progress_.horizon).rate(progress_.step);
+    const double rate = progress_.step == 0
+                            ? 0.0
+                            : prepared_.schedule(progress_.horizon).rate(progress_.step, progress_.schedule);
     std::vector<double> row = {epoch, static_cast<double>(progress_.step),
                                static_cast<double>(samples_done()), rate};
     for (const auto& name : prepared_.metric_names) row.push_back(metrics.at("train_" + name));

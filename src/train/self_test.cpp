@@ -84,7 +84,10 @@ std::string arithmetic_digest(const nn::Network& network, const nn::Loss& loss, 
   std::vector<float*> pointers;
   for (std::size_t k = 0; k < optimizer.state_names().size(); ++k)
     pointers.push_back(state.emplace_back(floats).data());
-  optimizer.update(parameters.data(), pass.gradient(0), pointers, floats, 0.01, 1);
+  std::vector<float> gradient(pass.gradient(0), pass.gradient(0) + floats);
+  if (optimizer.is_layerwise())
+    optimizer.direction(parameters.data(), gradient.data(), pointers, floats, 1, true);
+  optimizer.update(parameters.data(), gradient.data(), pointers, floats, 0.01, 1, true);
   digest.add(parameters.data(), static_cast<std::size_t>(floats) * sizeof(float));
   digest.add(statistics.data(), static_cast<std::size_t>(statistics.size()) * sizeof(float));
   for (int i = 1; i <= 64; ++i) {

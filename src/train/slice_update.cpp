@@ -44,7 +44,7 @@ SliceUpdate::SliceUpdate(const comm::Communicator& world, const Team& team, cons
   }
   gradient_ = Buffer<float>(floats);
   for (std::size_t k = 0; k < optimizer_.state_names().size(); ++k) state_.emplace_back(floats);
-  if (settings_.gradient_norm) lay_out_norms(block);
+  if (settings_.gradient_norm || optimizer_.is_layerwise()) lay_out_norms(block);
 }
 
 void SliceUpdate::add_chunks(int layer) {
@@ -81,12 +81,21 @@ void SliceUpdate::lay_out_norms(std::int64_t block) {
     for (const Range& one : comm::blocks_of(layers[layer], block)) {
       while (exchange_.slice(static_cast<int>(layer), static_cast<int>(rank)).end <= one.begin) ++rank;
       owners.emplace_back(rank, taken[rank]++);
+      const auto& tensors = network_.layers()[layer].tensors;
+      const auto& begins = layers[layer].tensors;
+      const auto next = std::ranges::upper_bound(begins, one.begin - layers[layer].offset);
+      block_tensors_.push_back(tensors[static_cast<std::size_t>(next - begins.begin()) - 1]);
     }
   }
   most_blocks_ = std::max<std::size_t>(1, *std::ranges::max_element(taken));
   for (const auto& [rank, index] : owners) block_places_.push_back(rank * most_blocks_ + index);
-  norm_fold_ = std::make_unique<comm::SmallFold>(world_, comm::TreeDeal(world_.size(), world_.size()),
-                                                 static_cast<std::int64_t>(most_blocks_ * sizeof(double)));
+  const auto fold_of = [&](std::size_t records) {
+    return std::make_unique<comm::SmallFold>(
+        world_, comm::TreeDeal(world_.size(), world_.size()),
+        static_cast<std::int64_t>(records * most_blocks_ * sizeof(double)));
+  };
+  if (settings_.gradient_norm) norm_fold_ = fold_of(1);
+  if (optimizer_.is_layerwise()) trust_fold_ = fold_of(3);
 }
 
 bool SliceUpdate::is_penalised(int tensor) const {
@@ -130,20 +139,68 @@ double SliceUpdate::gradient_norm() {
   return std::sqrt(sum);
 }
 
+SliceUpdate::Place SliceUpdate::place(const Chunk& chunk, float* parameters) {
+  Place place{parameters + chunk.floats.begin,
+              gradient_.data() + chunk.at,
+              {},
+              chunk.floats.size(),
+              is_penalised(chunk.tensor)};
+  for (std::size_t k = 0; k < state_.size(); ++k) place.arrays[k] = state_[k].data() + chunk.at;
+  return place;
+}
+
+/// Turns the gradients into directions. By tensor: the factor of the rate.
+std::vector<double> SliceUpdate::trust_ratios(float* parameters, std::int64_t step) {
+  constexpr std::size_t kNorms = 3;  // of parameters, gradient, direction
+  std::vector<double> mine(kNorms * most_blocks_, 0.0);
+  team_.run(std::ssize(chunks_), [&](std::int64_t c, int) {
+    const Chunk& chunk = chunks_[static_cast<std::size_t>(c)];
+    const Place at = place(chunk, parameters);
+    const auto sum_blocks = [&](const float* values, std::size_t norm) {
+      for (std::int64_t b = 0; b * block_ < at.count; ++b)
+        mine[norm * most_blocks_ + chunk.block + static_cast<std::size_t>(b)] =
+            optim::sum_of_squares(values + b * block_, std::min(block_, at.count - b * block_));
+    };
+    sum_blocks(at.parameters, 0);
+    sum_blocks(at.gradient, 1);
+    optimizer_.direction(at.parameters, at.gradient, {at.arrays.data(), state_.size()}, at.count, step,
+                         at.decayed);
+    sum_blocks(at.gradient, 2);
+  });
+  trust_fold_->start(mine.data());
+  std::vector<double> all(mine.size() * static_cast<std::size_t>(world_.size()));
+  std::memcpy(all.data(), trust_fold_->finish(), all.size() * sizeof(double));
+  std::vector<std::array<double, kNorms>> sums(network_.parameters().size());
+  for (std::size_t b = 0; b < block_places_.size(); ++b) {
+    const std::size_t rank = block_places_[b] / most_blocks_, index = block_places_[b] % most_blocks_;
+    for (std::size_t norm = 0; norm < kNorms; ++norm)
+      sums[static_cast<std::size_t>(block_tensors_[b])][norm] +=
+          all[(rank * kNorms + norm) * most_blocks_ + index];
+  }
+  std::vector<double> ratios;
+  for (std::size_t t = 0; t < sums.size(); ++t)
+    ratios.push_back(optimizer_.trust_ratio(std::sqrt(sums[t][0]), std::sqrt(sums[t][1]),
+                                            std::sqrt(sums[t][2]), is_penalised(static_cast<int>(t))));
+  return ratios;
+}
+
 double SliceUpdate::update(float* parameters, double rate, std::int64_t step, double factor) {
+  if (factor != 1)
+    team_.run(std::ssize(chunks_), [&](std::int64_t c, int) {
+      const Chunk& chunk = chunks_[static_cast<std::size_t>(c)];
+      optim::multiply(gradient_.data() + chunk.at, chunk.floats.size(), static_cast<float>(factor));
+    });
+  const std::vector<double> ratios =
+      optimizer_.is_layerwise() ? trust_ratios(parameters, step) : std::vector<double>();
   std::atomic<int> not_finite{-1};
   team_.run(std::ssize(chunks_), [&](std::int64_t c, int) {
     const Chunk& chunk = chunks_[static_cast<std::size_t>(c)];
-    const std::int64_t count = chunk.floats.size();
-    float* gradient = gradient_.data() + chunk.at;
-    if (factor != 1) optim::multiply(gradient, count, static_cast<float>(factor));
-    std::array<float*, 4> arrays{};
-    for (std::size_t k = 0; k < state_.size(); ++k) arrays[k] = state_[k].data() + chunk.at;
-    const std::span<float* const> state(arrays.data(), state_.size());
-    float* mine = parameters + chunk.floats.begin;
-    optimizer_.update(mine, gradient, state, count, rate, step);
-    bool finite = all_finite(mine, count);
-    for (const float* array : state) finite = finite && all_finite(array, count);
+    const Place at = place(chunk, parameters);
+    const std::span<float* const> state(at.arrays.data(), state_.size());
+    const double ratio = ratios.empty() ? 1.0 : ratios[static_cast<std::size_t>(chunk.tensor)];
+    optimizer_.update(at.parameters, at.gradient, state, at.count, rate * ratio, step, at.decayed);
+    bool finite = all_finite(at.parameters, at.count);
+    for (const float* array : state) finite = finite && all_finite(array, at.count);
     if (!finite) not_finite = chunk.layer;
   });
   return not_finite.load();
@@ -180,6 +237,10 @@ void SliceUpdate::set_state(std::size_t index, std::span<const float> flat) {
     std::copy_n(flat.begin() + static_cast<std::ptrdiff_t>(slice.begin), slice.size(),
                 state_[index].data() + slice_begin_[layer]);
   }
+}
+
+std::int64_t SliceUpdate::bytes_sent() const {
+  return (norm_fold_ ? norm_fold_->bytes_sent() : 0) + (trust_fold_ ? trust_fold_->bytes_sent() : 0);
 }
 
 std::int64_t SliceUpdate::memory_bytes() const {

@@ -2,6 +2,7 @@
 
 // The update of the parameters that this rank owns. Private to this room.
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -40,6 +41,7 @@ class SliceUpdate {
   double not_finite_layer() const;
   /// Collective. The norm of the whole gradient: sums over blocks, added in their order. After fold().
   double gradient_norm();
+  /// Collective for layer-wise optimizers (lars, lamb), whose norms are summed over the blocks of a tensor.
   /// Changes this rank's slices of `parameters`; the gradient is multiplied by `factor` before. Returns a
   /// layer whose parameters or state are not finite afterwards, or -1.
   double update(float* parameters, double rate, std::int64_t step, double factor);
@@ -52,7 +54,7 @@ class SliceUpdate {
   /// Takes this rank's slices of a flat vector (given on every rank).
   void set_state(std::size_t index, std::span<const float> flat);
 
-  std::int64_t bytes_sent() const { return norm_fold_ ? norm_fold_->bytes_sent() : 0; }
+  std::int64_t bytes_sent() const;
   std::int64_t memory_bytes() const;
 
  private:
@@ -64,7 +66,17 @@ class SliceUpdate {
     std::int64_t at = 0;    ///< where they begin in gradient_ and in each state
     std::size_t block = 0;  ///< the first in block_sums_
   };
+  /// The step of one chunk: its parameters, gradient and arrays of state.
+  struct Place {
+    float* parameters;
+    float* gradient;
+    std::array<float*, 4> arrays;
+    std::int64_t count;
+    bool decayed;
+  };
   void add_chunks(int layer);
+  Place place(const Chunk& chunk, float* parameters);
+  std::vector<double> trust_ratios(float* parameters, std::int64_t step);
   void lay_out_norms(std::int64_t block);
   bool is_penalised(int tensor) const;
 
@@ -83,7 +95,9 @@ class SliceUpdate {
   std::vector<double> block_sums_;         ///< by block of this rank's slices: sum of squares of the gradient
 
   std::unique_ptr<comm::SmallFold> norm_fold_;
-  std::size_t most_blocks_ = 1;  ///< of any rank
+  std::unique_ptr<comm::SmallFold> trust_fold_;  ///< of layer-wise optimizers
+  std::vector<int> block_tensors_;               ///< of every block of the job, in order: its tensor
+  std::size_t most_blocks_ = 1;                  ///< of any rank
   std::vector<std::size_t>
       block_places_;  ///< of every block of the job, in order: its place in the gathered sums
 };

@@ -32,6 +32,9 @@ void visit_integers(ProgressType& progress, const Visit& visit) {
   visit("sum_rows", progress.sum_rows);
   visit("best_step", progress.stopping.best_step);
   visit("evaluations_without_improvement", progress.stopping.without);
+  visit("schedule_seen", progress.schedule.seen);
+  visit("schedule_without", progress.schedule.without);
+  visit("schedule_reductions", progress.schedule.reductions);
   visit("metrics_rows", progress.metrics_rows);
   visit("steps_rows", progress.steps_rows);
   visit("timing_rows", progress.timing_rows);
@@ -46,6 +49,7 @@ void visit_numbers(ProgressType& progress, const Visit& visit) {
   visit("correct_sum", progress.correct_sum);
   visit("best", progress.stopping.best);
   visit("stopping_reference", progress.stopping.reference);
+  visit("schedule_best", progress.schedule.best);
 }
 
 std::vector<std::string> layer_names(const std::vector<nn::LayerSpec>& layers) {

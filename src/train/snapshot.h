@@ -22,6 +22,7 @@ struct Progress {
   double correct_sum = 0;
   std::int64_t sum_rows = 0;
   Stopping::State stopping;
+  optim::ScheduleState schedule;  ///< of a schedule that follows the evaluations
   std::int64_t metrics_rows = 0, steps_rows = 0, timing_rows = 0;  ///< data rows of the CSV files
   static constexpr std::int64_t kNot = 0, kAllSteps = 1, kEarlyStopping = 2, kGoal = 3;
   std::int64_t ended = kNot;  ///< what ended the run

@@ -42,6 +42,8 @@ class TimedSource final : public nn::RowSource {
   }
   void classes(Range rows, std::int32_t* out) const override { source_.classes(rows, out); }
   void values(Range rows, float* out) const override { source_.values(rows, out); }
+  bool weighted() const override { return source_.weighted(); }
+  void weights(Range rows, float* out) const override { source_.weights(rows, out); }
   std::int64_t sample(std::int64_t row) const override { return source_.sample(row); }
   double seconds() const { return static_cast<double>(nanoseconds_.load()) * 1e-9 / threads_; }
 

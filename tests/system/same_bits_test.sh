@@ -54,6 +54,10 @@ check_grid shard-statistics "1 3 4" "1 2" --data "$small" --batch-size 90 --shar
 check_grid wide "1 2 3" "1 2" "${blocked[@]}"
 check_grid regression "1 4" "1 2" --data "generate:teacher(rows=301, features=16, outputs=3, seed=2)" \
   --model "dense(40) sigmoid dense(outputs)" --batch-size 90 --shards 7 --epochs 3
+check_grid lamb "1 2 3 5" "1 2" "${uneven[@]}" --optimizer "lamb" --schedule "plateau(patience=1, factor=0.5)" --loss "kl_divergence" \
+  --model "dense(33) layer_norm gelu noise(0.1) dense(20) silu dense(outputs)"
+check_grid lars "1 2 4" "1 2" "${uneven[@]}" --optimizer "lars" --lr 1
+check_grid adamw "1 3" "1 2" "${uneven[@]}" --optimizer "adamw(weight_decay=0.1)" --schedule "step(2 epochs, 0.5)"
 export ONEDNN_MAX_CPU_ISA=AVX2
 check_grid avx2 "1 2 3 4 5 7" "1 2 3" "${uneven[@]}"
 check_grid avx2-wide "1 2 3" "1 2" "${blocked[@]}"

@@ -25,7 +25,7 @@ struct Length {
 /// leave it alone.
 struct ScheduleState {
   double best = 0;              ///< the value that must be bettered by more than min_delta
-  bool seen = false;            ///< whether best means anything yet
+  std::int64_t seen = 0;        ///< 1: best means something
   std::int64_t without = 0;     ///< evaluations since best, or since the last reduction
   std::int64_t reductions = 0;  ///< of the rate, so far
 };
