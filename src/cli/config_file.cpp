@@ -119,11 +119,9 @@ CommandLine with_run_settings(const CommandLine& asked, const std::string& run,
   CommandLine line = asked;
   line.configuration = settings.configuration;
   for (const Option& option : option_table()) {
-    if (!option.belongs_to(asked.command) || option.effect == Effect::none ||
-        !asked.given.contains(option.name))
-      continue;
+    if (!option.belongs_to(asked.command) || !asked.given.contains(option.name)) continue;
     const std::string value = option.get(asked);
-    require(option.effect == Effect::free || value == option.get(settings), ErrorKind::usage, "--",
+    require(option.effect != Effect::bits || value == option.get(settings), ErrorKind::usage, "--",
             option.name, " is fixed for a run: ", run, " was started with \"", option.get(settings), "\", \"",
             value, "\" is asked for now; leave it out, or start a new run");
     option.set(line, value);

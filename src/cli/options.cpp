@@ -177,9 +177,10 @@ void add_length_options(std::vector<Option>& table) {
             {.placeholder = "N", .help = "steps at most"});
   group.add(any_text("time-limit", &C::time_limit, "none"),
             {.placeholder = "TIME",
+             .effect = Effect::none,
              .help = "stop with a checkpoint and exit code 75: `90 min`, 24:00:00, 1-00:00:00"});
   group.add(any_text("time-margin", &C::time_margin),
-            {.placeholder = "TIME", .help = "stop so much before the time limit"});
+            {.placeholder = "TIME", .effect = Effect::none, .help = "stop so much before the time limit"});
   group.add(
       any_text("evaluate-every", &C::evaluate_every),
       {.placeholder = "LENGTH", .effect = Effect::bits, .help = "`1 epoch`, `500 steps`, `0.25 epochs`"});
@@ -216,6 +217,12 @@ void add_machine_options(std::vector<Option>& table) {
        .help = "end the job when a rank has not answered for so long (at least 20 times the longest step)"});
 }
 
+std::string listed(const std::vector<std::string>& words) {
+  std::string list;
+  for (const std::string& word : words) list += (list.empty() ? "" : ", ") + word;
+  return list;
+}
+
 /// Words of a list, each one of `choices`; commas or blanks between them.
 Option words(const std::string& name, std::string CommandLine::*member,
              const std::vector<std::string>& choices) {
@@ -225,7 +232,7 @@ Option words(const std::string& name, std::string CommandLine::*member,
     std::istringstream list(value);
     for (std::string word; list >> word;)
       require(std::find(choices.begin(), choices.end(), word) != choices.end(), ErrorKind::usage, "--", name,
-              " ", value, ": \"", word, "\" is none of ", choices[0], ", ", choices[1], ", ", choices[2]);
+              " ", value, ": \"", word, "\" is none of ", listed(choices));
     set(line, value);
   };
   return option;
@@ -266,12 +273,12 @@ void add_command_options(std::vector<Option>& table) {
             {.effect = Effect::none,
              .help = "check options, files and folder, print the model, and stop",
              .commands = train});
-  group.add(
-      words("accept-change", &CommandLine::accept_change, {"data", "arithmetic", "version"}),
-      {.placeholder = "LIST",
-       .effect = Effect::none,
-       .help = "at resume: go on although data, arithmetic or version are not those of the checkpoint; the "
-               "run is then no longer the one that was never stopped"});
+  group.add(words("accept-change", &CommandLine::accept_change, {"data", "arithmetic", "version", "best"}),
+            {.placeholder = "LIST",
+             .effect = Effect::none,
+             .help = "at resume: go on although data, arithmetic or version are not those of the checkpoint, "
+                     "or the best model is lost; the "
+                     "run is then no longer the one that was never stopped"});
   group.add(choice("split", &CommandLine::split, {"test", "validation", "train"}),
             {.placeholder = "NAME",
              .effect = Effect::none,

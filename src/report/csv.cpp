@@ -118,7 +118,7 @@ CsvFile CsvFile::reopen(const std::string& path, std::vector<std::string> column
           " does not begin with the columns of this run: ", header.substr(0, header.size() - 1));
   const std::optional<off_t> end = end_of_line(file, rows + 1, path);
   require(end.has_value(), ErrorKind::data, path, " holds fewer than the ", rows,
-          " rows that the checkpoint counts");
+          " rows that the checkpoint counts; delete the file: it is made again as far as it can be");
   const bool cut = ::ftruncate(file, *end) == 0;
   require(cut, ErrorKind::data, with_reason("cannot cut " + path));
   const bool placed = ::lseek(file, *end, SEEK_SET) == *end;

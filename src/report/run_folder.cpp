@@ -85,8 +85,17 @@ bool is_early_file(const std::string& name) {
   });
 }
 
-/// Throws unless the folder may become a run's: it holds nothing but what a start left behind before its
-/// first checkpoint.
+/// Whether a folder `checkpoints` holds nothing but half-written files of a start that died.
+bool holds_only_leftovers(const fs::path& checkpoints) {
+  std::error_code error;
+  fs::directory_iterator entry(checkpoints, error);
+  for (const fs::directory_iterator end; !error && entry != end; entry.increment(error))
+    if (!entry->path().filename().string().starts_with(".tmp-step-")) return false;
+  return true;
+}
+
+/// Throws unless the folder may become a run's: it is empty, or holds nothing but what a start of ours (it
+/// made the lock) left behind before its first checkpoint.
 void require_free(const std::string& path) {
   require(!RunFolder::holds_run(path) && !fs::exists(path + "/best.h5"), ErrorKind::usage, "the run folder ",
           path, " holds a run already and a run is never overwritten; continue it with `trainer resume ",
@@ -96,7 +105,9 @@ void require_free(const std::string& path) {
   require(!error, ErrorKind::data, "cannot read the folder ", path, ": ", error.message());
   for (const fs::directory_iterator end; entry != end; entry.increment(error)) {
     const std::string name = entry->path().filename().string();
-    require(is_early_file(name), ErrorKind::usage, "the run folder ", path, " is not empty: it holds ", name,
+    const bool ours = fs::exists(path + "/" + kLockName, error) && is_early_file(name) &&
+                      (name != "checkpoints" || holds_only_leftovers(entry->path()));
+    require(ours, ErrorKind::usage, "the run folder ", path, " is not empty: it holds ", name,
             "; choose a new folder with --out");
   }
 }
@@ -249,6 +260,7 @@ RunFolder RunFolder::create(const std::string& path, const std::string& data_nam
     require(!error, ErrorKind::data, "cannot make the run folder ", folder, ": ", error.message(),
             "; choose another place with --out");
   }
+  require_free(folder);  // before the lock, which is a file
   RunFolder run(folder, lock_run(folder));
   require_free(folder);
   remove_leftovers(folder);

@@ -18,8 +18,8 @@ namespace trainer::train {
 std::string former_best_name(std::int64_t best_step);
 /// The files of former best models in a run folder.
 std::vector<std::string> list_former_bests(const report::RunFolder& folder);
-/// Deletes those that no checkpoint of the folder speaks of: a checkpoint of step c speaks of the newest best
-/// up to c.
+/// Deletes those that no checkpoint of the folder speaks of, but for the newest of them: a checkpoint of step
+/// c speaks of the newest best up to c.
 void forget_old_bests(const report::RunFolder& folder);
 
 }  // namespace trainer::train

@@ -1,7 +1,7 @@
 #include "keeper.h"
 
-#include <filesystem>
-#include <system_error>
+#include <chrono>
+#include <optional>
 #include <utility>
 
 #include "former_bests.h"
@@ -88,24 +88,32 @@ void Keeper::save(const Step& step, const Progress& progress, const History& his
 }
 
 void Keeper::look() {
-  if (!done_ || !writer_.joinable()) return;
-  collect();
+  if (done_ && writer_.joinable()) end_writer();
 }
 
-/// Waits for the writer and tells what went wrong. Throws what is no matter of the disk.
-void Keeper::collect() {
+/// Waits for the writer, and tells what went wrong with the disk. The others, which wait for this rank, get
+/// their signs of life.
+void Keeper::end_writer() {
   if (!writer_.joinable()) return;
+  while (!done_) {
+    world_.poll();
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
   writer_.join();
   if (!failure_) return;
   const Failure failure = failure_of(failure_);
-  if (failure.kind != ErrorKind::data) std::rethrow_exception(failure_);
-  records_.note(text("warning: the checkpoint of step ", job_->progress.step,
-                     " is not saved: ", failure.message, ". Training goes on; the newest checkpoint is ",
-                     newest_.empty() ? "none" : newest_, "; it is tried again with the next one"));
+  if (failure.kind == ErrorKind::data)
+    records_.note(text("warning: the save of step ", job_->progress.step, " is not complete: ",
+                       failure.message, ". Training goes on; it is tried again with the next one"));
+}
+
+/// Collective through its callers. Ends the writer; throws what is no matter of the disk.
+void Keeper::collect() {
+  end_writer();
+  if (failure_ && failure_of(failure_).kind != ErrorKind::data) std::rethrow_exception(failure_);
 }
 
 void Keeper::finish() {
-  const Stopwatch still;
   comm::on_first_rank(world_, [&] {
     collect();
     if (!job_ || job_->on_disk) return;
@@ -115,13 +123,14 @@ void Keeper::finish() {
       failure_ = nullptr;
     } catch (...) {
       const Failure failure = failure_of(std::current_exception());
-      fail(failure.kind, "the last checkpoint (step ", job_->progress.step,
-           ") could not be saved: ", failure.message, ". The newest one is ",
-           newest_.empty() ? "none" : newest_, "; continue from there with `trainer resume ",
-           records_.folder().path(), "`");
+      fail(failure.kind, "the checkpoint of step ", job_->progress.step,
+           ", the last one, could not be saved: ", failure.message,
+           newest_.empty()
+               ? std::string(". There is none yet: start again")
+               : text(". The newest one is ", newest_, ": continue from there with `trainer resume ",
+                      records_.folder().path(), "`"));
     }
   });
-  stood_still_ += still.seconds();
 }
 
 /// CSV rows, best.h5, checkpoint: each is there when the next speaks of it.
@@ -165,25 +174,20 @@ void Keeper::write_checkpoint(const Job& job) {
 
 void Keeper::write_best(const Job& job) {
   if (!job.best || job.best == best_kept_) return;
-  keep_previous_best();
+  keep_previous_best(job);
   checkpoint::write(records_.folder().best_checkpoint(),
                     describe(prepared_, facts_, job.history, job.best->progress, job.best->model));
   best_kept_ = job.best;
   best_kept_digest_ = job.best_digest;
 }
 
-/// The best model in best.h5 gets a name of its own before a newer one takes its place.
-void Keeper::keep_previous_best() const {
+/// The best model in best.h5 gets a file of its own before a newer one takes its place: written from memory,
+/// whatever became of best.h5.
+void Keeper::keep_previous_best(const Job& job) const {
   if (!best_kept_) return;
   const report::RunFolder& folder = records_.folder();
-  const std::string before = folder.file(former_best_name(best_kept_->progress.stopping.best_step));
-  std::error_code error;
-  std::filesystem::remove(before, error);
-  std::filesystem::create_hard_link(folder.best_checkpoint(), before, error);
-  if (error)  // a file system without links
-    std::filesystem::copy_file(folder.best_checkpoint(), before, error);
-  require(!error, ErrorKind::data, before, ": cannot be written: ", error.message(),
-          "; check the file system");
+  checkpoint::write(folder.file(former_best_name(best_kept_->progress.stopping.best_step)),
+                    describe(prepared_, facts_, job.history, best_kept_->progress, best_kept_->model));
 }
 
 }  // namespace trainer::train

@@ -4,7 +4,6 @@
 
 #include <atomic>
 #include <memory>
-#include <optional>
 #include <string>
 #include <thread>
 
@@ -37,7 +36,8 @@ class Keeper {
   /// numeric).
   void save(const Step& step, const Progress& progress, const History& history,
             std::shared_ptr<const BestModel> best, const std::string& goal);
-  /// Tells of a failed save as soon as it is known. To be called after every step; cheap; not collective.
+  /// Tells of a failed save as soon as it is known. To be called after every step; cheap; not collective;
+  /// does not throw.
   void look();
   /// Collective. Waits until the newest save is on disk, tries once more if it failed. Throws
   /// AgreedError(data) when it could not be written.
@@ -45,18 +45,20 @@ class Keeper {
 
   /// Rank 0, after finish(): the newest checkpoint on disk, relative to the run folder.
   const std::string& newest() const { return newest_; }
-  /// Seconds that training stood still for saves, on this rank.
+  /// Seconds that training stood still for saves, on this rank: for the copies, and for a writer that was not
+  /// done. The end of the last one, when there is nothing left to do, is not counted.
   double stood_still() const { return stood_still_; }
   std::int64_t saves() const { return saves_; }
 
  private:
   /// What a save needs, between the step boundary and the disk.
   struct Job;
+  void end_writer();
   void collect();
   void write(Job& job);
   void write_checkpoint(const Job& job);
   void write_best(const Job& job);
-  void keep_previous_best() const;
+  void keep_previous_best(const Job& job) const;
   std::string digest_of(const BestModel& best) const;
 
   const comm::Communicator& world_;

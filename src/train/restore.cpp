@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <optional>
+#include <set>
 #include <sstream>
 #include <system_error>
 
@@ -24,18 +25,27 @@ class Changes {
   void meet(const std::string& name, ErrorKind kind, const std::string& what, const std::string& remedy) {
     require(is_accepted(name), kind, what, "; ", remedy, ", or go on with --accept-change ", name,
             " (the run is then no longer the one that was never stopped)");
-    records_.note("warning: " + what + "; going on, as --accept-change " + name + " says");
+    if (told_.insert(name).second)
+      records_.note("warning: " + what + "; going on, as --accept-change " + name + " says");
   }
 
- private:
   bool is_accepted(const std::string& name) const {
     std::istringstream words(request_.accept_change);
     for (std::string word; words >> word;)
       if (word == name) return true;
     return false;
   }
+
+ private:
   const RunRequest& request_;
   Records& records_;
+  std::set<std::string> told_;
+};
+
+/// A checkpoint is good, but the best model that it speaks of is lost.
+class BestIsMissing : public Error {
+ public:
+  using Error::Error;
 };
 
 /// What a checkpoint says of the run that it belongs to.
@@ -55,9 +65,8 @@ Identity read_identity(const checkpoint::Checkpoint& file, const std::string& wh
 }
 
 void require_same_run(const Identity& was, const std::string& where, const Prepared& prepared,
-                      const RunFacts& facts, const RunRequest& request, Records& records) {
+                      const RunFacts& facts, const RunRequest& request, Changes& changes) {
   if (request.require_same_bits) request.require_same_bits(was.config, facts.config);
-  Changes changes(request, records);
   const data::DataFacts& data = prepared.data.facts();
   if (was.fingerprint != data.fingerprint)
     changes.meet("data", ErrorKind::data,
@@ -102,14 +111,15 @@ void require_as_written(const checkpoint::Checkpoint& file, const checkpoint::Ch
   compare(file.model_attributes, expected.model_attributes, "/model", free);
   compare(file.optimizer_attributes, expected.optimizer_attributes, "/optimizer", {});
   compare(file.progress, expected.progress, "/progress",
-          {"loss_sum", "correct_sum", "best", "stopping_reference"});
+          same_data ? std::vector<std::string>{} : std::vector<std::string>{"epoch", "row"});
   compare(file.scaling_attributes, expected.scaling_attributes, "/scaling", {});
   require(!same_data || file.scaling == expected.scaling, ErrorKind::data, where,
           ": /scaling holds other values than the data give");
 }
 
 /// The best model as a checkpoint saw it: from best.h5, a former best, or a checkpoint that holds it itself.
-/// Makes best.h5 that model again. Throws Error(data) when it is nowhere.
+/// Makes best.h5 that model again. Throws BestIsMissing when it is nowhere, Error(data) when it cannot be
+/// written.
 std::shared_ptr<const BestModel> find_best(const checkpoint::Checkpoint& file, const std::string& where,
                                            const Progress& progress, const nn::Network& network,
                                            const report::RunFolder& folder) {
@@ -120,25 +130,30 @@ std::shared_ptr<const BestModel> find_best(const checkpoint::Checkpoint& file, c
   for (const auto& step : checkpoint::list_checkpoints(folder.checkpoint_folder()))
     if (step.step == progress.stopping.best_step) places.push_back(step.path.string());
   for (const std::string& path : places) {
+    checkpoint::Checkpoint found;
+    auto best = std::make_shared<BestModel>();
     try {
-      const checkpoint::Checkpoint found = checkpoint::read(path);
+      found = checkpoint::read(path);
       if (get<std::string>(found.root, "weights", path) != digest) continue;
-      auto best = std::make_shared<BestModel>();
       best->model = read_model(network, found.model, path);
       best->progress = read_progress(found, path);
-      if (path != folder.best_checkpoint()) checkpoint::write(folder.best_checkpoint(), found);
-      return best;
     } catch (const Error&) {  // missing or bad: the next place
+      continue;
     }
+    if (path != folder.best_checkpoint()) {
+      found.optimizer.clear();  // best.h5 is a model, not a place to continue from
+      checkpoint::write(folder.best_checkpoint(), found);
+    }
+    return best;
   }
-  fail(ErrorKind::data, where, ": the best model that it speaks of (weights ", digest,
-       ") is nowhere in the run folder");
+  throw BestIsMissing(ErrorKind::data, text(where, ": the best model that it speaks of (weights ", digest,
+                                            ") is nowhere in the run folder"));
 }
 
 /// Everything that a run needs of its checkpoint. Throws Error(data) when it does not fit the run.
 Restored read_state(checkpoint::Checkpoint file, const std::string& where, const Prepared& prepared,
                     const RunFacts& facts, const std::vector<std::string>& metrics_columns,
-                    const report::RunFolder& folder) {
+                    const report::RunFolder& folder, Changes& changes) {
   Restored restored;
   restored.where = where;
   restored.progress = read_progress(file, where);
@@ -166,9 +181,25 @@ Restored read_state(checkpoint::Checkpoint file, const std::string& where, const
       get<std::string>(file.model_attributes, "fingerprint", where) == prepared.data.facts().fingerprint;
   require_as_written(file, describe(prepared, facts, restored.history, restored.progress, restored.model),
                      same_data, where);
-  restored.best = find_best(file, where, restored.progress, *prepared.network, folder);
+  try {
+    restored.best = find_best(file, where, restored.progress, *prepared.network, folder);
+  } catch (const BestIsMissing& error) {
+    if (!changes.is_accepted("best")) throw;
+    changes.meet("best", ErrorKind::data, error.what(), "");
+    restored.progress.stopping.best_step = -1;  // the next evaluation is the best
+  }
   restored.file = std::move(file);
   return restored;
+}
+
+/// A bad checkpoint is named, and gets a name by which it can neither be taken for the newest again nor push
+/// a good one out.
+void set_aside(const checkpoint::BadCheckpoint& one, Records& records) {
+  records.note(text("passed over ", one.reason));
+  std::error_code error;
+  std::filesystem::rename(one.path, one.path.string() + ".bad", error);
+  require(!error, ErrorKind::data, one.path.string(), ": is bad and cannot be renamed: ", error.message(),
+          "; make its folder writable or move it away");
 }
 
 }  // namespace
@@ -176,37 +207,44 @@ Restored read_state(checkpoint::Checkpoint file, const std::string& where, const
 Restored restore_run(const Prepared& prepared, const RunFacts& facts, const RunRequest& request,
                      const std::vector<std::string>& metrics_columns, Records& records) {
   const report::RunFolder& folder = records.folder();
+  Changes changes(request, records);
   std::vector<checkpoint::BadCheckpoint> bad;
+  bool best_is_missing = false;
   std::optional<std::int64_t> newest;
   while (true) {
     auto found = checkpoint::find_newest_good(folder.checkpoint_folder(), newest);
     bad.insert(bad.end(), found.bad.begin(), found.bad.end());
-    require(found.checkpoint.has_value(), ErrorKind::data, folder.path(), " holds no good checkpoint",
-            bad.empty() ? "" : " (" + bad[0].reason + ")", "; start anew with another --out");
+    require(
+        found.checkpoint.has_value(), ErrorKind::data, folder.path(), " holds no good checkpoint",
+        bad.empty() ? "" : " (" + bad[0].reason + ")",
+        best_is_missing
+            ? "; put best.h5 back, or go on with --accept-change best: the next evaluation is the best then"
+            : "; start anew with another --out");
     const std::string where = found.file->path.string();
+    const auto pass_over = [&](const Error& error) {
+      bad.push_back({found.file->path, error.what()});
+      newest = found.file->step - 1;
+    };
     std::optional<Identity> identity;
     try {
       identity = read_identity(*found.checkpoint, where);
     } catch (const Error& error) {
-      bad.push_back({found.file->path, error.what()});
-      newest = found.file->step - 1;
+      pass_over(error);
       continue;
     }
     require_same_run(*identity, where, prepared, facts, request,
-                     records);  // its errors are the user's to solve
+                     changes);  // its errors are the user's to solve
     try {
       Restored restored =
-          read_state(std::move(*found.checkpoint), where, prepared, facts, metrics_columns, folder);
-      for (const auto& one : bad) {
-        records.note(text("passed over ", one.reason));
-        std::error_code ignored;
-        std::filesystem::rename(one.path, one.path.string() + ".bad", ignored);
-      }
+          read_state(std::move(*found.checkpoint), where, prepared, facts, metrics_columns, folder, changes);
+      for (const auto& one : bad) set_aside(one, records);
       return restored;
+    } catch (const BestIsMissing& error) {
+      best_is_missing = true;
+      pass_over(error);
     } catch (const Error& error) {
       if (error.kind() != ErrorKind::data) throw;
-      bad.push_back({found.file->path, error.what()});
-      newest = found.file->step - 1;
+      pass_over(error);
     }
   }
 }

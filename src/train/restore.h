@@ -2,7 +2,6 @@
 
 // From a run folder back to a running run. Private to this room.
 
-#include <functional>
 #include <memory>
 #include <string>
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <filesystem>
 
 #include "announce.h"
@@ -290,7 +289,7 @@ class Session {
                            " s after its start"));
       first = false;
       const bool last = step == plan.total_steps;
-      if (step % plan.steps_per_epoch == 0 || last)
+      if (step % plan.steps_per_epoch == 0)
         require_same_replicas(world_, *prepared_.network, step_->parameters(), step_->statistics(), step);
       bool stop = false;
       std::string reason = kAllStepsDone;
@@ -422,6 +421,8 @@ class Session {
 
   void save() {
     world_.watchdog().set_phase("the checkpoint of step", progress_.step);
+    require_same_replicas(world_, *prepared_.network, step_->parameters(), step_->statistics(),
+                          progress_.step);
     keeper_->save(*step_, progress_, history_, best_, configuration_.goal);
     goal_text_ = configuration_.goal;
   }

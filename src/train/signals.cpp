@@ -39,9 +39,9 @@ SignalFlags::~SignalFlags() {
 bool SignalFlags::stop() const { return stop_flag != 0; }
 
 bool SignalFlags::take_checkpoint() const {
-  const bool set = checkpoint_flag != 0;
-  checkpoint_flag = 0;
-  return set;
+  if (checkpoint_flag == 0) return false;
+  checkpoint_flag = 0;  // a signal that comes right now asks for the checkpoint that is made anyway
+  return true;
 }
 
 }  // namespace trainer::train

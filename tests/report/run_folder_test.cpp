@@ -73,6 +73,17 @@ TEST_F(RunFolderTest, NeverOverwritesARun) {
   EXPECT_TRUE(fs::exists("a/checkpoints/step-00000000.h5"));
 }
 
+TEST_F(RunFolderTest, TouchesNoFolderOfOtherProgramsWithTheSameNames) {
+  put("others/checkpoints/epoch1.pt", "precious");
+  put("others/log.txt", "x");
+  EXPECT_THROW(RunFolder::create("others", "d"), Error);
+  EXPECT_TRUE(fs::exists("others/checkpoints/epoch1.pt"));
+  EXPECT_FALSE(fs::exists("others/.lock"));
+  put("others/.lock", "");  // even if it looks like a start of ours
+  EXPECT_THROW(RunFolder::create("others", "d"), Error);
+  EXPECT_TRUE(fs::exists("others/checkpoints/epoch1.pt"));
+}
+
 TEST_F(RunFolderTest, RefusesAFolderWithOtherFiles) {
   fs::create_directory("a");
   put("a/thesis.tex", "precious");

@@ -16,7 +16,7 @@ import traceback
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.realpath(__file__)), "..", "faults"))
-from real_job import LIMIT_GONE, LIMIT_RUN, Outcome, Run, Tally, Workshop  # noqa: E402
+from real_job import LIMIT_GONE, LIMIT_RUN, Outcome, Run, Tally, Workshop, stat_fields  # noqa: E402
 
 # Evaluation and checkpoints of different rhythm, many of both: about a third of the time goes into writing them.
 JOB = ["--data", "generate:blobs(rows=4060, features=16, classes=4, noise=3, seed=4)", "--validation", "60 rows",
@@ -99,6 +99,18 @@ class Trial:
         stacks = self.job.describe_processes()
         self.job.kill_all()
         raise Failure(f"HANG: {what}\n{stacks}")
+
+    def is_open_mpis_own(self):
+        """Two ends that no rank can do anything about, counted apart: mpirun alone is left and deadlocks in its own end; or a rank was
+        stopped in MPI_Finalize when all others had left, and mpirun waits for it."""
+        left = [pid for pid in self.job.look() if (stat_fields(pid) or "Z")[0] != "Z" and pid != self.job.pid]
+        if not left:
+            self.test.tally.add("mpirun alone did not end")
+            return True
+        if len(left) == 1 and stat_fields(left[0])[0] == "T":
+            self.test.tally.add("stopped when all others had left")
+            return True
+        return False
 
     # ---- one event
 
@@ -189,6 +201,10 @@ class Trial:
         if may_go_on:
             limit = LIMIT_RUN
         seconds = self.job.wait_gone(limit)
+        if seconds is None and self.is_open_mpis_own():
+            self.job.kill_all()
+            self.say("only what Open MPI cannot see was left")
+            return
         if seconds is None:
             self.hang(f"not gone {limit:.0f} s after {name}")
         code = self.job.popen.returncode
@@ -345,6 +361,8 @@ class ChaosTest:
                               ("ended in the middle of a checkpoint", get("inside a checkpoint")),
                               ("starts refused beside a dying job", get("refused at once")),
                               ("left-over files after the end", get("left-over files at the end")),
+                              ("mpirun alone did not end", get("mpirun alone did not end")),
+                              ("stopped when all others had left", get("stopped when all others had left")),
                               ("hangs", get("hangs")), ("unreadable newest checkpoints", get("unreadable")),
                               ("trials that failed", len(self.failures))]:
             print(f"  {label:<38}{number:>6}")

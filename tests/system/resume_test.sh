@@ -75,6 +75,19 @@ on 1 1 resume changed --data "$other" --epochs 5 > out.txt 2>&1 && fail "other d
 grep -q 'accept-change data' out.txt || fail "other data: $(grep trainer: out.txt)"
 on 1 1 resume changed --data "$other" --epochs 5 --accept-change data > out.txt 2>&1 || fail "--accept-change data: $(cat out.txt)"
 grep -q 'warning: .*fingerprint' changed/log.txt || fail "the changed data were not told"
+on 1 1 resume changed --data "generate:blobs(rows=300, features=9, classes=4, noise=3, seed=5)" --epochs 6 --accept-change data > out.txt 2>&1 ||
+  fail "--accept-change data with more rows: $(cat out.txt)"
+
+# Without its best model a run goes on only when that is said; a lost best.h5 stops no run under way.
+cp -r job lost
+best=$(h5dump -a /progress/best_step "$(ls lost/checkpoints/*.h5 | tail -n 1)" | sed -n 's/.*(0): \([0-9]*\).*/\1/p')
+rm -f lost/best.h5 lost/.best-*.h5 "lost/checkpoints/$(printf 'step-%08d.h5' "$best")"
+cp -r lost lost2
+on 1 1 resume lost --epochs 5 > out.txt 2>&1 && fail "a run went on without its best model"
+grep -q 'accept-change best' out.txt || fail "a lost best.h5: $(grep trainer: out.txt)"
+on 1 1 resume lost2 --epochs 5 --accept-change best > out.txt 2>&1 || fail "--accept-change best: $(cat out.txt)"
+[ -s lost2/best.h5 ] || fail "--accept-change best: no best.h5 afterwards"
+
 cp -r job elsewhere
 code=0
 ONEDNN_MAX_CPU_ISA=SSE41 on 2 1 resume elsewhere --epochs 5 > out.txt 2>&1 || code=$?

@@ -65,8 +65,9 @@ class Step {
   Range rows(std::int64_t batch) const;
 
   /// Collective. One step on `batch` rows; `source`: this rank's rows, local. `step` counts from 1.
-  /// Throws comm::AgreedError(numeric) on all ranks, before any parameter has changed, when the loss or a
-  /// gradient is not finite.
+  /// Throws comm::AgreedError(numeric) on all ranks: before any parameter has changed when the loss, a
+  /// gradient or a running statistic is not finite, after the update when parameters or states of the
+  /// optimizer are not.
   StepResult run(const nn::RowSource& source, std::int64_t batch, std::int64_t step, double rate,
                  StepRequests requests);
 
