@@ -74,6 +74,7 @@ TEST_F(RunFolderTest, NeverOverwritesARun) {
 }
 
 TEST_F(RunFolderTest, TouchesNoFolderOfOtherProgramsWithTheSameNames) {
+  fs::create_directories("others/checkpoints");
   put("others/checkpoints/epoch1.pt", "precious");
   put("others/log.txt", "x");
   EXPECT_THROW(RunFolder::create("others", "d"), Error);
