@@ -60,7 +60,7 @@ void Keeper::save(const Step& step, const Progress& progress, const History& his
     job_->history = history;
     job_->best = std::move(best);
     job_->goal = goal;
-    job_->flat.model = copy_of_model(step);
+    job_->flat.model = copy_of(step.parameters(), step.statistics());
     try {
       records_.flush();
     } catch (...) {

@@ -67,11 +67,11 @@ Identity read_identity(const checkpoint::Checkpoint& file, const std::string& wh
 void require_same_run(const Identity& was, const std::string& where, const Prepared& prepared,
                       const RunFacts& facts, const RunRequest& request, Changes& changes) {
   if (request.require_same_bits) request.require_same_bits(was.config, facts.config);
-  const data::DataFacts& data = prepared.data.facts();
-  if (was.fingerprint != data.fingerprint)
+  const std::string fingerprint = prepared.data.fingerprint();
+  if (was.fingerprint != fingerprint)
     changes.meet("data", ErrorKind::data,
                  text(where, ": the run was trained on data with fingerprint ", was.fingerprint, ", --data ",
-                      request.configuration.data, " has ", data.fingerprint),
+                      request.configuration.data, " has ", fingerprint),
                  "give the same data");
   if (was.arithmetic != facts.arithmetic)
     changes.meet("arithmetic", ErrorKind::communication,
@@ -161,10 +161,10 @@ Restored read_state(checkpoint::Checkpoint file, const std::string& where, const
   require(restored.history.columns == metrics_columns, ErrorKind::data, where,
           ": /history has other columns than this run");
   for (const auto& column : restored.history.values)
-    require(static_cast<std::int64_t>(column.size()) == restored.progress.metrics_rows, ErrorKind::data,
+    require(static_cast<std::int64_t>(column.size()) == restored.progress.csv_rows.metrics, ErrorKind::data,
             where, ": /history has ", column.size(), " rows, /progress counts ",
-            restored.progress.metrics_rows);
-  require(restored.progress.metrics_rows >= 1 &&
+            restored.progress.csv_rows.metrics);
+  require(restored.progress.csv_rows.metrics >= 1 &&
               restored.history.values[1].back() <= static_cast<double>(restored.progress.step),
           ErrorKind::data, where, ": /history does not end at a step up to ", restored.progress.step);
   get<std::string>(file.progress, "goal", where);
@@ -178,7 +178,7 @@ Restored read_state(checkpoint::Checkpoint file, const std::string& where, const
           " columns of inputs and ", restored.scalings.targets.features(), " of targets, the data have ",
           now.inputs.features(), " and ", now.targets.features());
   const bool same_data =
-      get<std::string>(file.model_attributes, "fingerprint", where) == prepared.data.facts().fingerprint;
+      get<std::string>(file.model_attributes, "fingerprint", where) == prepared.data.fingerprint();
   require_as_written(file, describe(prepared, facts, restored.history, restored.progress, restored.model),
                      same_data, where);
   try {

@@ -41,7 +41,10 @@ struct PreparedData {
   nn::TargetForm form = nn::TargetForm::classes;
   std::string task;
   std::vector<std::string> notes;
+  std::vector<float> row_weights;  ///< of all rows of opened.train, for training; empty: 1
 
+  /// Of all that decides what the rows are: the content of the data and their weights.
+  std::string fingerprint() const;
   const data::DataFacts& facts() const { return opened.train->facts(); }
   const data::DataSet& validation_set() const {
     return split.validation_is_test ? *opened.test : *opened.train;
