@@ -117,14 +117,18 @@ void require_as_written(const checkpoint::Checkpoint& file, const checkpoint::Ch
           ": /scaling holds other values than the data give");
 }
 
-/// The best model as a checkpoint saw it: from best.h5, a former best, or a checkpoint that holds it itself.
-/// Makes best.h5 that model again. Throws BestIsMissing when it is nowhere, Error(data) when it cannot be
-/// written.
-std::shared_ptr<const BestModel> find_best(const checkpoint::Checkpoint& file, const std::string& where,
-                                           const Progress& progress, const nn::Network& network,
-                                           const report::RunFolder& folder) {
+/// The best model as a checkpoint saw it.
+struct FoundBest {
+  std::shared_ptr<const BestModel> model;       ///< null: none yet
+  std::optional<checkpoint::Checkpoint> lacks;  ///< what best.h5 must hold, where it does not
+};
+
+/// From best.h5, a former best, or a checkpoint that holds it itself. Throws BestIsMissing when it is
+/// nowhere.
+FoundBest find_best(const checkpoint::Checkpoint& file, const std::string& where, const Progress& progress,
+                    const nn::Network& network, const report::RunFolder& folder) {
   const auto& digest = get<std::string>(file.progress, "best_digest", where);
-  if (digest.empty()) return nullptr;
+  if (digest.empty()) return {};
   std::vector<std::string> places = {folder.best_checkpoint()};
   for (const std::string& path : list_former_bests(folder)) places.push_back(path);
   for (const auto& step : checkpoint::list_checkpoints(folder.checkpoint_folder()))
@@ -140,21 +144,27 @@ std::shared_ptr<const BestModel> find_best(const checkpoint::Checkpoint& file, c
     } catch (const Error&) {  // missing or bad: the next place
       continue;
     }
-    if (path != folder.best_checkpoint()) {
-      found.optimizer.clear();  // best.h5 is a model, not a place to continue from
-      checkpoint::write(folder.best_checkpoint(), found);
-    }
-    return best;
+    if (path == folder.best_checkpoint()) return {best, std::nullopt};
+    found.optimizer.clear();  // best.h5 is a model, not a place to continue from
+    return {best, std::move(found)};
   }
   throw BestIsMissing(ErrorKind::data, text(where, ": the best model that it speaks of (weights ", digest,
                                             ") is nowhere in the run folder"));
 }
 
-/// Everything that a run needs of its checkpoint. Throws Error(data) when it does not fit the run.
-Restored read_state(checkpoint::Checkpoint file, const std::string& where, const Prepared& prepared,
-                    const RunFacts& facts, const std::vector<std::string>& metrics_columns,
-                    const report::RunFolder& folder, Changes& changes) {
-  Restored restored;
+/// A checkpoint that a run can go on from, and what is to be written before it does.
+struct Candidate {
+  Restored run;
+  std::optional<checkpoint::Checkpoint> best_file;  ///< best.h5 lacks it
+};
+
+/// Everything that a run needs of its checkpoint. Writes nothing but the log. Throws Error(data) when it does
+/// not fit the run.
+Candidate read_state(checkpoint::Checkpoint file, const std::string& where, const Prepared& prepared,
+                     const RunFacts& facts, const std::vector<std::string>& metrics_columns,
+                     const report::RunFolder& folder, Changes& changes) {
+  Candidate candidate;
+  Restored& restored = candidate.run;
   restored.where = where;
   restored.progress = read_progress(file, where);
   restored.history = read_history(file);
@@ -182,14 +192,16 @@ Restored read_state(checkpoint::Checkpoint file, const std::string& where, const
   require_as_written(file, describe(prepared, facts, restored.history, restored.progress, restored.model),
                      same_data, where);
   try {
-    restored.best = find_best(file, where, restored.progress, *prepared.network, folder);
+    FoundBest best = find_best(file, where, restored.progress, *prepared.network, folder);
+    restored.best = std::move(best.model);
+    candidate.best_file = std::move(best.lacks);
   } catch (const BestIsMissing& error) {
     if (!changes.is_accepted("best")) throw;
     changes.meet("best", ErrorKind::data, error.what(), "");
     restored.progress.stopping.best_step = -1;  // the next evaluation is the best
   }
   restored.file = std::move(file);
-  return restored;
+  return candidate;
 }
 
 /// A bad checkpoint is named, and gets a name by which it can neither be taken for the newest again nor push
@@ -202,13 +214,12 @@ void set_aside(const checkpoint::BadCheckpoint& one, Records& records) {
           "; make its folder writable or move it away");
 }
 
-}  // namespace
-
-Restored restore_run(const Prepared& prepared, const RunFacts& facts, const RunRequest& request,
-                     const std::vector<std::string>& metrics_columns, Records& records) {
+/// The newest checkpoint that the run can go on from. Writes nothing but the log. `bad`: the newer ones.
+Candidate choose(const Prepared& prepared, const RunFacts& facts, const RunRequest& request,
+                 const std::vector<std::string>& metrics_columns, Records& records,
+                 std::vector<checkpoint::BadCheckpoint>& bad) {
   const report::RunFolder& folder = records.folder();
   Changes changes(request, records);
-  std::vector<checkpoint::BadCheckpoint> bad;
   bool best_is_missing = false;
   std::optional<std::int64_t> newest;
   while (true) {
@@ -235,10 +246,8 @@ Restored restore_run(const Prepared& prepared, const RunFacts& facts, const RunR
     require_same_run(*identity, where, prepared, facts, request,
                      changes);  // its errors are the user's to solve
     try {
-      Restored restored =
-          read_state(std::move(*found.checkpoint), where, prepared, facts, metrics_columns, folder, changes);
-      for (const auto& one : bad) set_aside(one, records);
-      return restored;
+      return read_state(std::move(*found.checkpoint), where, prepared, facts, metrics_columns, folder,
+                        changes);
     } catch (const BestIsMissing& error) {
       best_is_missing = true;
       pass_over(error);
@@ -247,6 +256,18 @@ Restored restore_run(const Prepared& prepared, const RunFacts& facts, const RunR
       pass_over(error);
     }
   }
+}
+
+}  // namespace
+
+Restored restore_run(const Prepared& prepared, const RunFacts& facts, const RunRequest& request,
+                     const std::vector<std::string>& metrics_columns, Records& records) {
+  std::vector<checkpoint::BadCheckpoint> bad;
+  Candidate chosen = choose(prepared, facts, request, metrics_columns, records, bad);
+  // A disk that takes no best.h5 is no fault of the checkpoint: it ends the resume, and all stays as it was.
+  if (chosen.best_file) checkpoint::write(records.folder().best_checkpoint(), *chosen.best_file);
+  for (const auto& one : bad) set_aside(one, records);
+  return std::move(chosen.run);
 }
 
 Scalings share_scalings(const comm::Communicator& world, const Scalings& scalings) {

@@ -90,6 +90,21 @@ grep -q 'accept-change best' out.txt || fail "a lost best.h5: $(grep trainer: ou
 on 1 1 resume lost2 --epochs 5 --accept-change best > out.txt 2>&1 || fail "--accept-change best: $(cat out.txt)"
 [ -s lost2/best.h5 ] || fail "--accept-change best: no best.h5 afterwards"
 
+# A best.h5 that cannot be written is no fault of the checkpoint: resume ends, and all stays as it was.
+cp -r job unwritable
+rm unwritable/best.h5
+mkdir unwritable/best.h5
+newest=$(ls unwritable/checkpoints/*.h5 | tail -n 1)
+printf '\x55' | dd of="$newest" bs=1 seek=4000 conv=notrunc status=none
+before=$(ls unwritable/checkpoints)
+code=0
+on 2 1 resume unwritable > out.txt 2>&1 || code=$?
+[ "$code" = 3 ] && grep -q 'unwritable/best.h5: ' out.txt || fail "best.h5 cannot be written: exit code $code, $(grep trainer: out.txt)"
+[ "$before" = "$(ls unwritable/checkpoints)" ] || fail "best.h5 cannot be written: the checkpoints became $(ls unwritable/checkpoints)"
+rmdir unwritable/best.h5
+found=$(on 2 1 resume unwritable | digest_of)
+[ "$found" = "$reference" ] || fail "resumed when best.h5 could be written again: $found, not $reference"
+
 cp -r job elsewhere
 code=0
 ONEDNN_MAX_CPU_ISA=SSE41 on 2 1 resume elsewhere --epochs 5 > out.txt 2>&1 || code=$?
