@@ -51,17 +51,14 @@ class BestIsMissing : public Error {
 /// What a checkpoint says of the run that it belongs to.
 struct Identity {
   std::string config, fingerprint, arithmetic, isa;
-  std::int64_t results_version = 1;
+  std::int64_t results_version = 0;
 };
 
 Identity read_identity(const checkpoint::Checkpoint& file, const std::string& where) {
-  Identity identity{get<std::string>(file.root, "config", where),
-                    get<std::string>(file.model_attributes, "fingerprint", where),
-                    get<std::string>(file.root, "arithmetic", where),
-                    get<std::string>(file.root, "isa", where)};
-  if (file.root.count("results_version") > 0)  // the first versions did not write it
-    identity.results_version = get<std::int64_t>(file.root, "results_version", where);
-  return identity;
+  return {get<std::string>(file.root, "config", where),
+          get<std::string>(file.model_attributes, "fingerprint", where),
+          get<std::string>(file.root, "arithmetic", where), get<std::string>(file.root, "isa", where),
+          get<std::int64_t>(file.root, "results_version", where)};
 }
 
 void require_same_run(const Identity& was, const std::string& where, const Prepared& prepared,
