@@ -5,6 +5,7 @@
 namespace trainer::train {
 
 void EvaluatedModel::refresh() {
+  is_fresh_ = true;
   if (settings_.average) {
     step_.gather_average(parameters_, statistics_);
     parameters_.resize(step_.parameters().size());
@@ -29,12 +30,13 @@ void EvaluatedModel::measure() {
 }
 
 std::span<const float> EvaluatedModel::parameters() const {
-  return settings_.average ? std::span<const float>(parameters_) : std::as_const(step_).parameters();
+  return is_fresh_ && settings_.average ? std::span<const float>(parameters_)
+                                        : std::as_const(step_).parameters();
 }
 
 std::span<const float> EvaluatedModel::statistics() const {
-  return settings_.average || settings_.exact ? std::span<const float>(statistics_)
-                                              : std::as_const(step_).statistics();
+  return is_fresh_ && (settings_.average || settings_.exact) ? std::span<const float>(statistics_)
+                                                             : std::as_const(step_).statistics();
 }
 
 }  // namespace trainer::train

@@ -30,7 +30,8 @@ class EvaluatedModel {
                  const data::EpochOrder& order, ListedRows& source, Settings settings)
       : world_(world), network_(network), step_(step), order_(order), source_(source), settings_(settings) {}
 
-  /// Collective. To be called after steps, before what follows is asked for.
+  /// Collective. To be called after steps, before what follows is asked for; until then it is the step's own
+  /// model.
   void refresh();
   std::span<const float> parameters() const;
   std::span<const float> statistics() const;
@@ -44,6 +45,7 @@ class EvaluatedModel {
   const data::EpochOrder& order_;
   ListedRows& source_;
   Settings settings_;
+  bool is_fresh_ = false;
   std::vector<float> parameters_, statistics_;  ///< where they are not the step's own
 };
 

@@ -134,6 +134,7 @@ class Session {
     facts_.validation = configuration_.validation;
     facts_.split_seed = configuration_.split_seed;
     facts_.seed = configuration_.seed;
+    facts_.averages = configuration_.average > 0;
   }
 
   void make_passes() {
@@ -214,11 +215,14 @@ class Session {
     broadcast_model();
   }
 
-  void broadcast_model() {
-    world_.broadcast(step_->parameters().data(), static_cast<std::int64_t>(step_->parameters().size_bytes()),
-                     0);
-    world_.broadcast(step_->statistics().data(), static_cast<std::int64_t>(step_->statistics().size_bytes()),
-                     0);
+  void broadcast_model() const {
+    broadcast_values(step_->parameters());
+    broadcast_values(step_->statistics());
+  }
+
+  /// Rank 0's values on every rank.
+  void broadcast_values(std::span<float> values) const {
+    world_.broadcast(values.data(), static_cast<std::int64_t>(values.size_bytes()), 0);
   }
 
   /// The newest good checkpoint of the run, on every rank.
@@ -245,6 +249,13 @@ class Session {
     broadcast_model();
     world_.broadcast(&progress_, sizeof(progress_), 0);
     goal_text_ = world_.broadcast(goal_text_, 0);
+    if (facts_.averages && progress_.step > 0) {
+      from.average.parameters.resize(step_->parameters().size());
+      from.average.statistics.resize(step_->statistics().size());
+      broadcast_values(from.average.parameters);
+      broadcast_values(from.average.statistics);
+      step_->set_average(from.average.parameters, from.average.statistics);
+    }
     prepared_.data.scalings = share_scalings(world_, from.scalings);
     scatter_optimizer(world_, prepared_, from.file.optimizer, *step_);
   }
@@ -382,7 +393,7 @@ class Session {
     world_.watchdog().set_phase("the evaluation after step", progress_.step);
     Metrics metrics;
     put_metrics(metrics, "train_", {progress_.loss_sum, progress_.correct_sum}, progress_.sum_rows);
-    evaluated_->refresh();
+    if (progress_.step > 0) evaluated_->refresh();
     if (prepared_.has_validation) {
       inference_->set(evaluated_->parameters().data(), evaluated_->statistics().data());
       put_metrics(metrics, "val_", validation_->run(*inference_), validation_->rows());
@@ -502,8 +513,8 @@ class Session {
                            ? best_->model
                            : copy_of(std::as_const(*step_).parameters(), std::as_const(*step_).statistics());
     if (progress_.stopping.best_step < 0) return best;
-    for (std::vector<float>* values : {&best.parameters, &best.statistics})
-      world_.broadcast(values->data(), static_cast<std::int64_t>(values->size() * sizeof(float)), 0);
+    broadcast_values(best.parameters);
+    broadcast_values(best.statistics);
     return best;
   }
 

@@ -121,8 +121,8 @@ ModelValues read_model(const nn::Network& network, const std::vector<checkpoint:
   return model;
 }
 
-checkpoint::Checkpoint describe(const Prepared& prepared, const RunFacts& facts, const History& history,
-                                const Progress& progress, const ModelValues& model) {
+checkpoint::Checkpoint describe_attributes(const Prepared& prepared, const RunFacts& facts,
+                                           const Progress& progress) {
   const nn::Network& network = *prepared.network;
   const data::DataFacts& data = prepared.data.facts();
   checkpoint::Checkpoint file;
@@ -147,7 +147,6 @@ checkpoint::Checkpoint describe(const Prepared& prepared, const RunFacts& facts,
       {"split_seed", static_cast<std::int64_t>(facts.split_seed)},
       {"classes", data.kind == data::TargetKind::classes ? data.targets : std::int64_t{0}}};
   if (!data.class_names.empty()) file.model_attributes["class_names"] = data.class_names;
-  file.model = model_tensors(network, model.parameters, model.statistics);
   const Scalings& scalings = prepared.data.scalings;
   file.scaling_attributes["inputs"] = scalings.inputs.mode_name();
   file.scaling["mean"] = scalings.inputs.mean();
@@ -162,6 +161,13 @@ checkpoint::Checkpoint describe(const Prepared& prepared, const RunFacts& facts,
   visit_numbers(progress, [&](const char* name, double value) { file.progress[name] = value; });
   file.progress["epoch"] = progress.step / prepared.plan.steps_per_epoch;
   file.progress["row"] = progress.step % prepared.plan.steps_per_epoch * prepared.plan.batch;
+  return file;
+}
+
+checkpoint::Checkpoint describe(const Prepared& prepared, const RunFacts& facts, const History& history,
+                                const Progress& progress, const ModelValues& model) {
+  checkpoint::Checkpoint file = describe_attributes(prepared, facts, progress);
+  file.model = model_tensors(*prepared.network, model.parameters, model.statistics);
   for (std::size_t c = 0; c < history.columns.size(); ++c) {
     const auto& values = history.values[c];
     const auto rows = std::min(values.size(), static_cast<std::size_t>(progress.csv_rows.metrics));

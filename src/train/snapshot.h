@@ -79,9 +79,14 @@ struct RunFacts {
   std::string config;  ///< the text of config.ini
   std::string validation;
   std::uint64_t seed = 1, split_seed = 0;
+  bool averages = false;  ///< checkpoints hold the average of the weights, from the first step on
 };
 
-/// The parts that best.h5 and the checkpoints share. Of the history, the rows that there were at `progress`.
+/// The attributes and the scaling that best.h5 and the checkpoints share; no tensors, no history.
+checkpoint::Checkpoint describe_attributes(const Prepared& prepared, const RunFacts& facts,
+                                           const Progress& progress);
+
+/// All that best.h5 and the checkpoints share. Of the history, the rows that there were at `progress`.
 checkpoint::Checkpoint describe(const Prepared& prepared, const RunFacts& facts, const History& history,
                                 const Progress& progress, const ModelValues& model);
 

@@ -353,6 +353,8 @@ void Step::set_state(std::size_t index, std::span<const float> flat) {
   state_->slices.set_state(index, flat);
 }
 
+bool Step::has_average() const { return state_->has_average; }
+
 void Step::gather_average(std::vector<float>& parameters, std::vector<float>& statistics) const {
   const State& state = *state_;
   if (state.has_average) parameters = state.slices.gather_average();

@@ -99,6 +99,8 @@ class Step {
   /// Takes this rank's slices of a flat vector (given on every rank).
   void set_state(std::size_t index, std::span<const float> flat);
 
+  /// Whether there is an average: from the first step on, when it is asked for.
+  bool has_average() const;
   /// Collective. The exponential average of parameters and running statistics, on rank 0 only (elsewhere
   /// empty); before the first step the parameters as they are.
   void gather_average(std::vector<float>& parameters, std::vector<float>& statistics) const;
