@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "trainer/core/finite.h"
+#include "trainer/core/sums.h"
 #include "trainer/optim/average.h"
 
 namespace trainer::train {
@@ -112,7 +113,7 @@ void SliceUpdate::sum_squares(const Chunk& chunk, const float* values, double* s
   const std::int64_t count = chunk.floats.size();
   for (std::int64_t b = 0; b * block_ < count; ++b)
     sums[chunk.block + static_cast<std::size_t>(b)] =
-        optim::sum_of_squares(values + b * block_, std::min(block_, count - b * block_));
+        sum_of_squares(values + b * block_, std::min(block_, count - b * block_));
 }
 
 /// Collective. `mine`: a sum for each of this rank's blocks.

@@ -125,7 +125,7 @@ on 1 1 resume shared --max-steps 1 > out.txt 2>&1 || fail "resume right after a 
 
 # evaluate takes the rows that the run validated with.
 val=$(sed -n 's/^accuracy //p' <(on 2 1 evaluate job --data "generate:blobs(rows=260, features=9, classes=4, noise=3, seed=4)" --split validation))
-grep -q ",$val,0\$" job/metrics.csv || fail "evaluate finds another validation accuracy than the run: $val"
+grep -q ",$val,0," job/metrics.csv || fail "evaluate finds another validation accuracy than the run: $val"
 early=("${options[@]}" --out early --epochs 40 --early-stopping "val_loss(patience=2)" --lr 0.05 --isa AVX2)
 one=$(on 2 1 "${early[@]}" | digest_of)
 grep -q 'early stopping' early/status || fail "no early stopping: $(cat early/status)"
@@ -156,9 +156,9 @@ on 3 1 "${beside[@]}" --max-steps 33 --out beside-cut > /dev/null
 found=$(on 1 2 resume beside-cut --max-steps 66 --quiet | digest_of)
 [ "$found" = "$reference" ] || fail "with an average: $found, not $reference"
 for file in metrics.csv gradients.csv; do cmp "beside/$file" "beside-cut/$file" || fail "with an average: another $file"; done
+content_of() { h5dump -g "$1" "$2/checkpoints/step-00000066.h5" | tail -n +2 | sed '/ATTRIBUTE "horizon"/,/^      }/d'; }  # the plan was another
 for group in /average /model /progress; do
-  [ "$(h5dump -g "$group" beside/checkpoints/step-00000066.h5 | tail -n +2 | md5sum)" = \
-    "$(h5dump -g "$group" beside-cut/checkpoints/step-00000066.h5 | tail -n +2 | md5sum)" ] || fail "with an average: another $group"
+  [ "$(content_of "$group" beside)" = "$(content_of "$group" beside-cut)" ] || fail "with an average: another $group"
 done
 [ "$(h5dump -g /model beside/best.h5 | tail -n +2 | md5sum)" = "$(h5dump -g /model beside-cut/best.h5 | tail -n +2 | md5sum)" ] ||
   fail "with an average: another best model"

@@ -25,7 +25,6 @@ void add_penalty_gradient(float* gradient, const float* parameters, std::int64_t
 double penalty_value(const float* parameters, std::int64_t count, double l1, double l2);
 
 /// The squared norm of one run, as the optimizers take it.
-using trainer::sum_of_squares;
 
 /// values[i] /= divisor.
 void divide(float* values, std::int64_t count, float divisor);
