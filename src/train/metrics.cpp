@@ -122,6 +122,7 @@ double Measured::recall(std::size_t of) const { return ratio(hits[of], class_row
 double Measured::f1(std::size_t of) const { return ratio(2 * hits[of], predicted[of] + class_rows[of]); }
 
 MetricList::MetricList(const std::string& source, Measures shape) : measures_(std::move(shape)) {
+  if (source.empty()) return;
   const ParsedText parsed("--metrics", source);
   for (const Term& term : parsed.sequence()) {
     const std::size_t word = find_word(parsed, term, measures_.classification);

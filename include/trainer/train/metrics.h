@@ -67,8 +67,8 @@ struct Measured {
 class MetricList {
  public:
   MetricList() = default;
-  /// `shape`: the set's, nothing asked for. Throws Error(usage) with a caret: unknown words, such that do not
-  /// fit the task, and repeated ones.
+  /// `source` may be empty: none. `shape`: the set's, nothing asked for. Throws Error(usage) with a caret:
+  /// unknown words, such that do not fit the task, and repeated ones.
   MetricList(const std::string& source, Measures shape);
 
   /// Column names without prefix, in the order written.
