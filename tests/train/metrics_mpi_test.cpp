@@ -35,7 +35,7 @@ class CoarseRows final : public nn::RowSource {
   void classes(Range rows, std::int32_t* out) const override {
     const std::int64_t used = outputs_ <= 2 ? 2 : outputs_ - 1;
     for (std::int64_t r = rows.begin; r < rows.end; ++r)
-      *out++ = static_cast<std::int32_t>((5 * r + r / 3) % 7 % used);
+      *out++ = static_cast<std::int32_t>((5 * r + r / 3) % (used + 3) % used);
   }
   void values(Range rows, float* out) const override {
     for (std::int64_t r = rows.begin; r < rows.end; ++r) {
