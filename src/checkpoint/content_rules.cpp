@@ -128,6 +128,7 @@ void require_whole(const Checkpoint& checkpoint, ErrorKind kind, const std::stri
   for (const char* attribute : {"epoch", "step", "row"})
     rules.count(checkpoint.progress, "/progress", attribute, 0);
   rules.tensors(checkpoint.model, "/model");
+  rules.tensors(checkpoint.average, "/average");
   rules.tensors(checkpoint.optimizer, "/optimizer");
   rules.scaling(checkpoint.scaling);
 
@@ -155,6 +156,7 @@ void require_finite(const std::vector<Tensor>& tensors, const std::string& group
 
 void require_finite(const Checkpoint& checkpoint, ErrorKind kind, const std::string& name) {
   require_finite(checkpoint.model, "/model", kind, name);
+  require_finite(checkpoint.average, "/average", kind, name);
   require_finite(checkpoint.optimizer, "/optimizer", kind, name);
   for (const auto& [column, values] : checkpoint.scaling) {
     require(std::ranges::all_of(values, [](double value) { return std::isfinite(value); }), kind, name,

@@ -54,7 +54,8 @@ void require_nothing_else(const h5::File& file) {
   const std::set<std::string_view> known(columns.begin(), columns.end());
   for (const h5::DataSet& found : file.data_sets("/")) {
     const std::string_view path = found.path;
-    const bool tensor = path.starts_with("/model/") || path.starts_with("/optimizer/");
+    const bool tensor =
+        path.starts_with("/model/") || path.starts_with("/average/") || path.starts_with("/optimizer/");
     constexpr std::string_view kHistory = "/history/";
     const bool column = path.starts_with(kHistory) && known.contains(path.substr(kHistory.size()));
     require(tensor || column || path.starts_with("/scaling/"), ErrorKind::data, file.name(), ": ", path,
@@ -68,6 +69,7 @@ Checkpoint parse_file(const h5::File& file) {
   require_format(checkpoint.root, file.name());
   checkpoint.model_attributes = file.attributes("/model");
   checkpoint.model = read_tensors(file, "/model", false);
+  if (file.has("/average")) checkpoint.average = read_tensors(file, "/average", false);
   checkpoint.scaling_attributes = file.attributes("/scaling");
   for (const h5::DataSet& found : file.data_sets("/scaling")) {
     checkpoint.scaling.emplace(found.path.substr(std::string("/scaling/").size()),

@@ -16,7 +16,7 @@ constexpr std::int64_t kBytesPerObject = 1024;  // headers, links and attributes
 
 std::int64_t expected_bytes(const Checkpoint& checkpoint) {
   std::int64_t bytes = 64 * kBytesPerObject;
-  for (const auto* tensors : {&checkpoint.model, &checkpoint.optimizer}) {
+  for (const auto* tensors : {&checkpoint.model, &checkpoint.average, &checkpoint.optimizer}) {
     for (const Tensor& tensor : *tensors)
       bytes += kBytesPerObject + static_cast<std::int64_t>(tensor.values.size() * sizeof(float));
   }
@@ -55,6 +55,10 @@ h5::File build(const Checkpoint& checkpoint) {
     file.create_group(group);
   file.set_attributes("/model", checkpoint.model_attributes);
   write_tensors(file, "/model", checkpoint.model);
+  if (!checkpoint.average.empty()) {
+    file.create_group("/average");
+    write_tensors(file, "/average", checkpoint.average);
+  }
   file.set_attributes("/scaling", checkpoint.scaling_attributes);
   for (const auto& [column, values] : checkpoint.scaling) write_column(file, "/scaling/" + column, values);
   file.set_attributes("/optimizer", checkpoint.optimizer_attributes);

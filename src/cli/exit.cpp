@@ -1,14 +1,12 @@
 #include "trainer/cli/exit.h"
 
 #include <chrono>
-#include <cstdlib>
 #include <exception>
 #include <thread>
 
 #include "trainer/comm/agreement.h"
 #include "trainer/comm/host.h"
 #include "trainer/core/failure.h"
-#include "trainer/core/grammar.h"
 
 namespace trainer::cli {
 namespace {
@@ -36,21 +34,12 @@ void print_error(std::FILE* out, const std::string& message) {
   std::fflush(out);
 }
 
-int rank_from_environment() {
-  for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"}) {
-    const char* value = std::getenv(name);
-    if (value == nullptr) continue;
-    return static_cast<int>(parse_integer(value).value_or(0));
-  }
-  return 0;
-}
-
 int run_before_mpi(const std::function<int()>& body) {
   try {
     return body();
   } catch (...) {
     const Failure failure = failure_of(std::current_exception());
-    const int rank = rank_from_environment();
+    const int rank = comm::rank_from_environment();
     if (rank == 0) {
       print_error(stderr, failure.message);
     } else {

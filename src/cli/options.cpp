@@ -53,6 +53,19 @@ class GroupOfOptions {
   std::string name_;
 };
 
+void add_weight_options(GroupOfOptions& group) {
+  group.add(any_text("class-weights", &C::class_weights),
+            {.placeholder = "HOW",
+             .effect = Effect::bits,
+             .help = "factors of the rows' losses in training by class: none, balanced (rows / (classes * "
+                     "rows of the class)), or a list such as 1,1,5"});
+  group.add(
+      any_text("sample-weights", &C::sample_weights, "none"),
+      {.placeholder = "FILE.h5:PATH",
+       .effect = Effect::bits,
+       .help = "factors of the rows' losses in training: a data set with a value for each row of --data"});
+}
+
 void add_data_options(std::vector<Option>& table) {
   GroupOfOptions group(table, "Data");
   group.add(any_text("data", &C::data),
@@ -103,6 +116,7 @@ void add_data_options(std::vector<Option>& table) {
              .effect = Effect::bits,
              .help = "order of the rows in an epoch: rows (a new permutation each), none (also: false)",
              .default_text = "rows"});
+  add_weight_options(group);
 }
 
 void add_model_options(std::vector<Option>& table) {
@@ -134,6 +148,12 @@ void add_optimizer_options(std::vector<Option>& table) {
                                                     .effect = Effect::bits,
                                                     .help = "peak learning rate",
                                                     .default_text = "adam 1e-3, sgd 1e-1"});
+  group.add(choice("lr-scaling", &C::lr_scaling, {"none", "linear", "sqrt"}),
+            {.placeholder = "RULE",
+             .effect = Effect::bits,
+             .help = "how the rate follows the batch: --lr is then meant for --reference-batch rows"});
+  group.add(whole("reference-batch", &C::reference_batch, 1, kNoLimit),
+            {.placeholder = "ROWS", .effect = Effect::bits, .help = "see --lr-scaling"});
   group.add(grammar("schedule", &C::schedule),
             {.placeholder = "TEXT",
              .effect = Effect::bits,
@@ -155,6 +175,20 @@ void add_optimizer_options(std::vector<Option>& table) {
   group.add(
       number("clip-norm", &C::clip_norm, 0),
       {.placeholder = "X", .effect = Effect::bits, .help = "largest norm of the gradient; 0 for no limit"});
+  group.add(number("max-norm", &C::max_norm, 0),
+            {.placeholder = "X",
+             .effect = Effect::bits,
+             .help = "largest norm of the weights into a unit; 0 for no limit"});
+  group.add(number("average", &C::average, 0),
+            {.placeholder = "DECAY",
+             .effect = Effect::bits,
+             .help = "exponential average of the weights, such as 0.999: it is what is evaluated and kept as "
+                     "best; 0 for none"});
+  group.add(choice("population-statistics", &C::population_statistics, {"running", "exact"}),
+            {.placeholder = "HOW",
+             .effect = Effect::bits,
+             .help = "of batch norm in evaluations: running averages, or exact: a pass over the training "
+                     "rows before each"});
 }
 
 void add_length_options(std::vector<Option>& table) {
@@ -255,6 +289,9 @@ void add_output_options(std::vector<Option>& table) {
             {.placeholder = "LENGTH", .help = "`1 epoch`, `500 steps`, `10 min`"});
   group.add(whole("keep", &C::keep, 1, kNoLimit), {.placeholder = "N", .help = "checkpoints to keep"});
   group.add(boolean("log-steps", &C::log_steps), {.help = "write steps.csv, a row a step"});
+  group.add(boolean("log-gradients", &C::log_gradients),
+            {.help = "write gradients.csv: norms of gradients, weights and updates by layer, at steps 1, 2, "
+                     "4, 8, ... and at evaluations"});
   group.add(number("log-every", &C::log_every_seconds, 0, true),
             {.placeholder = "SECONDS", .help = "between plain progress lines"});
   group.add(choice("progress", &C::progress, {"auto", "bar", "lines", "none"}),

@@ -17,7 +17,7 @@ namespace {
 
 /// Printed once for the whole job, however many processes were started.
 void print_once(const std::string& text) {
-  if (rank_from_environment() != 0) return;
+  if (comm::rank_from_environment() != 0) return;
   const bool written =
       std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
   require(written, ErrorKind::data, "cannot write to standard output");

@@ -3,7 +3,6 @@
 
 #include "trainer/cli/commands.h"
 #include "trainer/cli/config_file.h"
-#include "trainer/cli/exit.h"
 #include "trainer/comm/agreement.h"
 #include "trainer/comm/host.h"
 #include "trainer/report/run_folder.h"
@@ -86,7 +85,7 @@ int run_evaluate(const comm::Communicator& world, const Job& job) {
 int run_dry_run(const Job& job) {
   train::RunRequest request = request_of(job, job.line, false);
   request.dry_run = true;
-  if (rank_from_environment() != 0) request.out = nullptr;
+  if (comm::rank_from_environment() != 0) request.out = nullptr;
   request.ranks = comm::ranks_of_job();
   return train::run_training(comm::Communicator::alone(), request);
 }

@@ -71,16 +71,6 @@ std::vector<T> gather_values(const Communicator& ranks, T mine) {
   return all;
 }
 
-/// This process's rank as the launcher tells it before MPI runs.
-int announced_rank() {
-  for (const char* variable : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"}) {
-    if (const char* value = std::getenv(variable))
-      return static_cast<int>(
-          std::clamp(parse_integer(value).value_or(0), std::int64_t{0}, std::int64_t{1} << 24));
-  }
-  return 0;
-}
-
 void finalize(const Watchdog& watchdog, int rank) {
   const Deadline deadline(watchdog, "MPI_Finalize", rank);
   MPI_Finalize();
@@ -98,7 +88,7 @@ Environment::Environment(int* argc, char*** argv, double stall_limit_seconds)
   check(MPI_Initialized(&initialized), "MPI_Initialized");
   owned_ = initialized == 0;
   if (owned_) {
-    const Deadline deadline(*watchdog_, "MPI_Init_thread", announced_rank());
+    const Deadline deadline(*watchdog_, "MPI_Init_thread", rank_from_environment());
     int provided = 0;
     check(MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided), "MPI_Init_thread");
   }
@@ -108,7 +98,7 @@ Environment::Environment(int* argc, char*** argv, double stall_limit_seconds)
     check_thread_level();
     check_not_alone(announced);
   } catch (...) {
-    if (owned_) finalize(*watchdog_, announced_rank());  // every rank finds the same
+    if (owned_) finalize(*watchdog_, rank_from_environment());  // every rank finds the same
     throw;
   }
   watchdog_->state().start(*watchdog_);

@@ -295,6 +295,15 @@ int ranks_of_job() {
   return 1;
 }
 
+int rank_from_environment() {
+  for (const char* variable : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"}) {
+    if (const char* value = std::getenv(variable))
+      return static_cast<int>(
+          std::clamp(parse_integer(value).value_or(0), std::int64_t{0}, std::int64_t{1} << 24));
+  }
+  return 0;
+}
+
 bool bound_by_launcher() {
   const char* value = std::getenv("OMPI_MCA_orte_bound_at_launch");
   return value != nullptr && std::string(value) == "1";

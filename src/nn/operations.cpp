@@ -357,6 +357,14 @@ void BatchNorm::update_running(float* statistics, const double* mean, const doub
   }
 }
 
+void BatchNorm::set_running(float* statistics, const double* mean, const double* m2,
+                            std::int64_t rows) const {
+  for (std::int64_t c = 0; c < in_.width; ++c) {
+    statistics[running_mean_ + c] = static_cast<float>(mean[c]);
+    statistics[running_variance_ + c] = static_cast<float>(m2[c] / static_cast<double>(rows - 1));
+  }
+}
+
 void BatchNorm::set_from_running(NormState& state, const float* statistics) const {
   for (std::int64_t c = 0; c < in_.width; ++c) {
     state.mean[c] = statistics[running_mean_ + c];
@@ -589,7 +597,7 @@ Dropout::Dropout(Slot in, Slot out, int index, double rate)
       factor_(static_cast<float>(1.0 / (1.0 - rate))) {}
 
 void Dropout::forward(const View& view, const Unit& unit, int /*thread*/) const {
-  if (!view.training) return pass_on(view, unit, in_, out_);
+  if (!view.training || !view.draws) return pass_on(view, unit, in_, out_);
   const RandomKey key(view.seed, Purpose::dropout, view.step, static_cast<std::uint32_t>(index_));
   std::array<std::uint32_t, kBlock> words;
   std::uint8_t* mask = view.masks[index_];
@@ -611,7 +619,7 @@ void Dropout::backward(const View& view, const Unit& unit, int /*thread*/) const
 }
 
 void Noise::forward(const View& view, const Unit& unit, int /*thread*/) const {
-  if (!view.training) return pass_on(view, unit, in_, out_);
+  if (!view.training || !view.draws) return pass_on(view, unit, in_, out_);
   const RandomKey key(view.seed, Purpose::noise, view.step, static_cast<std::uint32_t>(index_));
   std::array<float, kBlock> numbers;
   for (std::int64_t r = unit.rows.begin; r < unit.rows.end; ++r) {

@@ -31,6 +31,7 @@ struct NormState {
 /// Rows are local.
 struct View {
   bool training = false;
+  bool draws = true;                     ///< dropout and noise are at work; training only
   float* const* values = nullptr;        ///< by buffer index: [rows, width]
   float* const* gradients = nullptr;     ///< by buffer index: [rows, width]; training only
   std::uint8_t* const* masks = nullptr;  ///< by dropout index: [rows, width]; training only
@@ -138,6 +139,8 @@ class BatchNorm final : public Operation {
                  std::int64_t rows) const;
   /// running <- (1 - m) running + m batch, with the unbiased variance; a batch of one row changes nothing.
   void update_running(float* statistics, const double* mean, const double* m2, std::int64_t rows) const;
+  /// Takes mean and unbiased variance of `rows` >= 2 rows for the running statistics.
+  void set_running(float* statistics, const double* mean, const double* m2, std::int64_t rows) const;
   /// Sets the one group of an inference pass from the running statistics.
   void set_from_running(NormState& state, const float* statistics) const;
   /// Writes sums [width] to the gradients of scale and shift.

@@ -123,6 +123,7 @@ struct TrainingPass::State {
   std::int64_t record_floats = 0;
   Watch watch;
   bool watching = false;
+  Population* population = nullptr;  // that is being measured
 
   // Of the current batch.
   std::int64_t batch = 0;
@@ -318,6 +319,19 @@ struct TrainingPass::State {
 
   // ---- forward
 
+  /// The running statistics take in the batch; or, where a population is measured, that does.
+  void take_in(const BatchNorm& norm, const std::vector<double>& total, float* statistics) {
+    const std::int64_t width = norm.width();
+    if (population == nullptr)
+      return norm.update_running(statistics, total.data(), total.data() + width, batch);
+    auto& moments = population->moments[static_cast<std::size_t>(norm.index())];
+    if (population->rows == 0)
+      moments = total;
+    else
+      merge_moments(moments.data(), total.data(), width, static_cast<double>(population->rows),
+                    static_cast<double>(batch));
+  }
+
   void compute_moments(const BatchNorm& norm, float* statistics) {
     const std::int64_t width = norm.width(), record = 2 * width;
     NormState& state = norms[static_cast<std::size_t>(norm.index())];
@@ -340,7 +354,7 @@ struct TrainingPass::State {
     std::vector<double> total(static_cast<std::size_t>(record));
     fold.finish(2 * norm.index(), combine, total);
     if (!state.per_shard) norm.set_group(state, 0, total.data(), total.data() + width, batch);
-    norm.update_running(statistics, total.data(), total.data() + width, batch);
+    take_in(norm, total, statistics);
   }
 
   void load(const RowSource& source, const Unit& unit) {
@@ -523,6 +537,31 @@ std::span<const LossSums> TrainingPass::forward(const RowSource& source, std::in
   state_->view.active = state_->watching ? state_->watch.active() : nullptr;
   state_->forward(source, statistics);
   return state_->piece_sums;
+}
+
+void TrainingPass::measure(const RowSource& source, std::int64_t batch, const float* parameters,
+                           Population& population) {
+  State& state = *state_;
+  if (batch != state.batch) state.set_batch(batch);
+  state.view.parameters = parameters;
+  state.view.draws = false;
+  state.view.active = nullptr;
+  state.weighted = false;
+  state.population = &population;
+  population.moments.resize(state.norms.size());
+  state.forward(source, nullptr);
+  population.rows += batch;
+  state.population = nullptr;
+  state.view.draws = true;
+}
+
+void Population::store(const Network& network, float* statistics) const {
+  if (rows < 2) return;
+  for (const BatchNorm* norm : network.plan().batch_norm)
+    if (norm != nullptr) {
+      const std::vector<double>& mine = moments[static_cast<std::size_t>(norm->index())];
+      norm->set_running(statistics, mine.data(), mine.data() + norm->width(), rows);
+    }
 }
 
 void TrainingPass::backward(const std::function<void(int)>& done) {

@@ -2,29 +2,10 @@
 
 #include <algorithm>
 
-#include "trainer/core/vectorise.h"
+#include "trainer/core/sums.h"
 
 namespace trainer::nn {
 namespace {
-
-/// In the order of 16 lanes, whatever the width of the vectors.
-TRAINER_VECTORISED double sum_of_squares(const float* x, std::int64_t count) {
-  constexpr std::int64_t kLanes = 16;
-  double lanes[kLanes] = {};
-  std::int64_t i = 0;
-  for (; i + kLanes <= count; i += kLanes)
-    for (std::int64_t lane = 0; lane < kLanes; ++lane) {
-      const double v = static_cast<double>(x[i + lane]);
-      lanes[lane] += v * v;
-    }
-  for (std::int64_t lane = 0; i < count; ++i, ++lane) {
-    const double v = static_cast<double>(x[i]);
-    lanes[lane] += v * v;
-  }
-  double sum = 0;
-  for (const double lane : lanes) sum += lane;
-  return sum;
-}
 
 /// Flags go into doubles, 48 into each, exactly.
 constexpr std::int64_t kFlags = 48;

@@ -188,23 +188,16 @@ std::int64_t checkpoint_bytes(const Prepared& prepared) {
 
 std::vector<std::string> start_findings(const comm::Communicator& world, const StartCircumstances& start) {
   const auto facts = gather_facts(world, start.threads);
-  std::string lines;
-  if (world.rank() == 0) {
+  std::vector<std::string> lines;
+  comm::on_first_rank(world, [&] {
     auto findings = diagnose(facts, {.bytes_per_rank = start.bytes_per_rank, .same_arithmetic = true});
     for (const auto& more :
          {lock_findings(start.folder), space_findings(start.folder, start.checkpoint_bytes, start.keep)})
       findings.insert(findings.end(), more.begin(), more.end());
     for (const Finding& finding : findings)
-      if (finding.at_start) lines += "warning: " + finding.text + "; " + finding.remedy + "\n";
-  }
-  lines = world.broadcast(lines, 0);
-  std::vector<std::string> list;
-  for (std::size_t begin = 0; begin < lines.size();) {
-    const std::size_t end = lines.find('\n', begin);
-    list.push_back(lines.substr(begin, end - begin));
-    begin = end + 1;
-  }
-  return list;
+      if (finding.at_start) lines.push_back("warning: " + finding.text + "; " + finding.remedy);
+  });
+  return lines;
 }
 
 int run_doctor(const comm::Communicator& world, const DoctorRequest& request) {

@@ -12,11 +12,7 @@
 namespace trainer::train {
 namespace {
 
-/// A copy of the flat values that the checkpoint's tensors are made of.
-struct FlatState {
-  ModelValues model;
-  std::vector<std::vector<float>> optimizer;  ///< by state of the optimizer
-};
+constexpr const char* kGoesOn = "Training goes on; it is tried again with the next one";
 
 }  // namespace
 
@@ -25,7 +21,9 @@ struct Keeper::Job {
   History history;
   std::shared_ptr<const BestModel> best;
   std::string goal, best_digest;
-  FlatState flat;                              ///< until `file` is made of it
+  ModelValues model;                           ///< a copy; until `file` is made of it
+  ModelValues average;                         ///< the same of the average of the weights; empty: none
+  std::vector<std::vector<float>> optimizer;   ///< the same of its state, flat, by state
   std::optional<checkpoint::Checkpoint> file;  ///< until it is on disk
   bool on_disk = false;
   std::exception_ptr unflushed;  ///< the CSV rows that the checkpoint counts are not in their files
@@ -53,14 +51,14 @@ void Keeper::save(const Step& step, const Progress& progress, const History& his
                   std::shared_ptr<const BestModel> best, const std::string& goal) {
   const Stopwatch still;
   comm::on_first_rank(world_, [&] {
-    collect();  // what failed then is tried again now
+    collect(kGoesOn);  // what failed then is tried again now
     failure_ = nullptr;
     job_ = std::make_unique<Job>();
     job_->progress = progress;
     job_->history = history;
     job_->best = std::move(best);
     job_->goal = goal;
-    job_->flat.model = copy_of_model(step);
+    job_->model = copy_of(step.parameters(), step.statistics());
     try {
       records_.flush();
     } catch (...) {
@@ -69,7 +67,12 @@ void Keeper::save(const Step& step, const Progress& progress, const History& his
   });
   for (std::size_t k = 0; k < prepared_.optimizer->state_names().size(); ++k) {
     std::vector<float> state = step.gather_state(k);
-    if (job_) job_->flat.optimizer.push_back(std::move(state));
+    if (job_) job_->optimizer.push_back(std::move(state));
+  }
+  if (step.has_average()) {
+    ModelValues average;
+    step.gather_average(average.parameters, average.statistics);
+    if (job_) job_->average = std::move(average);
   }
   if (job_) {
     done_ = false;
@@ -88,34 +91,35 @@ void Keeper::save(const Step& step, const Progress& progress, const History& his
 }
 
 void Keeper::look() {
-  if (done_ && writer_.joinable()) end_writer();
+  if (done_ && end_writer()) tell_of_failure(kGoesOn);
 }
 
-/// Waits for the writer, and tells what went wrong with the disk. The others, which wait for this rank, get
-/// their signs of life.
-void Keeper::end_writer() {
-  if (!writer_.joinable()) return;
+/// Waits for the writer. True when it is one that has failed for the disk, of which nobody has told yet. The
+/// others, which wait for this rank, get their signs of life.
+bool Keeper::end_writer() {
+  if (!writer_.joinable()) return false;
   while (!done_) {
     world_.poll();
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
   writer_.join();
-  if (!failure_) return;
-  const Failure failure = failure_of(failure_);
-  if (failure.kind == ErrorKind::data)
-    records_.note(text("warning: the save of step ", job_->progress.step, " is not complete: ",
-                       failure.message, ". Training goes on; it is tried again with the next one"));
+  return failure_ && failure_of(failure_).kind == ErrorKind::data;
+}
+
+void Keeper::tell_of_failure(const std::string& what_now) {
+  records_.note(text("warning: the save of step ", job_->progress.step,
+                     " is not complete: ", failure_of(failure_).message, ". ", what_now));
 }
 
 /// Collective through its callers. Ends the writer; throws what is no matter of the disk.
-void Keeper::collect() {
-  end_writer();
+void Keeper::collect(const std::string& what_now) {
+  if (end_writer()) tell_of_failure(what_now);
   if (failure_ && failure_of(failure_).kind != ErrorKind::data) std::rethrow_exception(failure_);
 }
 
 void Keeper::finish() {
   comm::on_first_rank(world_, [&] {
-    collect();
+    collect("It is tried once more");
     if (!job_ || job_->on_disk) return;
     try {
       records_.flush();
@@ -138,9 +142,12 @@ void Keeper::write(Job& job) {
   report::RunFolder& folder = records_.folder();
   records_.sync_flushed();
   if (!job.file) {
-    job.file = describe(prepared_, facts_, job.history, job.progress, job.flat.model);
-    job.flat.model = {};
-    job.file->optimizer = optimizer_tensors(prepared_, std::move(job.flat.optimizer));
+    job.file = describe(prepared_, facts_, job.history, job.progress, job.model);
+    job.model = {};
+    if (!job.average.parameters.empty())
+      job.file->average = model_tensors(*prepared_.network, job.average.parameters, job.average.statistics);
+    job.average = {};
+    job.file->optimizer = optimizer_tensors(prepared_, std::move(job.optimizer));
     if (job.best) job.best_digest = job.best == best_kept_ ? best_kept_digest_ : digest_of(*job.best);
     job.file->progress["best_digest"] = job.best_digest;
     job.file->progress["goal"] = job.goal;

@@ -53,8 +53,9 @@ class Keeper {
  private:
   /// What a save needs, between the step boundary and the disk.
   struct Job;
-  void end_writer();
-  void collect();
+  bool end_writer();
+  void tell_of_failure(const std::string& what_now);
+  void collect(const std::string& what_now);
   void write(Job& job);
   void write_checkpoint(const Job& job);
   void write_best(const Job& job);

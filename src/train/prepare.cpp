@@ -4,11 +4,14 @@
 #include <charconv>
 #include <cmath>
 
+#include "row_weights.h"
 #include "trainer/comm/agreement.h"
 #include "trainer/comm/tree_exchange.h"
+#include "trainer/core/digest.h"
 #include "trainer/core/grammar.h"
 #include "trainer/core/tree.h"
 #include "trainer/nn/pass.h"
+#include "trainer/optim/rate_scaling.h"
 
 namespace trainer::train {
 namespace {
@@ -100,6 +103,20 @@ void resolve(Prepared& prepared, const Configuration& configuration, int threads
   prepared.optimizer = optim::Optimizer::parse(configuration.optimizer);
   prepared.plan = make_plan(configuration, static_cast<std::int64_t>(data.split.training.size()),
                             *prepared.optimizer, data.notes);
+  const double asked_rate = prepared.plan.rate;
+  const optim::ScaledRate scaled =
+      optim::scaled_rate(optim::parse_rate_scaling(configuration.lr_scaling), asked_rate, prepared.plan.batch,
+                         configuration.reference_batch, *prepared.optimizer);
+  prepared.plan.rate = scaled.rate;
+  prepared.optimizer = optim::Optimizer::parse(scaled.optimizer);
+  if (!scaled.note.empty()) data.notes.push_back(scaled.note);
+  if (configuration.lr_scaling != "none")
+    data.notes.push_back(text("--lr-scaling ", configuration.lr_scaling, ": ", format_number(asked_rate),
+                              " for ", configuration.reference_batch, " rows becomes ",
+                              format_number(scaled.rate), " for ", prepared.plan.batch, " (",
+                              prepared.optimizer->text(), ")"));
+  require(configuration.average < 1, ErrorKind::usage, "--average ", format_number(configuration.average),
+          ": expected a decay below 1, such as 0.999, or 0 for no average");
   prepared.schedule_text = configuration.schedule;
   prepared.warmup_text = configuration.warmup;
   (void)prepared.schedule(prepared.plan.total_steps);  // a bad text is an error now, not at the first step
@@ -114,7 +131,7 @@ void resolve(Prepared& prepared, const Configuration& configuration, int threads
   prepared.resolved = {{"task", data.task},
                        {"model", model_text},
                        {"loss", loss_text},
-                       {"lr", format_number(prepared.plan.rate)},
+                       {"lr", format_number(asked_rate)},
                        {"shards", std::to_string(prepared.plan.shards)},
                        {"scale", data.scalings.inputs.mode_name()},
                        {"shuffle", configuration.shuffle.empty() ? "rows" : configuration.shuffle}};
@@ -172,6 +189,14 @@ double parse_duration(const std::string& option, const std::string& source) {
   return static_cast<double>(days * 86400 + seconds);
 }
 
+std::string PreparedData::fingerprint() const {
+  if (row_weights.empty()) return facts().fingerprint;
+  Digest digest;
+  digest.add(facts().fingerprint);
+  digest.add(row_weights.data(), row_weights.size() * sizeof(float));
+  return digest.hex();
+}
+
 PreparedData prepare_data(const comm::Communicator& world, const comm::Communicator& node,
                           const Configuration& configuration, const Scalings* stored) {
   PreparedData data;
@@ -227,6 +252,7 @@ Prepared prepare(const comm::Communicator& world, const comm::Communicator& node
                  const Configuration& configuration, int threads) {
   Prepared prepared;
   prepared.data = prepare_data(world, node, configuration);
+  prepared.data.row_weights = row_weights(world, configuration, prepared.data);
   comm::together(world, [&] { resolve(prepared, configuration, threads); });
   return prepared;
 }

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "gradient_log.h"
 #include "trainer/core/error.h"
 
 namespace trainer::train {
@@ -14,7 +15,9 @@ const std::vector<std::string> kStepsColumns = {"step", "loss", "lr", "grad_norm
 }  // namespace
 
 Records::Records(std::optional<report::RunFolder> folder, const Configuration& configuration, std::FILE* out)
-    : folder_(std::move(folder)) {
+    : folder_(std::move(folder)),
+      log_steps_(configuration.log_steps),
+      log_gradients_(configuration.log_gradients) {
   if (!active() || out == nullptr) return;
   const report::Terminal terminal = report::find_terminal();
   progress_ = std::make_unique<report::Progress>(
@@ -22,25 +25,32 @@ Records::Records(std::optional<report::RunFolder> folder, const Configuration& c
       configuration.log_every_seconds, configuration.quiet, terminal.columns);
 }
 
-void Records::open_files(std::vector<std::string> metrics_columns, bool with_steps, bool resume,
-                         std::int64_t metrics_rows, std::int64_t timing_rows, std::int64_t steps_rows) {
+void Records::open_files(const std::vector<std::string>& metrics_columns, bool resume,
+                         const RowCounts& rows) {
   if (!active()) return;
-  const auto open = [&](const char* name, std::vector<std::string> columns, std::int64_t rows) {
+  const auto open = [&](const char* name, const std::vector<std::string>& columns, std::int64_t count) {
     const std::string path = folder_->file(name);
     const bool there = resume && std::filesystem::exists(path);  // a log that was deleted begins anew
-    return std::make_unique<report::CsvFile>(there ? report::CsvFile::reopen(path, std::move(columns), rows)
-                                                   : report::CsvFile::create(path, std::move(columns)));
+    return std::make_unique<report::CsvFile>(there ? report::CsvFile::reopen(path, columns, count)
+                                                   : report::CsvFile::create(path, columns));
   };
-  metrics_ = open("metrics.csv", std::move(metrics_columns), metrics_rows);
-  timing_ = open("timing.csv", kTimingColumns, timing_rows);
-  if (!with_steps && resume && std::filesystem::exists(folder_->file("steps.csv")))
-    report::CsvFile::reopen(folder_->file("steps.csv"), kStepsColumns,
-                            steps_rows);  // rows beyond the checkpoint go
-  if (with_steps) {
-    const bool anew = resume && steps_rows == 0;
-    steps_ = anew ? std::make_unique<report::CsvFile>(
-                        report::CsvFile::create(folder_->file("steps.csv"), kStepsColumns))
-                  : open("steps.csv", kStepsColumns, steps_rows);
+  metrics_ = open("metrics.csv", metrics_columns, rows.metrics);
+  timing_ = open("timing.csv", kTimingColumns, rows.timing);
+  open_optional(steps_, "steps.csv", kStepsColumns, log_steps_, resume, rows.steps);
+  open_optional(gradients_, "gradients.csv", kGradientColumns, log_gradients_, resume, rows.gradients);
+}
+
+/// A log that is not wanted any more keeps the rows that the checkpoint counts.
+void Records::open_optional(std::unique_ptr<report::CsvFile>& file, const char* name,
+                            const std::vector<std::string>& columns, bool wanted, bool resume,
+                            std::int64_t rows) {
+  const std::string path = folder_->file(name);
+  const bool there = resume && std::filesystem::exists(path);
+  if (there && (!wanted || rows > 0)) {
+    auto cut = report::CsvFile::reopen(path, columns, rows);
+    if (wanted) file = std::make_unique<report::CsvFile>(std::move(cut));
+  } else if (wanted) {
+    file = std::make_unique<report::CsvFile>(report::CsvFile::create(path, columns));
   }
 }
 
@@ -67,12 +77,12 @@ void Records::finish_progress() {
 }
 
 void Records::flush() {
-  for (auto* file : {&metrics_, &timing_, &steps_})
+  for (auto* file : {&metrics_, &timing_, &steps_, &gradients_})
     if (*file) (*file)->flush();
 }
 
 void Records::sync_flushed() const {
-  for (const auto* file : {&metrics_, &timing_, &steps_})
+  for (const auto* file : {&metrics_, &timing_, &steps_, &gradients_})
     if (*file) (*file)->sync_flushed();
 }
 

@@ -16,6 +16,11 @@
 
 namespace trainer::train {
 
+/// Data rows of the CSV files.
+struct RowCounts {
+  std::int64_t metrics = 0, steps = 0, timing = 0, gradients = 0;
+};
+
 /// The run folder, the CSV files and the terminal, on rank 0; on other ranks an object that does nothing.
 /// What cannot be written at the moment (a full disk) stops no run: rows wait in memory, lines of log.txt are
 /// lost.
@@ -27,9 +32,8 @@ class Records {
   bool active() const { return folder_.has_value(); }
   report::RunFolder& folder() { return *folder_; }
 
-  /// The files of a new run, or those of an earlier process cut to its counts of rows.
-  void open_files(std::vector<std::string> metrics_columns, bool with_steps, bool resume,
-                  std::int64_t metrics_rows, std::int64_t timing_rows, std::int64_t steps_rows);
+  /// The files of a new run, or with `resume` those of an earlier process cut to its counts of rows.
+  void open_files(const std::vector<std::string>& metrics_columns, bool resume, const RowCounts& rows);
   /// A line for the terminal and log.txt.
   void note(const std::string& line);
   /// A line for log.txt alone. May be called by another thread.
@@ -40,6 +44,7 @@ class Records {
   void metrics_row(const std::vector<report::CsvCell>& cells) { append(metrics_, cells); }
   void timing_row(const std::vector<report::CsvCell>& cells) { append(timing_, cells); }
   void steps_row(const std::vector<report::CsvCell>& cells) { append(steps_, cells); }
+  void gradients_row(const std::vector<report::CsvCell>& cells) { append(gradients_, cells); }
   bool with_steps() const { return steps_ != nullptr; }
   /// Hands all rows to the system. Throws Error(data) when it refuses; they wait then.
   void flush();
@@ -51,9 +56,13 @@ class Records {
   static void append(std::unique_ptr<report::CsvFile>& file, const std::vector<report::CsvCell>& cells) {
     if (file) file->append(cells);
   }
+  void open_optional(std::unique_ptr<report::CsvFile>& file, const char* name,
+                     const std::vector<std::string>& columns, bool wanted, bool resume, std::int64_t rows);
+
   std::optional<report::RunFolder> folder_;
+  bool log_steps_, log_gradients_;
   std::unique_ptr<report::Progress> progress_;
-  std::unique_ptr<report::CsvFile> metrics_, timing_, steps_;
+  std::unique_ptr<report::CsvFile> metrics_, timing_, steps_, gradients_;
   Stopwatch watch_;
 };
 

@@ -51,27 +51,24 @@ class BestIsMissing : public Error {
 /// What a checkpoint says of the run that it belongs to.
 struct Identity {
   std::string config, fingerprint, arithmetic, isa;
-  std::int64_t results_version = 1;
+  std::int64_t results_version = 0;
 };
 
 Identity read_identity(const checkpoint::Checkpoint& file, const std::string& where) {
-  Identity identity{get<std::string>(file.root, "config", where),
-                    get<std::string>(file.model_attributes, "fingerprint", where),
-                    get<std::string>(file.root, "arithmetic", where),
-                    get<std::string>(file.root, "isa", where)};
-  if (file.root.count("results_version") > 0)  // the first versions did not write it
-    identity.results_version = get<std::int64_t>(file.root, "results_version", where);
-  return identity;
+  return {get<std::string>(file.root, "config", where),
+          get<std::string>(file.model_attributes, "fingerprint", where),
+          get<std::string>(file.root, "arithmetic", where), get<std::string>(file.root, "isa", where),
+          get<std::int64_t>(file.root, "results_version", where)};
 }
 
 void require_same_run(const Identity& was, const std::string& where, const Prepared& prepared,
                       const RunFacts& facts, const RunRequest& request, Changes& changes) {
   if (request.require_same_bits) request.require_same_bits(was.config, facts.config);
-  const data::DataFacts& data = prepared.data.facts();
-  if (was.fingerprint != data.fingerprint)
+  const std::string fingerprint = prepared.data.fingerprint();
+  if (was.fingerprint != fingerprint)
     changes.meet("data", ErrorKind::data,
                  text(where, ": the run was trained on data with fingerprint ", was.fingerprint, ", --data ",
-                      request.configuration.data, " has ", data.fingerprint),
+                      request.configuration.data, " has ", fingerprint),
                  "give the same data");
   if (was.arithmetic != facts.arithmetic)
     changes.meet("arithmetic", ErrorKind::communication,
@@ -110,21 +107,27 @@ void require_as_written(const checkpoint::Checkpoint& file, const checkpoint::Ch
   if (!same_data) free.insert(free.end(), {"classes", "class_names"});
   compare(file.model_attributes, expected.model_attributes, "/model", free);
   compare(file.optimizer_attributes, expected.optimizer_attributes, "/optimizer", {});
-  compare(file.progress, expected.progress, "/progress",
-          same_data ? std::vector<std::string>{} : std::vector<std::string>{"epoch", "row"});
+  // The rest of /progress is the run's own account, which nothing else tells.
+  if (same_data)
+    for (const char* name : {"epoch", "row"})
+      compare(file.progress, {{name, expected.progress.at(name)}}, "/progress", {});
   compare(file.scaling_attributes, expected.scaling_attributes, "/scaling", {});
   require(!same_data || file.scaling == expected.scaling, ErrorKind::data, where,
           ": /scaling holds other values than the data give");
 }
 
-/// The best model as a checkpoint saw it: from best.h5, a former best, or a checkpoint that holds it itself.
-/// Makes best.h5 that model again. Throws BestIsMissing when it is nowhere, Error(data) when it cannot be
-/// written.
-std::shared_ptr<const BestModel> find_best(const checkpoint::Checkpoint& file, const std::string& where,
-                                           const Progress& progress, const nn::Network& network,
-                                           const report::RunFolder& folder) {
+/// The best model as a checkpoint saw it.
+struct FoundBest {
+  std::shared_ptr<const BestModel> model;       ///< null: none yet
+  std::optional<checkpoint::Checkpoint> lacks;  ///< what best.h5 must hold, where it does not
+};
+
+/// From best.h5, a former best, or a checkpoint that holds it itself. Throws BestIsMissing when it is
+/// nowhere.
+FoundBest find_best(const checkpoint::Checkpoint& file, const std::string& where, const Progress& progress,
+                    const nn::Network& network, const report::RunFolder& folder) {
   const auto& digest = get<std::string>(file.progress, "best_digest", where);
-  if (digest.empty()) return nullptr;
+  if (digest.empty()) return {};
   std::vector<std::string> places = {folder.best_checkpoint()};
   for (const std::string& path : list_former_bests(folder)) places.push_back(path);
   for (const auto& step : checkpoint::list_checkpoints(folder.checkpoint_folder()))
@@ -140,35 +143,45 @@ std::shared_ptr<const BestModel> find_best(const checkpoint::Checkpoint& file, c
     } catch (const Error&) {  // missing or bad: the next place
       continue;
     }
-    if (path != folder.best_checkpoint()) {
-      found.optimizer.clear();  // best.h5 is a model, not a place to continue from
-      checkpoint::write(folder.best_checkpoint(), found);
-    }
-    return best;
+    if (path == folder.best_checkpoint()) return {best, std::nullopt};
+    found.optimizer.clear();  // best.h5 is a model, not a place to continue from
+    return {best, std::move(found)};
   }
   throw BestIsMissing(ErrorKind::data, text(where, ": the best model that it speaks of (weights ", digest,
                                             ") is nowhere in the run folder"));
 }
 
-/// Everything that a run needs of its checkpoint. Throws Error(data) when it does not fit the run.
-Restored read_state(checkpoint::Checkpoint file, const std::string& where, const Prepared& prepared,
-                    const RunFacts& facts, const std::vector<std::string>& metrics_columns,
-                    const report::RunFolder& folder, Changes& changes) {
-  Restored restored;
+/// A checkpoint that a run can go on from, and what is to be written before it does.
+struct Candidate {
+  Restored run;
+  std::optional<checkpoint::Checkpoint> best_file;  ///< best.h5 lacks it
+};
+
+/// Everything that a run needs of its checkpoint. Writes nothing but the log. Throws Error(data) when it does
+/// not fit the run.
+Candidate read_state(checkpoint::Checkpoint file, const std::string& where, const Prepared& prepared,
+                     const RunFacts& facts, const std::vector<std::string>& metrics_columns,
+                     const report::RunFolder& folder, Changes& changes) {
+  Candidate candidate;
+  Restored& restored = candidate.run;
   restored.where = where;
   restored.progress = read_progress(file, where);
   restored.history = read_history(file);
   require(restored.history.columns == metrics_columns, ErrorKind::data, where,
           ": /history has other columns than this run");
   for (const auto& column : restored.history.values)
-    require(static_cast<std::int64_t>(column.size()) == restored.progress.metrics_rows, ErrorKind::data,
+    require(static_cast<std::int64_t>(column.size()) == restored.progress.csv_rows.metrics, ErrorKind::data,
             where, ": /history has ", column.size(), " rows, /progress counts ",
-            restored.progress.metrics_rows);
-  require(restored.progress.metrics_rows >= 1 &&
+            restored.progress.csv_rows.metrics);
+  require(restored.progress.csv_rows.metrics >= 1 &&
               restored.history.values[1].back() <= static_cast<double>(restored.progress.step),
           ErrorKind::data, where, ": /history does not end at a step up to ", restored.progress.step);
   get<std::string>(file.progress, "goal", where);
   restored.model = read_model(*prepared.network, file.model, where);
+  require(file.average.empty() != (facts.averages && restored.progress.step > 0), ErrorKind::data, where,
+          ": /average is ", file.average.empty() ? "missing" : "there, but the run keeps none");
+  if (!file.average.empty())
+    restored.average = read_model(*prepared.network, file.average, where + " (its /average)");
   require_optimizer_state(prepared, file.optimizer, where);
   restored.scalings = read_scalings(file, where);
   const Scalings& now = prepared.data.scalings;
@@ -178,18 +191,19 @@ Restored read_state(checkpoint::Checkpoint file, const std::string& where, const
           " columns of inputs and ", restored.scalings.targets.features(), " of targets, the data have ",
           now.inputs.features(), " and ", now.targets.features());
   const bool same_data =
-      get<std::string>(file.model_attributes, "fingerprint", where) == prepared.data.facts().fingerprint;
-  require_as_written(file, describe(prepared, facts, restored.history, restored.progress, restored.model),
-                     same_data, where);
+      get<std::string>(file.model_attributes, "fingerprint", where) == prepared.data.fingerprint();
+  require_as_written(file, describe_attributes(prepared, facts, restored.progress), same_data, where);
   try {
-    restored.best = find_best(file, where, restored.progress, *prepared.network, folder);
+    FoundBest best = find_best(file, where, restored.progress, *prepared.network, folder);
+    restored.best = std::move(best.model);
+    candidate.best_file = std::move(best.lacks);
   } catch (const BestIsMissing& error) {
     if (!changes.is_accepted("best")) throw;
     changes.meet("best", ErrorKind::data, error.what(), "");
     restored.progress.stopping.best_step = -1;  // the next evaluation is the best
   }
   restored.file = std::move(file);
-  return restored;
+  return candidate;
 }
 
 /// A bad checkpoint is named, and gets a name by which it can neither be taken for the newest again nor push
@@ -202,13 +216,12 @@ void set_aside(const checkpoint::BadCheckpoint& one, Records& records) {
           "; make its folder writable or move it away");
 }
 
-}  // namespace
-
-Restored restore_run(const Prepared& prepared, const RunFacts& facts, const RunRequest& request,
-                     const std::vector<std::string>& metrics_columns, Records& records) {
+/// The newest checkpoint that the run can go on from. Writes nothing but the log. `bad`: the newer ones.
+Candidate choose(const Prepared& prepared, const RunFacts& facts, const RunRequest& request,
+                 const std::vector<std::string>& metrics_columns, Records& records,
+                 std::vector<checkpoint::BadCheckpoint>& bad) {
   const report::RunFolder& folder = records.folder();
   Changes changes(request, records);
-  std::vector<checkpoint::BadCheckpoint> bad;
   bool best_is_missing = false;
   std::optional<std::int64_t> newest;
   while (true) {
@@ -235,10 +248,8 @@ Restored restore_run(const Prepared& prepared, const RunFacts& facts, const RunR
     require_same_run(*identity, where, prepared, facts, request,
                      changes);  // its errors are the user's to solve
     try {
-      Restored restored =
-          read_state(std::move(*found.checkpoint), where, prepared, facts, metrics_columns, folder, changes);
-      for (const auto& one : bad) set_aside(one, records);
-      return restored;
+      return read_state(std::move(*found.checkpoint), where, prepared, facts, metrics_columns, folder,
+                        changes);
     } catch (const BestIsMissing& error) {
       best_is_missing = true;
       pass_over(error);
@@ -247,6 +258,18 @@ Restored restore_run(const Prepared& prepared, const RunFacts& facts, const RunR
       pass_over(error);
     }
   }
+}
+
+}  // namespace
+
+Restored restore_run(const Prepared& prepared, const RunFacts& facts, const RunRequest& request,
+                     const std::vector<std::string>& metrics_columns, Records& records) {
+  std::vector<checkpoint::BadCheckpoint> bad;
+  Candidate chosen = choose(prepared, facts, request, metrics_columns, records, bad);
+  // A disk that takes no best.h5 is no fault of the checkpoint: it ends the resume, and all stays as it was.
+  if (chosen.best_file) checkpoint::write(records.folder().best_checkpoint(), *chosen.best_file);
+  for (const auto& one : bad) set_aside(one, records);
+  return std::move(chosen.run);
 }
 
 Scalings share_scalings(const comm::Communicator& world, const Scalings& scalings) {

@@ -18,7 +18,7 @@ struct Restored {
   std::string where;  ///< its path
   Progress progress;
   History history;
-  ModelValues model;
+  ModelValues model, average;  ///< no average: empty
   Scalings scalings;
   std::shared_ptr<const BestModel> best;  ///< null: none yet
 };

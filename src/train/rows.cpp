@@ -15,6 +15,10 @@ void ListedRows::values(Range rows, float* out) const {
     for (std::size_t c = 0; c < mean.size(); ++c, ++out) *out = (*out - mean[c]) / deviation[c];
 }
 
+void ListedRows::weights(Range rows, float* out) const {
+  for (const std::int64_t row : list(rows)) *out++ = weights_[static_cast<std::size_t>(row)];
+}
+
 void ListedRows::take(const data::EpochOrder& order, std::int64_t epoch, std::int64_t place,
                       std::int64_t count) {
   rows_.resize(static_cast<std::size_t>(count));

@@ -8,6 +8,8 @@
 #include "compare.h"
 #include "dry_run.h"
 #include "ending.h"
+#include "evaluated_model.h"
+#include "gradient_log.h"
 #include "keeper.h"
 #include "records.h"
 #include "restore.h"
@@ -17,6 +19,7 @@
 #include "trainer/core/grammar.h"
 #include "trainer/train/deadline.h"
 #include "trainer/train/evaluator.h"
+#include "trainer/train/noise_scale.h"
 #include "trainer/train/replicas.h"
 #include "trainer/train/self_test.h"
 #include "trainer/train/signals.h"
@@ -31,11 +34,18 @@ std::vector<std::int64_t> all_rows(std::int64_t count) {
   return rows;
 }
 
+/// The clock's part, on rank 0 alone: what it decides, the others are told. Collective.
+std::optional<Deadline> make_deadline(const comm::Communicator& world, const Configuration& configuration) {
+  std::optional<Deadline> deadline;
+  comm::on_first_rank(world, [&] { deadline.emplace(configuration); });
+  return deadline;
+}
+
 /// One run, from the first step (or the one after a checkpoint) to its end.
 class Session {
  public:
   Session(const comm::Communicator& world, const comm::Communicator& node, const RunRequest& request)
-      : deadline_(request.configuration),
+      : deadline_(make_deadline(world, request.configuration)),
         world_(world),
         request_(request),
         configuration_(request.configuration),
@@ -53,6 +63,7 @@ class Session {
     else
       initialise();
     if (has_ended()) return finish({0, reason_of_end(), has_final_records()});
+    if (progress_.ended == Progress::kGoal) progress_.goal_step = -1;  // another goal was given
     progress_.ended = Progress::kNot;
     announce();
     if (!request_.resume) {
@@ -70,11 +81,8 @@ class Session {
   // ---- before the first step
 
   /// Whether the run that was resumed has nothing left to do: what ended it still holds.
-  bool has_ended() {
-    if (progress_.ended == Progress::kGoal && goal_text_ != configuration_.goal) {
-      progress_.goal_step = -1;  // another goal was given
-      return false;
-    }
+  bool has_ended() const {
+    if (progress_.ended == Progress::kGoal && goal_text_ != configuration_.goal) return false;
     return progress_.ended != Progress::kNot &&
            (progress_.ended != Progress::kAllSteps || progress_.step >= prepared_.plan.total_steps);
   }
@@ -106,7 +114,8 @@ class Session {
   void announce() {
     if (request_.on_folder) request_.on_folder(folder_path_);
     describe_run(world_, prepared_, *step_, request_, folder_path_, *records_);
-    if (!deadline_.description().empty()) records_->note("time limit: " + deadline_.description());
+    if (deadline_ && !deadline_->description().empty())
+      records_->note("time limit: " + deadline_->description());
   }
 
   void compare_ranks() {
@@ -125,6 +134,7 @@ class Session {
     facts_.validation = configuration_.validation;
     facts_.split_seed = configuration_.split_seed;
     facts_.seed = configuration_.seed;
+    facts_.averages = configuration_.average > 0;
   }
 
   void make_passes() {
@@ -137,12 +147,21 @@ class Session {
     if (rows % plan.batch != 0) settings.batches.push_back(rows % plan.batch);
     settings.penalty = {configuration_.l1, configuration_.l2, configuration_.penalty_scope == "all"};
     settings.clip_norm = configuration_.clip_norm;
+    settings.max_norm = configuration_.max_norm;
+    settings.average = configuration_.average;
+    settings.tensor_norms = configuration_.log_gradients;
     settings.report_gradient_norm = configuration_.log_steps;
     settings.seed = configuration_.seed;
     step_ = std::make_unique<Step>(world_, team_, *prepared_.network, prepared_.loss, prepared_.data.form,
                                    *prepared_.optimizer, settings);
     training_rows_ = std::make_unique<ListedRows>(*prepared_.data.opened.train, prepared_.data.scalings,
-                                                  std::vector<std::int64_t>{});
+                                                  std::vector<std::int64_t>{}, prepared_.data.row_weights);
+    population_rows_ = std::make_unique<ListedRows>(*prepared_.data.opened.train, prepared_.data.scalings,
+                                                    std::vector<std::int64_t>{});
+    evaluated_ = std::make_unique<EvaluatedModel>(
+        world_, *prepared_.network, *step_, order_, *population_rows_,
+        EvaluatedModel::Settings{configuration_.average > 0, configuration_.population_statistics == "exact",
+                                 plan.batch, rows});
     std::vector<std::int64_t> sizes;
     const auto add = [&](std::unique_ptr<ListedRows>& source, std::unique_ptr<Evaluator>& evaluator,
                          const data::DataSet& set, std::vector<std::int64_t> list, const Measures& measures) {
@@ -181,7 +200,7 @@ class Session {
       report::RunFolder& folder = records_->folder();
       folder.write("config.ini", facts_.config);
       folder.write_status({report::RunState::running, 0, 0, "", ""});
-      records_->open_files(history_.columns, configuration_.log_steps, false, 0, 0, 0);
+      records_->open_files(history_.columns, false, {});
     });
     write_environment(world_, request_, facts_, *records_);
   }
@@ -198,11 +217,14 @@ class Session {
     broadcast_model();
   }
 
-  void broadcast_model() {
-    world_.broadcast(step_->parameters().data(), static_cast<std::int64_t>(step_->parameters().size_bytes()),
-                     0);
-    world_.broadcast(step_->statistics().data(), static_cast<std::int64_t>(step_->statistics().size_bytes()),
-                     0);
+  void broadcast_model() const {
+    broadcast_values(step_->parameters());
+    broadcast_values(step_->statistics());
+  }
+
+  /// Rank 0's values on every rank.
+  void broadcast_values(std::span<float> values) const {
+    world_.broadcast(values.data(), static_cast<std::int64_t>(values.size_bytes()), 0);
   }
 
   /// The newest good checkpoint of the run, on every rank.
@@ -229,6 +251,13 @@ class Session {
     broadcast_model();
     world_.broadcast(&progress_, sizeof(progress_), 0);
     goal_text_ = world_.broadcast(goal_text_, 0);
+    if (facts_.averages && progress_.step > 0) {
+      from.average.parameters.resize(step_->parameters().size());
+      from.average.statistics.resize(step_->statistics().size());
+      broadcast_values(from.average.parameters);
+      broadcast_values(from.average.statistics);
+      step_->set_average(from.average.parameters, from.average.statistics);
+    }
     prepared_.data.scalings = share_scalings(world_, from.scalings);
     scatter_optimizer(world_, prepared_, from.file.optimizer, *step_);
   }
@@ -236,11 +265,12 @@ class Session {
   /// The CSV files as the checkpoint counts them; what was deleted is made again as far as it can be.
   void reopen_logs() {
     const report::RunFolder& folder = records_->folder();
-    if (!folder.has("timing.csv")) progress_.timing_rows = 0;
-    if (!folder.has("steps.csv")) progress_.steps_rows = 0;
+    RowCounts& rows = progress_.csv_rows;
+    if (!folder.has("timing.csv")) rows.timing = 0;
+    if (!folder.has("steps.csv")) rows.steps = 0;
+    if (!folder.has("gradients.csv")) rows.gradients = 0;
     if (!folder.has("metrics.csv")) rebuild_metrics(folder.file("metrics.csv"), history_);
-    records_->open_files(history_.columns, configuration_.log_steps, true, progress_.metrics_rows,
-                         progress_.timing_rows, progress_.steps_rows);
+    records_->open_files(history_.columns, true, rows);
   }
 
   std::vector<std::string> metrics_columns() const {
@@ -248,7 +278,7 @@ class Session {
     for (const auto& name : prepared_.metric_names) columns.push_back("train_" + name);
     if (prepared_.has_validation)
       for (const auto& name : prepared_.evaluated()) columns.push_back("val_" + name);
-    columns.push_back("penalty");
+    columns.insert(columns.end(), {"penalty", "noise_scale"});
     return columns;
   }
 
@@ -272,12 +302,14 @@ class Session {
       if (request_.signals != nullptr)
         requests = {request_.signals->stop(), request_.signals->take_checkpoint()};
       if (world_.rank() == 0) {  // what the clock decides, rank 0 decides
-        time_is_up = deadline_.is_reached();
+        time_is_up = deadline_->is_reached();
         requests.stop = requests.stop || time_is_up;
         requests.checkpoint =
             requests.checkpoint ||
             (plan.checkpoint_seconds > 0 && records_->seconds() - saved_at >= plan.checkpoint_seconds);
       }
+      const bool log_gradients = configuration_.log_gradients && is_gradient_step(step, plan.evaluate_every);
+      requests.observe = log_gradients || step % NoiseScale::kEvery == 0;
       const Range mine = step_->rows(batch);
       training_rows_->take(order_, epoch, place + mine.begin, mine.size());
       world_.watchdog().set_phase("step", step);
@@ -285,6 +317,7 @@ class Session {
       const StepResult result = step_->run(*training_rows_, batch, step, rate, requests);
       world_.watchdog().step_took(watch.seconds());
       take_in(result, step, rate);
+      if (log_gradients) write_gradients(*result.observation, step);
       keeper_->look();
       if (first)
         records_->log(text("the first step of this process ended ", four_digits(since_start_.seconds()),
@@ -316,11 +349,14 @@ class Session {
     progress_.correct_sum += result.correct;
     progress_.sum_rows += result.rows;
     row_samples_ += result.rows;
+    if (step % NoiseScale::kEvery == 0)
+      NoiseScale::take_in(progress_.noise, result.observation->pass, result.observation->gradient_square,
+                          result.rows);
     if (!records_->active()) return;
     if (records_->with_steps()) {
       records_->steps_row({step, result.loss_sum / static_cast<double>(result.rows), rate,
                            result.gradient_norm, step_->bytes_sent_last_step()});
-      ++progress_.steps_rows;
+      ++progress_.csv_rows.steps;
     }
     const Plan& plan = prepared_.plan;
     report::ProgressState state;
@@ -340,6 +376,13 @@ class Session {
     records_->progress(state);
   }
 
+  void write_gradients(const StepObservation& seen, std::int64_t step) {
+    for (const auto& row : gradient_rows(*prepared_.network, step, seen)) {
+      records_->gradients_row(row);
+      ++progress_.csv_rows.gradients;
+    }
+  }
+
   std::int64_t samples_done() const {
     const Plan& plan = prepared_.plan;
     const auto rows = static_cast<std::int64_t>(prepared_.data.split.training.size());
@@ -352,15 +395,16 @@ class Session {
     world_.watchdog().set_phase("the evaluation after step", progress_.step);
     Metrics metrics;
     put_metrics(metrics, "train_", {progress_.loss_sum, progress_.correct_sum}, progress_.sum_rows);
+    if (progress_.step > 0) evaluated_->refresh();
     if (prepared_.has_validation) {
-      inference_->set(step_->parameters().data(), step_->statistics().data());
+      inference_->set(evaluated_->parameters().data(), evaluated_->statistics().data());
       put_metrics(metrics, "val_", validation_->run(*inference_), prepared_.metrics);
     }
     record(metrics);
     const bool best = prepared_.stopping->update(progress_.stopping, metrics, progress_.step);
     if (best && records_->active()) {
       auto model = std::make_shared<BestModel>();
-      model->model = copy_of_model(*step_);
+      model->model = copy_of(evaluated_->parameters(), evaluated_->statistics());
       model->progress = progress_;
       best_ = std::move(model);
     }
@@ -397,6 +441,7 @@ class Session {
     if (prepared_.has_validation)
       for (const auto& name : prepared_.evaluated()) row.push_back(metrics.at("val_" + name));
     row.push_back(step_->penalty());
+    row.push_back(NoiseScale::value(progress_.noise));
     history_.append(row);
     const double since = step_->seconds().total - row_start_.total;
     const double pace = since > 0 ? static_cast<double>(row_samples_) / since : 0;
@@ -410,13 +455,13 @@ class Session {
                             now.wait - row_start_.wait, now.read - row_start_.read});
       std::string line =
           text("epoch ", format_number(std::round(epoch * 100) / 100), "  step ", progress_.step);
-      for (std::size_t c = 4; c + 1 < row.size(); ++c)
+      for (std::size_t c = 4; c + 2 < row.size(); ++c)
         if (!std::isnan(row[c])) line += text("  ", history_.columns[c], " ", four_digits(row[c]));
       if (pace > 0) line += text("  ", report::rate_text(pace), " samples/s");
       records_->note(line);
     });
-    ++progress_.metrics_rows;
-    ++progress_.timing_rows;
+    ++progress_.csv_rows.metrics;
+    ++progress_.csv_rows.timing;
     row_start_ = step_->seconds();
     row_samples_ = 0;
   }
@@ -470,15 +515,17 @@ class Session {
 
   /// Where nothing was ever evaluated as best (no validation, no step), the model as it is.
   ModelValues best_on_every_rank() const {
-    ModelValues best = best_ ? best_->model : copy_of_model(*step_);
+    ModelValues best = best_
+                           ? best_->model
+                           : copy_of(std::as_const(*step_).parameters(), std::as_const(*step_).statistics());
     if (progress_.stopping.best_step < 0) return best;
-    for (std::vector<float>* values : {&best.parameters, &best.statistics})
-      world_.broadcast(values->data(), static_cast<std::int64_t>(values->size() * sizeof(float)), 0);
+    broadcast_values(best.parameters);
+    broadcast_values(best.statistics);
     return best;
   }
 
   Stopwatch since_start_;
-  Deadline deadline_;
+  std::optional<Deadline> deadline_;  ///< rank 0
   const comm::Communicator& world_;
   const RunRequest& request_;
   const Configuration& configuration_;
@@ -487,7 +534,8 @@ class Session {
   data::EpochOrder order_;
   RunFacts facts_;
   std::unique_ptr<Step> step_;
-  std::unique_ptr<ListedRows> training_rows_, validation_rows_, test_rows_;
+  std::unique_ptr<ListedRows> training_rows_, population_rows_, validation_rows_, test_rows_;
+  std::unique_ptr<EvaluatedModel> evaluated_;
   std::unique_ptr<Evaluator> validation_, test_;
   std::unique_ptr<nn::InferencePass> inference_;
   std::unique_ptr<Records> records_;

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "trainer/core/finite.h"
+#include "trainer/optim/average.h"
 
 namespace trainer::train {
 namespace {
@@ -44,7 +45,10 @@ SliceUpdate::SliceUpdate(const comm::Communicator& world, const Team& team, cons
   }
   gradient_ = Buffer<float>(floats);
   for (std::size_t k = 0; k < optimizer_.state_names().size(); ++k) state_.emplace_back(floats);
-  if (settings_.gradient_norm || optimizer_.is_layerwise()) lay_out_norms(block);
+  if (settings_.average > 0) average_ = Buffer<float>(floats);
+  if (settings_.tensor_norms) before_ = Buffer<float>(floats);
+  loss_block_sums_ = block_sums_;
+  lay_out_norms();
 }
 
 void SliceUpdate::add_chunks(int layer) {
@@ -71,14 +75,14 @@ void SliceUpdate::add_chunks(int layer) {
 
 /// Each rank sends the sums of its blocks, layer by layer; `block_places_` puts them into the order of the
 /// blocks, which no number of ranks changes.
-void SliceUpdate::lay_out_norms(std::int64_t block) {
+void SliceUpdate::lay_out_norms() {
   const auto ranks = static_cast<std::size_t>(world_.size());
   std::vector<std::size_t> taken(ranks, 0);
   std::vector<std::pair<std::size_t, std::size_t>> owners;  // rank, its block
   const std::vector<comm::Segment> layers = segments(network_);
   for (std::size_t layer = 0; layer < layers.size(); ++layer) {
     std::size_t rank = 0;
-    for (const Range& one : comm::blocks_of(layers[layer], block)) {
+    for (const Range& one : comm::blocks_of(layers[layer], block_)) {
       while (exchange_.slice(static_cast<int>(layer), static_cast<int>(rank)).end <= one.begin) ++rank;
       owners.emplace_back(rank, taken[rank]++);
       const auto& tensors = network_.layers()[layer].tensors;
@@ -94,8 +98,8 @@ void SliceUpdate::lay_out_norms(std::int64_t block) {
         world_, comm::TreeDeal(world_.size(), world_.size()),
         static_cast<std::int64_t>(records * most_blocks_ * sizeof(double)));
   };
-  if (settings_.gradient_norm) norm_fold_ = fold_of(1);
-  if (optimizer_.is_layerwise()) trust_fold_ = fold_of(3);
+  norm_fold_ = fold_of(1);
+  if (optimizer_.is_layerwise() || settings_.tensor_norms) tensor_fold_ = fold_of(kSums);
 }
 
 bool SliceUpdate::is_penalised(int tensor) const {
@@ -103,7 +107,42 @@ bool SliceUpdate::is_penalised(int tensor) const {
          network_.parameters()[static_cast<std::size_t>(tensor)].is_dense_weight();
 }
 
-void SliceUpdate::fold(std::int64_t batch, const float* parameters) {
+/// By block of the chunk: the sum of squares of its values. `sums` begins with this rank's first block.
+void SliceUpdate::sum_squares(const Chunk& chunk, const float* values, double* sums) const {
+  const std::int64_t count = chunk.floats.size();
+  for (std::int64_t b = 0; b * block_ < count; ++b)
+    sums[chunk.block + static_cast<std::size_t>(b)] =
+        optim::sum_of_squares(values + b * block_, std::min(block_, count - b * block_));
+}
+
+/// Collective. `mine`: a sum for each of this rank's blocks.
+double SliceUpdate::fold_total(std::span<const double> mine) {
+  std::vector<double> sent(most_blocks_, 0.0);
+  std::ranges::copy(mine, sent.begin());
+  norm_fold_->start(sent.data());
+  std::vector<double> all(most_blocks_ * static_cast<std::size_t>(world_.size()));
+  std::memcpy(all.data(), norm_fold_->finish(), all.size() * sizeof(double));
+  double sum = 0;
+  for (const std::size_t place : block_places_) sum += all[place];
+  return sum;
+}
+
+/// Collective. `mine`: kSums times a sum for each of most_blocks_ blocks.
+std::vector<SliceUpdate::TensorSums> SliceUpdate::fold_by_tensor(std::span<const double> mine) {
+  tensor_fold_->start(mine.data());
+  std::vector<double> all(mine.size() * static_cast<std::size_t>(world_.size()));
+  std::memcpy(all.data(), tensor_fold_->finish(), all.size() * sizeof(double));
+  std::vector<TensorSums> sums(network_.parameters().size());
+  for (std::size_t b = 0; b < block_places_.size(); ++b) {
+    const std::size_t rank = block_places_[b] / most_blocks_, index = block_places_[b] % most_blocks_;
+    for (std::size_t sum = 0; sum < kSums; ++sum)
+      sums[static_cast<std::size_t>(block_tensors_[b])][sum] +=
+          all[(rank * kSums + sum) * most_blocks_ + index];
+  }
+  return sums;
+}
+
+void SliceUpdate::fold(std::int64_t batch, const float* parameters, bool observe) {
   const optim::Penalty& penalty = settings_.penalty;
   team_.run(std::ssize(chunks_), [&](std::int64_t c, int) {
     const Chunk& chunk = chunks_[static_cast<std::size_t>(c)];
@@ -111,11 +150,12 @@ void SliceUpdate::fold(std::int64_t batch, const float* parameters) {
     float* mine = gradient_.data() + chunk.at;
     exchange_.fold(chunk.layer, chunk.floats.begin - exchange_.own_slice(chunk.layer).begin, count, mine);
     optim::divide(mine, count, static_cast<float>(batch));
+    if (observe) sum_squares(chunk, mine, loss_block_sums_.data());
+    if (observe && before_.size() > 0)
+      std::copy_n(parameters + chunk.floats.begin, count, before_.data() + chunk.at);
     if (penalty.any() && is_penalised(chunk.tensor))
       optim::add_penalty_gradient(mine, parameters + chunk.floats.begin, count, penalty.l1, penalty.l2);
-    for (std::int64_t b = 0; b * block_ < count; ++b)
-      block_sums_[chunk.block + static_cast<std::size_t>(b)] =
-          optim::sum_of_squares(mine + b * block_, std::min(block_, count - b * block_));
+    sum_squares(chunk, mine, block_sums_.data());
   });
 }
 
@@ -128,16 +168,9 @@ double SliceUpdate::not_finite_layer() const {
   return -1;
 }
 
-double SliceUpdate::gradient_norm() {
-  std::vector<double> mine(most_blocks_, 0.0);
-  std::copy(block_sums_.begin(), block_sums_.end(), mine.begin());
-  norm_fold_->start(mine.data());
-  std::vector<double> all(most_blocks_ * static_cast<std::size_t>(world_.size()));
-  std::memcpy(all.data(), norm_fold_->finish(), all.size() * sizeof(double));
-  double sum = 0;
-  for (const std::size_t place : block_places_) sum += all[place];
-  return std::sqrt(sum);
-}
+double SliceUpdate::gradient_norm() { return std::sqrt(fold_total(block_sums_)); }
+
+double SliceUpdate::loss_gradient_square() { return fold_total(loss_block_sums_); }
 
 SliceUpdate::Place SliceUpdate::place(const Chunk& chunk, float* parameters) {
   Place place{parameters + chunk.floats.begin,
@@ -151,37 +184,47 @@ SliceUpdate::Place SliceUpdate::place(const Chunk& chunk, float* parameters) {
 
 /// Turns the gradients into directions. By tensor: the factor of the rate.
 std::vector<double> SliceUpdate::trust_ratios(float* parameters, std::int64_t step) {
-  constexpr std::size_t kNorms = 3;  // of parameters, gradient, direction
-  std::vector<double> mine(kNorms * most_blocks_, 0.0);
+  std::vector<double> mine(kSums * most_blocks_, 0.0);  // of parameters, gradient, direction
   team_.run(std::ssize(chunks_), [&](std::int64_t c, int) {
     const Chunk& chunk = chunks_[static_cast<std::size_t>(c)];
     const Place at = place(chunk, parameters);
-    const auto sum_blocks = [&](const float* values, std::size_t norm) {
-      for (std::int64_t b = 0; b * block_ < at.count; ++b)
-        mine[norm * most_blocks_ + chunk.block + static_cast<std::size_t>(b)] =
-            optim::sum_of_squares(values + b * block_, std::min(block_, at.count - b * block_));
-    };
-    sum_blocks(at.parameters, 0);
-    sum_blocks(at.gradient, 1);
+    sum_squares(chunk, at.parameters, mine.data());
+    sum_squares(chunk, at.gradient, mine.data() + most_blocks_);
     optimizer_.direction(at.parameters, at.gradient, {at.arrays.data(), state_.size()}, at.count, step,
                          at.decayed);
-    sum_blocks(at.gradient, 2);
+    sum_squares(chunk, at.gradient, mine.data() + 2 * most_blocks_);
   });
-  trust_fold_->start(mine.data());
-  std::vector<double> all(mine.size() * static_cast<std::size_t>(world_.size()));
-  std::memcpy(all.data(), trust_fold_->finish(), all.size() * sizeof(double));
-  std::vector<std::array<double, kNorms>> sums(network_.parameters().size());
-  for (std::size_t b = 0; b < block_places_.size(); ++b) {
-    const std::size_t rank = block_places_[b] / most_blocks_, index = block_places_[b] % most_blocks_;
-    for (std::size_t norm = 0; norm < kNorms; ++norm)
-      sums[static_cast<std::size_t>(block_tensors_[b])][norm] +=
-          all[(rank * kNorms + norm) * most_blocks_ + index];
-  }
+  const std::vector<TensorSums> sums = fold_by_tensor(mine);
   std::vector<double> ratios;
   for (std::size_t t = 0; t < sums.size(); ++t)
     ratios.push_back(optimizer_.trust_ratio(std::sqrt(sums[t][0]), std::sqrt(sums[t][1]),
                                             std::sqrt(sums[t][2]), is_penalised(static_cast<int>(t))));
   return ratios;
+}
+
+std::vector<TensorNorms> SliceUpdate::tensor_norms(const float* parameters) {
+  std::vector<double> mine(kSums * most_blocks_, 0.0);  // of gradient, values, update
+  std::ranges::copy(loss_block_sums_, mine.begin());
+  team_.run(std::ssize(chunks_), [&](std::int64_t c, int) {
+    const Chunk& chunk = chunks_[static_cast<std::size_t>(c)];
+    const float* now = parameters + chunk.floats.begin;
+    float* before = before_.data() + chunk.at;
+    sum_squares(chunk, now, mine.data() + most_blocks_);
+    for (std::int64_t i = 0; i < chunk.floats.size(); ++i) before[i] = now[i] - before[i];
+    sum_squares(chunk, before, mine.data() + 2 * most_blocks_);
+  });
+  std::vector<TensorNorms> norms;
+  for (const TensorSums& sums : fold_by_tensor(mine))
+    norms.push_back({std::sqrt(sums[0]), std::sqrt(sums[1]), std::sqrt(sums[2])});
+  return norms;
+}
+
+void SliceUpdate::average(const float* parameters, std::int64_t step) {
+  const auto share = static_cast<float>(optim::average_share(settings_.average, step));
+  team_.run(std::ssize(chunks_), [&](std::int64_t c, int) {
+    const Chunk& chunk = chunks_[static_cast<std::size_t>(c)];
+    optim::approach(average_.data() + chunk.at, parameters + chunk.floats.begin, chunk.floats.size(), share);
+  });
 }
 
 double SliceUpdate::update(float* parameters, double rate, std::int64_t step, double factor) {
@@ -219,32 +262,36 @@ double SliceUpdate::penalty(const float* parameters) const {
   return sum;
 }
 
-std::vector<float> SliceUpdate::gather_state(std::size_t index) const {
+std::vector<float> SliceUpdate::gather_state(std::size_t index) const { return gather(state_[index]); }
+
+void SliceUpdate::set_state(std::size_t index, std::span<const float> flat) { scatter(flat, state_[index]); }
+
+std::vector<float> SliceUpdate::gather(const Buffer<float>& slices) const {
   std::vector<float> flat;
   if (world_.rank() == 0) flat.resize(static_cast<std::size_t>(network_.parameter_floats()));
   for (std::size_t layer = 0; layer < network_.layers().size(); ++layer) {
     const std::int64_t count = exchange_.own_slice(static_cast<int>(layer)).size();
-    const std::vector<float> whole = world_.gather(state_[index].data() + slice_begin_[layer], count, 0);
+    const std::vector<float> whole = world_.gather(slices.data() + slice_begin_[layer], count, 0);
     const auto offset = world_.rank() == 0 ? network_.layers()[layer].offset : 0;
     std::ranges::copy(whole, flat.begin() + static_cast<std::ptrdiff_t>(offset));
   }
   return flat;
 }
 
-void SliceUpdate::set_state(std::size_t index, std::span<const float> flat) {
+void SliceUpdate::scatter(std::span<const float> flat, Buffer<float>& slices) const {
   for (std::size_t layer = 0; layer < network_.layers().size(); ++layer) {
     const Range slice = exchange_.own_slice(static_cast<int>(layer));
     std::copy_n(flat.begin() + static_cast<std::ptrdiff_t>(slice.begin), slice.size(),
-                state_[index].data() + slice_begin_[layer]);
+                slices.data() + slice_begin_[layer]);
   }
 }
 
 std::int64_t SliceUpdate::bytes_sent() const {
-  return (norm_fold_ ? norm_fold_->bytes_sent() : 0) + (trust_fold_ ? trust_fold_->bytes_sent() : 0);
+  return norm_fold_->bytes_sent() + (tensor_fold_ ? tensor_fold_->bytes_sent() : 0);
 }
 
 std::int64_t SliceUpdate::memory_bytes() const {
-  std::int64_t sum = gradient_.size() * 4;
+  std::int64_t sum = (gradient_.size() + average_.size() + before_.size()) * 4;
   for (const auto& buffer : state_) sum += buffer.size() * 4;
   return sum;
 }

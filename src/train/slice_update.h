@@ -14,6 +14,7 @@
 #include "trainer/nn/network.h"
 #include "trainer/optim/optimizer.h"
 #include "trainer/optim/penalty.h"
+#include "trainer/train/step.h"
 
 namespace trainer::train {
 
@@ -24,7 +25,8 @@ class SliceUpdate {
  public:
   struct Settings {
     optim::Penalty penalty;
-    bool gradient_norm = false;  ///< gradient_norm() will be called
+    double average = 0;         ///< decay of the exponential average of the parameters; 0: none is kept
+    bool tensor_norms = false;  ///< tensor_norms() will be called
   };
   /// What the exchange must be made with: the layers with their tensors, and the floats of a block.
   static std::vector<comm::Segment> segments(const nn::Network& network);
@@ -35,16 +37,25 @@ class SliceUpdate {
               Settings settings);
 
   /// The mean gradient of this rank's slices over `batch` rows, penalties included, and the sums of squares
-  /// of its blocks. After wait_gradient of every layer.
-  void fold(std::int64_t batch, const float* parameters);
+  /// of its blocks; with `observe`, also those without penalties, and the parameters as they are now. After
+  /// wait_gradient of every layer.
+  void fold(std::int64_t batch, const float* parameters, bool observe);
   /// A layer whose gradient is not finite in this rank's slice, or -1. After fold().
   double not_finite_layer() const;
   /// Collective. The norm of the whole gradient: sums over blocks, added in their order. After fold().
   double gradient_norm();
+  /// Collective. The square of the norm without penalties. After a fold() that observes.
+  double loss_gradient_square();
   /// Collective for layer-wise optimizers (lars, lamb), whose norms are summed over the blocks of a tensor.
   /// Changes this rank's slices of `parameters`; the gradient is multiplied by `factor` before. Returns a
   /// layer whose parameters or state are not finite afterwards, or -1.
   double update(float* parameters, double rate, std::int64_t step, double factor);
+
+  /// Takes the parameters after step `step` (from 1) into their average, in which step i of t has the weight
+  /// decay^(t - i) (1 - decay) / (1 - decay^t). `step` counts from the start of the run.
+  void average(const float* parameters, std::int64_t step);
+  /// Collective. By tensor, of the step that began with a fold() that observes and has changed `parameters`.
+  std::vector<TensorNorms> tensor_norms(const float* parameters);
 
   /// The penalty of all parameters. The same on every rank. Not collective.
   double penalty(const float* parameters) const;
@@ -53,6 +64,9 @@ class SliceUpdate {
   std::vector<float> gather_state(std::size_t index) const;
   /// Takes this rank's slices of a flat vector (given on every rank).
   void set_state(std::size_t index, std::span<const float> flat);
+  /// The same for the average.
+  std::vector<float> gather_average() const { return gather(average_); }
+  void set_average(std::span<const float> flat) { scatter(flat, average_); }
 
   std::int64_t bytes_sent() const;
   std::int64_t memory_bytes() const;
@@ -74,10 +88,17 @@ class SliceUpdate {
     std::int64_t count;
     bool decayed;
   };
+  static constexpr std::size_t kSums = 3;  ///< that are folded together
+  using TensorSums = std::array<double, kSums>;
   void add_chunks(int layer);
   Place place(const Chunk& chunk, float* parameters);
   std::vector<double> trust_ratios(float* parameters, std::int64_t step);
-  void lay_out_norms(std::int64_t block);
+  void lay_out_norms();
+  void sum_squares(const Chunk& chunk, const float* values, double* sums) const;
+  std::vector<TensorSums> fold_by_tensor(std::span<const double> mine);
+  double fold_total(std::span<const double> mine);
+  std::vector<float> gather(const Buffer<float>& slices) const;
+  void scatter(std::span<const float> flat, Buffer<float>& slices) const;
   bool is_penalised(int tensor) const;
 
   const comm::Communicator& world_;
@@ -92,12 +113,15 @@ class SliceUpdate {
   std::vector<std::int64_t> slice_begin_;  ///< by layer: where its slice begins in gradient_
   Buffer<float> gradient_;                 ///< this rank's slices, one after the other
   std::vector<Buffer<float>> state_;       ///< likewise
+  Buffer<float> average_;                  ///< likewise
+  Buffer<float> before_;                   ///< likewise: the parameters before an observed step
   std::vector<double> block_sums_;         ///< by block of this rank's slices: sum of squares of the gradient
+  std::vector<double> loss_block_sums_;    ///< the same without penalties
 
-  std::unique_ptr<comm::SmallFold> norm_fold_;
-  std::unique_ptr<comm::SmallFold> trust_fold_;  ///< of layer-wise optimizers
-  std::vector<int> block_tensors_;               ///< of every block of the job, in order: its tensor
-  std::size_t most_blocks_ = 1;                  ///< of any rank
+  std::unique_ptr<comm::SmallFold> norm_fold_;    ///< one sum a block
+  std::unique_ptr<comm::SmallFold> tensor_fold_;  ///< kSums a block
+  std::vector<int> block_tensors_;                ///< of every block of the job, in order: its tensor
+  std::size_t most_blocks_ = 1;                   ///< of any rank
   std::vector<std::size_t>
       block_places_;  ///< of every block of the job, in order: its place in the gathered sums
 };

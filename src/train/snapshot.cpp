@@ -35,9 +35,10 @@ void visit_integers(ProgressType& progress, const Visit& visit) {
   visit("schedule_seen", progress.schedule.seen);
   visit("schedule_without", progress.schedule.without);
   visit("schedule_reductions", progress.schedule.reductions);
-  visit("metrics_rows", progress.metrics_rows);
-  visit("steps_rows", progress.steps_rows);
-  visit("timing_rows", progress.timing_rows);
+  visit("metrics_rows", progress.csv_rows.metrics);
+  visit("steps_rows", progress.csv_rows.steps);
+  visit("timing_rows", progress.csv_rows.timing);
+  visit("gradients_rows", progress.csv_rows.gradients);
   visit("ended", progress.ended);
   visit("goal_step", progress.goal_step);
   visit("goal_samples", progress.goal_samples);
@@ -50,6 +51,8 @@ void visit_numbers(ProgressType& progress, const Visit& visit) {
   visit("best", progress.stopping.best);
   visit("stopping_reference", progress.stopping.reference);
   visit("schedule_best", progress.schedule.best);
+  visit("noise_trace", progress.noise.trace);
+  visit("noise_square", progress.noise.square);
 }
 
 std::vector<std::string> layer_names(const std::vector<nn::LayerSpec>& layers) {
@@ -70,9 +73,8 @@ void History::append(const std::vector<double>& row) {
   for (std::size_t c = 0; c < columns.size(); ++c) values[c].push_back(row[c]);
 }
 
-ModelValues copy_of_model(const Step& step) {
-  return {{step.parameters().begin(), step.parameters().end()},
-          {step.statistics().begin(), step.statistics().end()}};
+ModelValues copy_of(std::span<const float> parameters, std::span<const float> statistics) {
+  return {{parameters.begin(), parameters.end()}, {statistics.begin(), statistics.end()}};
 }
 
 std::vector<checkpoint::Tensor> model_tensors(const nn::Network& network, std::span<const float> parameters,
@@ -119,8 +121,8 @@ ModelValues read_model(const nn::Network& network, const std::vector<checkpoint:
   return model;
 }
 
-checkpoint::Checkpoint describe(const Prepared& prepared, const RunFacts& facts, const History& history,
-                                const Progress& progress, const ModelValues& model) {
+checkpoint::Checkpoint describe_attributes(const Prepared& prepared, const RunFacts& facts,
+                                           const Progress& progress) {
   const nn::Network& network = *prepared.network;
   const data::DataFacts& data = prepared.data.facts();
   checkpoint::Checkpoint file;
@@ -140,12 +142,11 @@ checkpoint::Checkpoint describe(const Prepared& prepared, const RunFacts& facts,
       {"output_size", network.model().outputs()},
       {"task", prepared.data.task},
       {"data", data.name},
-      {"fingerprint", data.fingerprint},
+      {"fingerprint", prepared.data.fingerprint()},
       {"validation", facts.validation},
       {"split_seed", static_cast<std::int64_t>(facts.split_seed)},
       {"classes", data.kind == data::TargetKind::classes ? data.targets : std::int64_t{0}}};
   if (!data.class_names.empty()) file.model_attributes["class_names"] = data.class_names;
-  file.model = model_tensors(network, model.parameters, model.statistics);
   const Scalings& scalings = prepared.data.scalings;
   file.scaling_attributes["inputs"] = scalings.inputs.mode_name();
   file.scaling["mean"] = scalings.inputs.mean();
@@ -160,9 +161,16 @@ checkpoint::Checkpoint describe(const Prepared& prepared, const RunFacts& facts,
   visit_numbers(progress, [&](const char* name, double value) { file.progress[name] = value; });
   file.progress["epoch"] = progress.step / prepared.plan.steps_per_epoch;
   file.progress["row"] = progress.step % prepared.plan.steps_per_epoch * prepared.plan.batch;
+  return file;
+}
+
+checkpoint::Checkpoint describe(const Prepared& prepared, const RunFacts& facts, const History& history,
+                                const Progress& progress, const ModelValues& model) {
+  checkpoint::Checkpoint file = describe_attributes(prepared, facts, progress);
+  file.model = model_tensors(*prepared.network, model.parameters, model.statistics);
   for (std::size_t c = 0; c < history.columns.size(); ++c) {
     const auto& values = history.values[c];
-    const auto rows = std::min(values.size(), static_cast<std::size_t>(progress.metrics_rows));
+    const auto rows = std::min(values.size(), static_cast<std::size_t>(progress.csv_rows.metrics));
     file.history.emplace_back(
         history.columns[c],
         std::vector<double>(values.begin(), values.begin() + static_cast<std::ptrdiff_t>(rows)));
@@ -179,8 +187,9 @@ Progress read_progress(const checkpoint::Checkpoint& file, const std::string& wh
   visit_numbers(progress,
                 [&](const char* name, double& value) { value = get<double>(file.progress, name, place); });
   const auto& stopping = progress.stopping;
-  for (const std::int64_t count : {progress.step, progress.horizon, progress.sum_rows, stopping.without,
-                                   progress.metrics_rows, progress.steps_rows, progress.timing_rows})
+  for (const std::int64_t count :
+       {progress.step, progress.horizon, progress.sum_rows, stopping.without, progress.csv_rows.metrics,
+        progress.csv_rows.steps, progress.csv_rows.timing, progress.csv_rows.gradients})
     require(count >= 0 && count <= kMostSteps, ErrorKind::data, place, ": a count is ", count,
             "; it must be from 0 to ", kMostSteps);
   for (const std::int64_t step : {stopping.best_step, progress.goal_step})
@@ -188,8 +197,9 @@ Progress read_progress(const checkpoint::Checkpoint& file, const std::string& wh
             ": the best model or the goal is of step ", step, ", the checkpoint of step ", progress.step);
   require((progress.horizon >= 1 || progress.step == 0) && progress.goal_samples >= 0, ErrorKind::data, place,
           ": horizon or goal_samples is below its least value");
-  require(std::isfinite(progress.loss_sum) && std::isfinite(progress.correct_sum), ErrorKind::data, place,
-          ": a sum of the running epoch is not finite");
+  for (const double sum :
+       {progress.loss_sum, progress.correct_sum, progress.noise.trace, progress.noise.square})
+    require(std::isfinite(sum), ErrorKind::data, place, ": a sum or an average is not finite");
   require(progress.ended >= Progress::kNot && progress.ended <= Progress::kGoal, ErrorKind::data, place,
           ": ended is ", progress.ended, "; it must be from 0 to 3");
   return progress;

@@ -6,8 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "records.h"
 #include "trainer/checkpoint/checkpoint.h"
 #include "trainer/comm/communicator.h"
+#include "trainer/train/noise_scale.h"
 #include "trainer/train/prepare.h"
 #include "trainer/train/step.h"
 #include "trainer/train/stopping.h"
@@ -23,7 +25,8 @@ struct Progress {
   std::int64_t sum_rows = 0;
   Stopping::State stopping;
   optim::ScheduleState schedule;  ///< of a schedule that follows the evaluations
-  std::int64_t metrics_rows = 0, steps_rows = 0, timing_rows = 0;  ///< data rows of the CSV files
+  NoiseScale::State noise;
+  RowCounts csv_rows;
   static constexpr std::int64_t kNot = 0, kAllSteps = 1, kEarlyStopping = 2, kGoal = 3;
   std::int64_t ended = kNot;  ///< what ended the run
   std::int64_t goal_step = -1;
@@ -45,7 +48,7 @@ struct ModelValues {
 /// The tensors under /model in checkpoint layout.
 std::vector<checkpoint::Tensor> model_tensors(const nn::Network& network, std::span<const float> parameters,
                                               std::span<const float> statistics);
-ModelValues copy_of_model(const Step& step);
+ModelValues copy_of(std::span<const float> parameters, std::span<const float> statistics);
 
 /// The best model so far: its values, and where the run stood then.
 struct BestModel {
@@ -76,9 +79,14 @@ struct RunFacts {
   std::string config;  ///< the text of config.ini
   std::string validation;
   std::uint64_t seed = 1, split_seed = 0;
+  bool averages = false;  ///< checkpoints hold the average of the weights, from the first step on
 };
 
-/// The parts that best.h5 and the checkpoints share. Of the history, the rows that there were at `progress`.
+/// The attributes and the scaling that best.h5 and the checkpoints share; no tensors, no history.
+checkpoint::Checkpoint describe_attributes(const Prepared& prepared, const RunFacts& facts,
+                                           const Progress& progress);
+
+/// All that best.h5 and the checkpoints share. Of the history, the rows that there were at `progress`.
 checkpoint::Checkpoint describe(const Prepared& prepared, const RunFacts& facts, const History& history,
                                 const Progress& progress, const ModelValues& model);
 

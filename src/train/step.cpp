@@ -15,6 +15,8 @@
 #include "trainer/core/buffer.h"
 #include "trainer/core/clock.h"
 #include "trainer/core/finite.h"
+#include "trainer/optim/average.h"
+#include "trainer/optim/max_norm.h"
 
 namespace trainer::train {
 namespace {
@@ -76,7 +78,8 @@ struct Step::State {
   comm::SmallFold flag_fold;
   comm::SmallFold update_fold;
 
-  Buffer<float> parameters, statistics;
+  Buffer<float> parameters, statistics, average_statistics;
+  bool has_average = false;  ///< of a step at least
   SliceUpdate slices;
   StepSeconds seconds;
   std::int64_t batch_now = 0;
@@ -100,7 +103,9 @@ struct Step::State {
         update_fold(world, rank_deal, static_cast<std::int64_t>(sizeof(double))),
         parameters(network.parameter_floats()),
         statistics(network.statistic_floats()),
-        slices(world, team, network, optimizer, exchange, block, {settings.penalty, norm_wanted()}) {
+        slices(world, team, network, optimizer, exchange, block,
+               {settings.penalty, settings.average, settings.tensor_norms}) {
+    if (settings.average > 0) average_statistics = Buffer<float>(network.statistic_floats());
     team.set_poll([this] { exchange.poll(); });
   }
 
@@ -183,6 +188,7 @@ struct Step::State {
     result.rows = batch;
     batch_now = batch;
     in_step = true;
+    pass.observe(requests.observe);
     fold.set_batch(batch);
     exchange.begin_step([&](Range node) { return nn::TrainingPass::present(node, batch, deal.leaves); });
     start_loss(pass.forward(timed, batch, settings.seed, static_cast<std::uint64_t>(step), parameters.data(),
@@ -197,7 +203,7 @@ struct Step::State {
     for (int layer = 1; layer < layers(); ++layer) exchange.wait_gradient(layer);
     double communicate = gathering.seconds() + fold.seconds() - folds_before;
 
-    slices.fold(batch, parameters.data());
+    slices.fold(batch, parameters.data(), requests.observe);
     const Stopwatch telling;
     const Flags flags = exchange_flags(requests);
     result.stop_requested = flags.stop > 0;
@@ -205,6 +211,7 @@ struct Step::State {
     if (norm_wanted()) result.gradient_norm = slices.gradient_norm();
     communicate += telling.seconds();
     require_finite(result, flags, step);
+    if (requests.observe) result.observation = {pass.observation(), slices.loss_gradient_square(), {}};
     const double not_finite = slices.update(parameters.data(), rate, step,
                                             optim::clip_factor(result.gradient_norm, settings.clip_norm));
 
@@ -216,11 +223,40 @@ struct Step::State {
     in_step = false;
     require_finite_update(step);
     communicate += sharing.seconds();
+    if (settings.max_norm > 0) limit_norms();
+    if (settings.average > 0) take_average(step);
+    if (requests.observe && settings.tensor_norms)
+      result.observation->tensors = slices.tensor_norms(parameters.data());
     seconds.total += total.seconds();
     seconds.read += timed.seconds();
     seconds.wait += wait;
     seconds.communicate += communicate;
     return result;
+  }
+
+  /// Max-norm on every rank's own copy of all weights: reading them costs less than telling each other norms.
+  void limit_norms() {
+    for (const nn::Tensor& tensor : network.parameters()) {
+      if (!tensor.is_dense_weight()) continue;
+      const std::int64_t inputs = tensor.shape[1], width = tensor.panel;
+      team.run(tensor.shape[0] / width, [&](std::int64_t panel, int) {
+        float* weights = parameters.data() + tensor.offset + panel * inputs * width;
+        std::vector<double> sums(static_cast<std::size_t>(width), 0.0);
+        optim::add_column_squares(weights, inputs, width, sums.data());
+        std::vector<float> factors;
+        for (const double sum : sums)
+          factors.push_back(static_cast<float>(optim::max_norm_factor(std::sqrt(sum), settings.max_norm)));
+        if (std::ranges::any_of(factors, [](float factor) { return factor != 1; }))
+          optim::multiply_columns(weights, inputs, width, factors.data());
+      });
+    }
+  }
+
+  void take_average(std::int64_t step) {
+    slices.average(parameters.data(), step);
+    optim::approach(average_statistics.data(), statistics.data(), statistics.size(),
+                    static_cast<float>(optim::average_share(settings.average, step)));
+    has_average = true;
   }
 
   /// All ranks know the same loss and flags, so all of them throw or none. Collective when they throw.
@@ -315,6 +351,29 @@ std::span<const float> Step::statistics() const { return state_->statistics.span
 std::vector<float> Step::gather_state(std::size_t index) const { return state_->slices.gather_state(index); }
 void Step::set_state(std::size_t index, std::span<const float> flat) {
   state_->slices.set_state(index, flat);
+}
+
+bool Step::has_average() const { return state_->has_average; }
+
+void Step::gather_average(std::vector<float>& parameters, std::vector<float>& statistics) const {
+  const State& state = *state_;
+  if (state.has_average) parameters = state.slices.gather_average();
+  if (state.world.rank() != 0) return;
+  if (!state.has_average) parameters.assign(state.parameters.span().begin(), state.parameters.span().end());
+  const auto& from = state.has_average ? state.average_statistics : state.statistics;
+  statistics.assign(from.span().begin(), from.span().end());
+}
+
+void Step::set_average(std::span<const float> parameters, std::span<const float> statistics) {
+  state_->slices.set_average(parameters);
+  std::ranges::copy(statistics, state_->average_statistics.data());
+  state_->has_average = true;
+}
+
+void Step::measure(const nn::RowSource& source, std::int64_t batch, const float* parameters,
+                   nn::Population& population) {
+  state_->fold.set_batch(batch);
+  state_->pass.measure(source, batch, parameters, population);
 }
 
 double Step::penalty() const { return state_->slices.penalty(state_->parameters.data()); }

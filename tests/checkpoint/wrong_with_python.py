@@ -82,6 +82,7 @@ def _(file):
 
 attribute("attribute-name-of-two-lines", "file", "control character", "/", "a\nb", 1)
 attribute("config-missing", "run", "config", "/", "config", None)
+attribute("results-version-missing", "run", "'results_version' is missing", "/", "results_version", None)
 attribute("config-garbage", "nobody", "", "/", "config", "[]]\n= =\nnonsense")
 attribute("other-arithmetic", "run", "compute otherwise", "/", "arithmetic", "0" * 32)
 

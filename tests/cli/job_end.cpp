@@ -10,6 +10,7 @@
 #include "trainer/cli/exit.h"
 #include "trainer/comm/agreement.h"
 #include "trainer/comm/communicator.h"
+#include "trainer/comm/host.h"
 #include "trainer/core/error.h"
 
 namespace {
@@ -51,7 +52,7 @@ int main(int argc, char** argv) {
   if (what.starts_with("early")) {  // before MPI; on all ranks, or on rank 1 alone
     const bool all = what == "early";
     const int code = trainer::cli::run_before_mpi([&]() -> int {
-      if (all || trainer::cli::rank_from_environment() == 1) fail_as("usage");
+      if (all || trainer::comm::rank_from_environment() == 1) fail_as("usage");
       return 0;
     });
     if (code != 0) return code;

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <utility>
 
 namespace trainer::comm {
 namespace {
@@ -178,6 +179,22 @@ TEST(Host, RanksOnNodeComesFromTheLauncher) {
   }
   const Variable nonsense("PMI_LOCAL_SIZE", "many");
   EXPECT_EQ(ranks_on_node(), 1);
+}
+
+TEST(Host, ReadsTheRankFromTheLauncher) {
+  const Variable no_open_mpi("OMPI_COMM_WORLD_RANK", nullptr);
+  const Variable no_pmix("PMIX_RANK", nullptr);
+  const Variable no_pmi("PMI_RANK", nullptr);
+  const Variable no_slurm("SLURM_PROCID", nullptr);
+  EXPECT_EQ(rank_from_environment(), 0);
+  const Variable slurm("SLURM_PROCID", "3");
+  EXPECT_EQ(rank_from_environment(), 3);
+  for (const auto& [value, rank] : {std::pair{"5", 5}, {"-1", 0}, {"many", 0}, {"99999999999999", 1 << 24}}) {
+    const Variable pmi("PMI_RANK", value);  // the nearer launcher's counts
+    EXPECT_EQ(rank_from_environment(), rank) << value;
+  }
+  const Variable open_mpi("OMPI_COMM_WORLD_RANK", "7");
+  EXPECT_EQ(rank_from_environment(), 7);
 }
 
 TEST(Host, OversubscribedMeansThatThreadsShareAProcessor) {

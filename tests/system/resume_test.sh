@@ -90,6 +90,21 @@ grep -q 'accept-change best' out.txt || fail "a lost best.h5: $(grep trainer: ou
 on 1 1 resume lost2 --epochs 5 --accept-change best > out.txt 2>&1 || fail "--accept-change best: $(cat out.txt)"
 [ -s lost2/best.h5 ] || fail "--accept-change best: no best.h5 afterwards"
 
+# A best.h5 that cannot be written is no fault of the checkpoint: resume ends, and all stays as it was.
+cp -r job unwritable
+rm unwritable/best.h5
+mkdir unwritable/best.h5
+newest=$(ls unwritable/checkpoints/*.h5 | tail -n 1)
+printf '\x55' | dd of="$newest" bs=1 seek=4000 conv=notrunc status=none
+before=$(ls unwritable/checkpoints)
+code=0
+on 2 1 resume unwritable > out.txt 2>&1 || code=$?
+[ "$code" = 3 ] && grep -q 'unwritable/best.h5: ' out.txt || fail "best.h5 cannot be written: exit code $code, $(grep trainer: out.txt)"
+[ "$before" = "$(ls unwritable/checkpoints)" ] || fail "best.h5 cannot be written: the checkpoints became $(ls unwritable/checkpoints)"
+rmdir unwritable/best.h5
+found=$(on 2 1 resume unwritable | digest_of)
+[ "$found" = "$reference" ] || fail "resumed when best.h5 could be written again: $found, not $reference"
+
 cp -r job elsewhere
 code=0
 ONEDNN_MAX_CPU_ISA=SSE41 on 2 1 resume elsewhere --epochs 5 > out.txt 2>&1 || code=$?
@@ -144,4 +159,22 @@ code=0
 wait $pid || code=$?
 [ "$code" = 75 ] || fail "SIGUSR1 to mpirun ended with $code"
 grep -q '^stopped exit=75' stopped/status || fail "status after SIGUSR1: $(cat stopped/status)"
+# What is kept beside the model: the average of the weights, exact statistics, the noise scale, the log of gradients.
+beside=(--data "generate:blobs(rows=260, features=9, classes=4, noise=3, seed=4)" --batch-size 48 --shards 5 --evaluate-every "3 steps" --average 0.9
+        --population-statistics exact --log-gradients --max-norm 1 --class-weights balanced --quiet
+        --model "dense(20) batch_norm relu dropout(0.2) dense(outputs)")
+reference=$(on 2 1 "${beside[@]}" --max-steps 66 --out beside | digest_of)
+on 3 1 "${beside[@]}" --max-steps 33 --out beside-cut > /dev/null
+found=$(on 1 2 resume beside-cut --max-steps 66 --quiet | digest_of)
+[ "$found" = "$reference" ] || fail "with an average: $found, not $reference"
+for file in metrics.csv gradients.csv; do cmp "beside/$file" "beside-cut/$file" || fail "with an average: another $file"; done
+for group in /average /model /progress; do
+  [ "$(h5dump -g "$group" beside/checkpoints/step-00000066.h5 | tail -n +2 | md5sum)" = \
+    "$(h5dump -g "$group" beside-cut/checkpoints/step-00000066.h5 | tail -n +2 | md5sum)" ] || fail "with an average: another $group"
+done
+[ "$(h5dump -g /model beside/best.h5 | tail -n +2 | md5sum)" = "$(h5dump -g /model beside-cut/best.h5 | tail -n +2 | md5sum)" ] ||
+  fail "with an average: another best model"
+cut -d, -f6 beside/gradients.csv | grep -q '[1-9]' || fail "gradients.csv holds no update ratios"
+awk -F, 'END { exit $NF == "nan" }' beside/metrics.csv || fail "no noise scale after 66 steps"
+
 finish

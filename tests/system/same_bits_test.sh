@@ -29,6 +29,8 @@ check_grid() {  # NAME RANKS THREADS extra options...
       fi
       diff -q <(cut -d, -f1-4 "$run/steps.csv") <(cut -d, -f1-4 "$name-reference/steps.csv") > /dev/null ||
         fail "$name: steps.csv differs on $ranks x $threads"
+      [ ! -e "$run/gradients.csv" ] || cmp -s "$run/gradients.csv" "$name-reference/gradients.csv" ||
+        fail "$name: gradients.csv differs on $ranks x $threads"
       [ "$(h5_digest "$run")" = "$(h5_digest "$name-reference")" ] || fail "$name: the last checkpoint differs on $ranks x $threads"
       rm -r "$run"
     done
@@ -39,7 +41,7 @@ check_grid() {  # NAME RANKS THREADS extra options...
 h5_digest() {
   local file
   file=$(ls "$1"/checkpoints/*.h5 | tail -n 1)
-  for group in /model /optimizer /progress /scaling /history; do h5dump -g "$group" "$file" | tail -n +2; done | md5sum
+  for group in $(h5ls "$file" | sed -n "s/^\(average\) .*/\/\1/p") /model /optimizer /progress /scaling /history; do h5dump -g "$group" "$file" | tail -n +2; done | md5sum
 }
 
 uneven=(--data "$small" --batch-size 90 --shards 7 --epochs 6 --early-stopping "val_loss(patience=4)")
@@ -67,6 +69,8 @@ schedule="plateau(patience=1, factor=0.5)" check_grid lamb "1 2 3 5" "1 2" "${un
   --model "dense(33) layer_norm gelu noise(0.1) dense(20) silu dense(outputs)"
 check_grid lars "1 2 4" "1 2" "${rich_uneven[@]}" --optimizer "lars" --lr 1
 schedule="step(2 epochs, 0.5)" check_grid adamw "1 3" "1 2" "${rich_uneven[@]}" --optimizer "adamw(weight_decay=0.1)"
+check_grid beside "1 2 3 7" "1 2" "${uneven[@]}" --model "$rich" --average 0.9 --population-statistics exact --max-norm 1 --class-weights 1,2,3,1,1 \
+  --log-gradients
 export ONEDNN_MAX_CPU_ISA=AVX2
 check_grid avx2 "1 2 3 4 5 7" "1 2 3" "${rich_uneven[@]}"
 check_grid avx2-wide "1 2 3" "1 2" "${blocked[@]}"

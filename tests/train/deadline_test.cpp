@@ -82,11 +82,14 @@ TEST(Deadline, SlurmTellsTheEndInTheEnvironment) {
 }
 
 TEST(Deadline, SqueueIsAskedElse) {
-  // A squeue that knows job 7 only: Slurm itself is not needed to see what is asked and how it is read.
+  // A squeue that knows job 7 only, and leaves a mark when it is asked: Slurm itself is not needed to see
+  // what is asked and how it is read.
   const auto folder = std::filesystem::temp_directory_path() / ("trainer-squeue-" + std::to_string(getpid()));
+  const auto asked = folder / "asked", injected = folder / "injected";
   std::filesystem::create_directory(folder);
-  std::ofstream(folder / "squeue")
-      << "#!/bin/sh\n[ \"$*\" = '-h -j 7 -o %e' ] && date -d '+30 minutes' +%Y-%m-%dT%H:%M:%S\n";
+  std::ofstream(folder / "squeue") << "#!/bin/sh\n: > " << asked << "\n"
+                                   << "[ \"$*\" = '-h -j 7 -o %e' ] && "
+                                   << "date -d '+30 minutes' +%Y-%m-%dT%H:%M:%S\n";
   std::filesystem::permissions(folder / "squeue", std::filesystem::perms::owner_all);
   {
     const Variable path("PATH", folder.string() + ":" + std::getenv("PATH"));
@@ -96,10 +99,16 @@ TEST(Deadline, SqueueIsAskedElse) {
       ASSERT_TRUE(seconds);
       EXPECT_NEAR(*seconds, 1800, 100);
     }
-    const Variable other("SLURM_JOB_ID", "8");
+    {
+      const Variable other("SLURM_JOB_ID", "8");
+      EXPECT_FALSE(seconds_until_slurm_ends());
+      EXPECT_TRUE(std::filesystem::remove(asked)) << "a squeue of the system was asked";
+    }
+    // What is no number never reaches a shell.
+    const Variable strange("SLURM_JOB_ID", "7; : > '" + injected.string() + "'; :");
     EXPECT_FALSE(seconds_until_slurm_ends());
-    const Variable strange("SLURM_JOB_ID", "7; touch /tmp/never");
-    EXPECT_FALSE(seconds_until_slurm_ends());
+    EXPECT_FALSE(std::filesystem::exists(asked));
+    EXPECT_FALSE(std::filesystem::exists(injected));
   }
   std::filesystem::remove_all(folder);
 }

@@ -39,6 +39,8 @@ struct Checkpoint {
   /// Under /model: "00_dense/weight", "01_batch_norm/running_mean", ... Any order to write; in path order
   /// after read().
   std::vector<Tensor> model;
+  /// Under /average: the average of the weights, with the paths of /model; empty when there is none.
+  std::vector<Tensor> average;
   /// How values were scaled, in the caller's words ("inputs": "unit", ...); may be empty.
   Attributes scaling_attributes;
   /// mean, deviation, target_mean, target_deviation: those that there are. One axis each.

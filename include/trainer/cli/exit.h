@@ -12,9 +12,6 @@ namespace trainer::cli {
 /// (a caret) stay as they are.
 void print_error(std::FILE* out, const std::string& message);
 
-/// This process's rank as the launcher's environment tells it before MPI runs; 0 without a launcher.
-int rank_from_environment();
-
 /// Before MPI: runs `body`, which returns an exit code. An exception is printed once for the whole job and
 /// becomes its exit code: rank 0 prints at once, the others only when, a moment later, nobody has ended the
 /// job, for then the failure is theirs alone.

@@ -63,6 +63,10 @@ int ranks_on_node();
 /// The number of this job's ranks on all nodes, as the launcher tells in the environment; 1 when it does not.
 int ranks_of_job();
 
+/// This process's rank among the job's, as the launcher tells in the environment, before MPI runs (Open MPI,
+/// PMIx, PMI, Slurm); 0 when it does not.
+int rank_from_environment();
+
 /// True when the launcher bound this process to a part of the node's processors (Open MPI).
 bool bound_by_launcher();
 

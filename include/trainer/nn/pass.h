@@ -80,6 +80,16 @@ struct Observation {
   std::vector<Relu> relus;  ///< every relu (the rest of its family has no dead units), in forward order
 };
 
+/// What the batch norms of a network were given over several batches, merged.
+struct Population {
+  std::int64_t rows = 0;
+  std::vector<std::vector<double>>
+      moments;  ///< by batch norm: mean [width], sum of squared deviations [width]
+
+  /// Takes mean and unbiased variance for the running statistics. Below 2 rows they stay as they are.
+  void store(const Network& network, float* statistics) const;
+};
+
 /// Forward and backward of one rank's shards of a mini-batch. Memory: activations and gradients of the rank's
 /// rows, one gradient vector for each piece.
 class TrainingPass {
@@ -105,6 +115,10 @@ class TrainingPass {
   /// `done(layer)` when the gradient sums of a layer (not divided by the number of rows) stand in every
   /// present piece; layers come in the order of Network::layers().
   void backward(const std::function<void(int layer)>& done);
+  /// Collective through the fold when the net has batch norm. The forward pass of training, every batch norm
+  /// with the statistics of the batch, but without dropout and noise; merges what the batch norms were given
+  /// into `population` (Ioffe and Szegedy 2015, algorithm 2, with variances merged instead of averaged).
+  void measure(const RowSource& source, std::int64_t batch, const float* parameters, Population& population);
   /// From now on, whether steps are watched; to be set before forward. Nothing of it is computed when off (as
   /// it is at first); on, a step takes some percent longer.
   void observe(bool on);

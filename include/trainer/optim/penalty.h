@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "trainer/core/sums.h"
+
 namespace trainer::optim {
 
 /// l1 * |w|_1 + (l2 / 2) * |w|^2, added to the objective. Over the dense weights, or over every parameter.
@@ -13,10 +15,8 @@ struct Penalty {
   bool any() const { return l1 != 0 || l2 != 0; }
 };
 
-// Runs of floats. The elementwise functions give the same bits wherever a run is cut; the sums are in double
-// and in an order that is written in the code (fixed lanes, then a fixed tree over the lanes), so that they
-// depend on the values and the count alone: the caller fixes the runs (blocks) and folds their sums in a
-// fixed order.
+// Runs of floats. The elementwise functions give the same bits wherever a run is cut; the sums are those of
+// core/sums.h: the caller fixes the runs (blocks) and folds their sums in a fixed order.
 
 /// gradient[i] += l2 * parameters[i] + l1 * sign(parameters[i]), sign(0) = 0. Nothing when both are 0.
 void add_penalty_gradient(float* gradient, const float* parameters, std::int64_t count, double l1, double l2);
@@ -24,9 +24,8 @@ void add_penalty_gradient(float* gradient, const float* parameters, std::int64_t
 /// l1 * sum |w| + (l2 / 2) * sum w^2 of one run.
 double penalty_value(const float* parameters, std::int64_t count, double l1, double l2);
 
-/// Sum of squares of one run; not finite if and only if a value is not finite (a square of a float cannot
-/// overflow a double).
-double sum_of_squares(const float* values, std::int64_t count);
+/// The squared norm of one run, as the optimizers take it.
+using trainer::sum_of_squares;
 
 /// values[i] /= divisor.
 void divide(float* values, std::int64_t count, float divisor);

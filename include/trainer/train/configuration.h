@@ -15,21 +15,28 @@ struct Configuration {
   std::int64_t validation_rows = 0;  ///< at most so many rows per evaluation; 0: all
   std::string test;                  ///< empty: the data's own test split; `none`; a path
   std::uint64_t split_seed = 0;
-  std::string scale;          ///< unit|feature|global|none; empty: by type
-  std::string scale_targets;  ///< feature|log|none; empty: by task
-  std::string shuffle;        ///< rows|none; empty: rows
+  std::string scale;                   ///< unit|feature|global|none; empty: by type
+  std::string scale_targets;           ///< feature|log|none; empty: by task
+  std::string shuffle;                 ///< rows|none; empty: rows
+  std::string class_weights = "none";  ///< none|balanced|a list
+  std::string sample_weights;          ///< FILE.h5:PATH; empty: none
 
   std::string model;
   std::string init = "auto";  ///< or a checkpoint file or run folder
   std::string loss;           ///< empty: by task
   std::string optimizer = "adam";
-  std::optional<double> lr;  ///< absent: by optimizer
+  std::optional<double> lr;            ///< absent: by optimizer
+  std::string lr_scaling = "none";     ///< none|linear|sqrt
+  std::int64_t reference_batch = 256;  ///< that lr is meant for, when it is scaled
   std::string schedule = "constant";
   std::string warmup = "0 steps";
   double l1 = 0;
   double l2 = 0;
-  std::string penalty_scope = "weights";  ///< weights|all
-  double clip_norm = 0;                   ///< 0: off
+  std::string penalty_scope = "weights";          ///< weights|all
+  double clip_norm = 0;                           ///< 0: off
+  double max_norm = 0;                            ///< 0: off
+  double average = 0;                             ///< decay of the average of the weights; 0: off
+  std::string population_statistics = "running";  ///< running|exact
 
   std::string batch_size = "256";  ///< rows per step over all ranks, or `full`
   std::int64_t shards = 0;         ///< 0: from the batch
@@ -52,6 +59,7 @@ struct Configuration {
   std::string checkpoint_every = "1 epoch";
   std::int64_t keep = 2;
   bool log_steps = false;
+  bool log_gradients = false;
   double log_every_seconds = 30;
   std::string progress = "auto";  ///< auto|bar|lines|none
   bool quiet = false;

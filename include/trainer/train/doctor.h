@@ -85,8 +85,8 @@ struct StartCircumstances {
 };
 
 /// **Collective.** The short form of the doctor, for the start of every run, after the ranks have been seen
-/// to compute alike: a line `warning: ...` for each thing that is wrong, none when all is well. Cheap, writes
-/// nothing. The same lines on every rank.
+/// to compute alike: on rank 0 a line `warning: ...` for each thing that is wrong, none when all is well; no
+/// lines on the other ranks. Cheap, writes nothing. Throws AgreedError when rank 0 cannot look.
 std::vector<std::string> start_findings(const comm::Communicator& world, const StartCircumstances& start);
 
 /// What `trainer doctor` looks at.

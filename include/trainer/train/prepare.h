@@ -42,7 +42,10 @@ struct PreparedData {
   nn::TargetForm form = nn::TargetForm::classes;
   std::string task;
   std::vector<std::string> notes;
+  std::vector<float> row_weights;  ///< of all rows of opened.train, for training; empty: 1
 
+  /// Of all that decides what the rows are: the content of the data and their weights.
+  std::string fingerprint() const;
   const data::DataFacts& facts() const { return opened.train->facts(); }
   /// What evaluations of the rows can measure, for a network of so many outputs.
   Measures shape(std::int64_t outputs) const;

@@ -20,12 +20,16 @@ struct Scalings {
 /// A list of rows of a data set as the network takes them: gathered and scaled.
 class ListedRows final : public nn::RowSource {
  public:
-  ListedRows(const data::DataSet& data, const Scalings& scalings, std::vector<std::int64_t> rows)
-      : data_(data), scalings_(scalings), rows_(std::move(rows)) {}
+  /// `weights`: of all rows of the data set; empty: the rows have none.
+  ListedRows(const data::DataSet& data, const Scalings& scalings, std::vector<std::int64_t> rows,
+             std::span<const float> weights = {})
+      : data_(data), scalings_(scalings), rows_(std::move(rows)), weights_(weights) {}
   void inputs(Range rows, float* out) const override;
   void classes(Range rows, std::int32_t* out) const override;
   void values(Range rows, float* out) const override;
   std::int64_t sample(std::int64_t row) const override { return rows_[static_cast<std::size_t>(row)]; }
+  bool weighted() const override { return !weights_.empty(); }
+  void weights(Range rows, float* out) const override;
 
   std::int64_t size() const { return static_cast<std::int64_t>(rows_.size()); }
   /// Replaces the list: rows [place, place + count) of an epoch's order.
@@ -39,6 +43,7 @@ class ListedRows final : public nn::RowSource {
   const data::DataSet& data_;
   const Scalings& scalings_;
   std::vector<std::int64_t> rows_;
+  std::span<const float> weights_;
 };
 
 }  // namespace trainer::train

@@ -18,14 +18,29 @@
 
 namespace trainer::train {
 
+/// Norms of one parameter tensor.
+struct TensorNorms {
+  double gradient = 0;  ///< of the mean loss, without penalties
+  double value = 0;     ///< after the step
+  double update = 0;    ///< of what the step added to the values
+};
+
+/// What a step shows when it is asked to.
+struct StepObservation {
+  nn::Observation pass;
+  double gradient_square = 0;        ///< of the mean loss's gradient, without penalties
+  std::vector<TensorNorms> tensors;  ///< as Network::parameters(); only with Settings::tensor_norms
+};
+
 /// What happened in a step, the same on every rank.
 struct StepResult {
   double loss_sum = 0;  ///< over the rows of the batch, without penalties
   double correct = 0;   ///< rows predicted rightly
   std::int64_t rows = 0;
-  double gradient_norm = 0;           ///< before clipping; only when asked for or clipping
-  bool stop_requested = false;        ///< by any rank
-  bool checkpoint_requested = false;  ///< by any rank
+  double gradient_norm = 0;                    ///< before clipping; only when asked for or clipping
+  bool stop_requested = false;                 ///< by any rank
+  bool checkpoint_requested = false;           ///< by any rank
+  std::optional<StepObservation> observation;  ///< when it was asked for
 };
 
 /// Seconds of this rank, summed over steps.
@@ -41,6 +56,7 @@ struct StepSeconds {
 struct StepRequests {
   bool stop = false;
   bool checkpoint = false;
+  bool observe = false;  ///< the same on every rank
 };
 
 /// The synchronous data-parallel step: forward and backward of this rank's shards, exchange of gradients in
@@ -54,6 +70,9 @@ class Step {
     optim::Penalty penalty;
     double clip_norm = 0;  ///< 0: off
     bool report_gradient_norm = false;
+    double max_norm = 0;        ///< largest norm of the weights into a unit; 0: off
+    double average = 0;         ///< decay of the exponential average of the parameters; 0: none is kept
+    bool tensor_norms = false;  ///< of observed steps
     std::uint64_t seed = 1;
   };
   /// Collective.
@@ -79,6 +98,18 @@ class Step {
   std::vector<float> gather_state(std::size_t index) const;
   /// Takes this rank's slices of a flat vector (given on every rank).
   void set_state(std::size_t index, std::span<const float> flat);
+
+  /// Whether there is an average: from the first step on, when it is asked for.
+  bool has_average() const;
+  /// Collective. The exponential average of parameters and running statistics, on rank 0 only (elsewhere
+  /// empty); before the first step the parameters as they are.
+  void gather_average(std::vector<float>& parameters, std::vector<float>& statistics) const;
+  /// Takes an average, given whole on every rank.
+  void set_average(std::span<const float> parameters, std::span<const float> statistics);
+  /// Collective. Merges what the batch norms are given by `batch` rows into `population`: the forward pass of
+  /// training with `parameters`, without dropout and noise. Rows as in run().
+  void measure(const nn::RowSource& source, std::int64_t batch, const float* parameters,
+               nn::Population& population);
 
   /// The penalty of the current parameters; the same on every rank. Not collective.
   double penalty() const;

@@ -1,0 +1,52 @@
+#pragma once
+
+// Which weights and statistics an evaluation sees. Private to this room.
+
+#include <span>
+#include <vector>
+
+#include "trainer/comm/communicator.h"
+#include "trainer/data/order.h"
+#include "trainer/nn/network.h"
+#include "trainer/train/rows.h"
+#include "trainer/train/step.h"
+
+namespace trainer::train {
+
+/// The model that is evaluated and kept as best: the weights of the moment, or with --average their
+/// exponential average; with --population-statistics exact, batch norms have the statistics of the training
+/// rows under just these weights.
+class EvaluatedModel {
+ public:
+  struct Settings {
+    bool average = false;
+    bool exact = false;      ///< statistics
+    std::int64_t batch = 0;  ///< rows of a batch in the pass over the training rows
+    std::int64_t rows = 0;   ///< training rows
+  };
+  /// `order`: of the training rows; the pass takes them as epoch 0 does. `source`: as they are, not
+  /// augmented. All references outlive this object.
+  EvaluatedModel(const comm::Communicator& world, const nn::Network& network, Step& step,
+                 const data::EpochOrder& order, ListedRows& source, Settings settings)
+      : world_(world), network_(network), step_(step), order_(order), source_(source), settings_(settings) {}
+
+  /// Collective. To be called after steps, before what follows is asked for; until then it is the step's own
+  /// model.
+  void refresh();
+  std::span<const float> parameters() const;
+  std::span<const float> statistics() const;
+
+ private:
+  void measure();
+
+  const comm::Communicator& world_;
+  const nn::Network& network_;
+  Step& step_;
+  const data::EpochOrder& order_;
+  ListedRows& source_;
+  Settings settings_;
+  bool is_fresh_ = false;
+  std::vector<float> parameters_, statistics_;  ///< where they are not the step's own
+};
+
+}  // namespace trainer::train
