@@ -226,6 +226,13 @@ void add_length_options(std::vector<Option>& table) {
              .effect = Effect::bits,
              .help = "stop when a metric no longer improves: \"val_loss(patience=5, min_delta=0)\""});
   group.add(
+      grammar("metrics", &C::metrics, "none"),
+      {.placeholder = "LIST",
+       .effect = Effect::bits,
+       .help = "figures of evaluations beside loss and accuracy, as in \"top(5) f1 auc\": top(k), precision, "
+               "recall, f1, balanced_accuracy, auc; of values r2, rmse, mae",
+       .commands = kWithData});
+  group.add(
       whole("seed", &C::seed),
       {.placeholder = "N", .effect = Effect::bits, .help = "of the starting weights, the order and dropout"});
   group.add(choice("precision", &C::precision, {"f32"}),

@@ -75,6 +75,7 @@ int run_evaluate(const comm::Communicator& world, const Job& job) {
   request.split = job.line.split;
   if (job.line.given.contains("validation")) request.validation = job.line.configuration.validation;
   if (job.line.given.contains("split-seed")) request.split_seed = job.line.configuration.split_seed;
+  request.metrics = job.line.configuration.metrics;
   request.out_json = job.line.out_json;
   request.threads = job.threads;
   request.out = stdout;

@@ -81,6 +81,23 @@ JsonObject& JsonObject::add(const std::string& name, const std::vector<double>& 
   return add_raw(name, "[" + list + "]");
 }
 
+JsonObject& JsonObject::add(const std::string& name, const std::vector<std::int64_t>& values) {
+  std::string list;
+  for (const std::int64_t value : values) list += (list.empty() ? "" : ", ") + std::to_string(value);
+  return add_raw(name, "[" + list + "]");
+}
+
+JsonObject& JsonObject::add(const std::string& name, const std::vector<std::int64_t>& values,
+                            std::int64_t columns) {
+  std::string rows;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const bool begins = i % static_cast<std::size_t>(columns) == 0;
+    rows += begins ? (rows.empty() ? "\n    [" : "],\n    [") : ", ";
+    rows += std::to_string(values[i]);
+  }
+  return add_raw(name, rows.empty() ? "[]" : "[" + rows + "]\n  ]");
+}
+
 JsonObject& JsonObject::add(const std::string& name, const std::vector<std::string>& values) {
   std::string list;
   for (const std::string& value : values) list += (list.empty() ? "" : ", ") + json_string(value);

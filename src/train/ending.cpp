@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "details.h"
 #include "trainer/report/result.h"
 
 namespace trainer::train {
@@ -16,7 +17,7 @@ Metrics final_metrics(const Prepared& prepared, const EndingFacts& facts) {
       if (static_cast<std::int64_t>(history.values[1][row]) == facts.progress.stopping.best_step)
         for (std::size_t c = 0; c < history.columns.size(); ++c)
           if (history.columns[c].rfind("val_", 0) == 0) metrics[history.columns[c]] = history.values[c][row];
-  if (facts.test) put_metrics(metrics, "test_", *facts.test, facts.test_rows);
+  if (facts.test) put_metrics(metrics, "test_", *facts.test, prepared.metrics);
   return metrics;
 }
 
@@ -28,6 +29,7 @@ std::string result_text(const Prepared& prepared, const EndingFacts& facts, cons
   result.add("reason", facts.ending.reason).add("exit_code", facts.ending.exit_code);
   result.add("best_step", progress.stopping.best_step).add("best_metric", facts.best_metric);
   for (const auto& [name, value] : metrics) result.add(name, value);
+  if (facts.test) add_details(result, "test_", *facts.test, prepared.data.facts());
   if (progress.goal_step >= 0)
     result.add("goal", facts.goal)
         .add("goal_step", progress.goal_step)
@@ -69,6 +71,13 @@ void put_metrics(Metrics& metrics, const std::string& prefix, const nn::LossSums
   metrics[prefix + "accuracy"] = rows > 0 ? sums.correct / count : std::nan("");
 }
 
+void put_metrics(Metrics& metrics, const std::string& prefix, const Measured& measured,
+                 const MetricList& list) {
+  put_metrics(metrics, prefix, measured.sums, measured.rows);
+  for (std::size_t i = 0; i < list.names().size(); ++i)
+    metrics[prefix + list.names()[i]] = list.value(i, measured);
+}
+
 void write_ending(const Prepared& prepared, const EndingFacts& facts, Records& records, std::FILE* out) {
   const Ending& ending = facts.ending;
   const bool finished = ending.exit_code == 0;
@@ -77,6 +86,12 @@ void write_ending(const Prepared& prepared, const EndingFacts& facts, Records& r
   if (!ending.before) {
     records.flush();
     records.sync_flushed();
+    if (const auto& measured = facts.test ? facts.test : facts.validation;
+        measured && !measured->confusion.empty()) {
+      write_confusion(folder.file("confusion.csv"), *measured, prepared.data.facts());
+      records.log(text("confusion.csv: the best model on the ", measured->rows,
+                       facts.test ? " test" : " validation", " rows"));
+    }
     folder.write("result.json", result_text(prepared, facts, metrics));
     folder.write_status({finished ? report::RunState::finished : report::RunState::stopped, ending.exit_code,
                          facts.progress.step, ending.reason, facts.newest_checkpoint});

@@ -9,6 +9,7 @@
 #include "records.h"
 #include "snapshot.h"
 #include "trainer/nn/loss.h"
+#include "trainer/train/metrics.h"
 
 namespace trainer::train {
 
@@ -33,8 +34,8 @@ struct EndingFacts {
   std::int64_t checkpoints = 0;   ///< that were saved
   std::int64_t ranks = 1, threads = 1;
   std::int64_t bytes = 0, bytes_last_step = 0;  ///< sent by the busiest rank; by rank 0 in the last step
-  std::optional<nn::LossSums> test;             ///< sums over `test_rows`
-  std::int64_t test_rows = 0;
+  /// The best model on the test set or, where there is none, on the validation rows.
+  std::optional<Measured> test, validation;
   std::string weights;            ///< digest
   std::string newest_checkpoint;  ///< relative to the run folder
 };
@@ -44,8 +45,11 @@ std::string four_digits(double value);
 
 /// "train_loss", "train_accuracy" and the like of sums over rows.
 void put_metrics(Metrics& metrics, const std::string& prefix, const nn::LossSums& sums, std::int64_t rows);
+/// The same of an evaluation, with the metrics of the list.
+void put_metrics(Metrics& metrics, const std::string& prefix, const Measured& measured,
+                 const MetricList& list);
 
-/// Rank 0. Writes result.json, RUN/status and the last lines. Throws Error(data).
+/// Rank 0. Writes result.json, confusion.csv, RUN/status and the last lines. Throws Error(data).
 void write_ending(const Prepared& prepared, const EndingFacts& facts, Records& records, std::FILE* out);
 
 }  // namespace trainer::train

@@ -4,6 +4,8 @@
 #include <fstream>
 
 #include "compare.h"
+#include "details.h"
+#include "ending.h"
 #include "snapshot.h"
 #include "trainer/comm/agreement.h"
 #include "trainer/core/grammar.h"
@@ -117,6 +119,7 @@ int run_evaluation(const comm::Communicator& world, const EvaluateRequest& reque
   std::vector<float> parameters, statistics;
   std::vector<std::int64_t> rows;
   const data::DataSet* set = nullptr;
+  MetricList metrics;
   comm::together(world, [&] {
     check_fit(loaded, data.facts());
     loss = nn::Loss::parse(loaded.loss);
@@ -126,6 +129,12 @@ int run_evaluation(const comm::Communicator& world, const EvaluateRequest& reque
     statistics.resize(static_cast<std::size_t>(network->statistic_floats()));
     if (world.rank() == 0) set_model(*network, loaded.tensors, false, loaded.file, parameters, statistics);
     set = &split_of(data, request.split, rows);
+    const Measures shape = data.shape(loaded.outputs);
+    require(shape.deviation.empty() || static_cast<std::int64_t>(shape.deviation.size()) == loaded.outputs,
+            ErrorKind::data, loaded.file, ": /scaling has ", shape.deviation.size(),
+            " columns of targets, the model ", loaded.outputs, " outputs");
+    metrics = MetricList(
+        request.metrics.empty() ? MetricList::everything(shape.classification) : request.metrics, shape);
   });
   require_same_layout(world, *network);
   world.broadcast(parameters.data(), static_cast<std::int64_t>(parameters.size() * sizeof(float)), 0);
@@ -136,21 +145,27 @@ int run_evaluation(const comm::Communicator& world, const EvaluateRequest& reque
   nn::InferencePass pass(*network, loss, data.form, request.threads, sizes);
   pass.set(parameters.data(), statistics.data());
   const Team team(request.threads);
-  Evaluator evaluator(world, team, source, source.size());
-  const nn::LossSums sums = evaluator.run(pass);
+  Evaluator evaluator(world, team, source, source.size(), metrics.measures().with_details());
+  const Measured measured = evaluator.run(pass);
   comm::on_first_rank(world, [&] {
-    const auto count = static_cast<double>(source.size());
     report::JsonObject json;
     json.add("model", loaded.file)
         .add("data", data.facts().name)
         .add("split", request.split)
         .add("rows", source.size());
-    json.add("loss", sums.loss / count);
-    std::string lines = text("rows ", source.size(), "\nloss ", format_number(sums.loss / count), "\n");
-    if (loaded.task == "classification") {
-      json.add("accuracy", sums.correct / count);
-      lines += text("accuracy ", format_number(sums.correct / count), "\n");
+    Metrics values;
+    put_metrics(values, "", measured, metrics);
+    std::vector<std::string> names = {"loss"};
+    if (loaded.task == "classification") names.emplace_back("accuracy");
+    names.insert(names.end(), metrics.names().begin(), metrics.names().end());
+    std::string lines = text("rows ", source.size(), "\n");
+    for (const std::string& name : names) {
+      json.add(name, values.at(name));
+      lines += text(name, " ", format_number(values.at(name)), "\n");
     }
+    add_details(json, "", measured, data.facts());
+    add_confusion(json, measured);
+    lines += detail_lines(measured);
     if (request.out != nullptr) {
       std::fputs(lines.c_str(), request.out);
       std::fflush(request.out);

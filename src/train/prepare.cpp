@@ -73,10 +73,9 @@ Plan make_plan(const Configuration& configuration, std::int64_t rows, const opti
 
 std::vector<std::string> evaluated_names(const Prepared& prepared) {
   std::vector<std::string> names;
-  for (const std::string& metric : prepared.metric_names) {
-    names.push_back("train_" + metric);
-    if (prepared.has_validation) names.push_back("val_" + metric);
-  }
+  for (const std::string& metric : prepared.metric_names) names.push_back("train_" + metric);
+  if (prepared.has_validation)
+    for (const std::string& metric : prepared.evaluated()) names.push_back("val_" + metric);
   return names;
 }
 
@@ -123,6 +122,7 @@ void resolve(Prepared& prepared, const Configuration& configuration, int threads
   (void)prepared.schedule(prepared.plan.total_steps);  // a bad text is an error now, not at the first step
   prepared.metric_names = {"loss"};
   if (data.task == "classification") prepared.metric_names.push_back("accuracy");
+  prepared.metrics = MetricList(configuration.metrics, data.shape(prepared.network->model().outputs()));
   prepared.has_validation = !data.split.validation.empty();
   prepared.has_test = configuration.test != "none" && data.opened.test != nullptr;
   prepared.stopping = std::make_unique<Stopping>(configuration.early_stopping, evaluated_names(prepared),
@@ -231,6 +231,21 @@ PreparedData prepare_data(const comm::Communicator& world, const comm::Communica
     data.notes = data.opened.notes;
   });
   return data;
+}
+
+std::vector<std::string> Prepared::evaluated() const {
+  std::vector<std::string> names = metric_names;
+  names.insert(names.end(), metrics.names().begin(), metrics.names().end());
+  return names;
+}
+
+Measures PreparedData::shape(std::int64_t outputs) const {
+  Measures measures;
+  measures.classification = task == "classification";
+  measures.form = form;
+  measures.outputs = outputs;
+  measures.deviation = (task == "autoencoder" ? scalings.inputs : scalings.targets).deviation();
+  return measures;
 }
 
 Prepared prepare(const comm::Communicator& world, const comm::Communicator& node,

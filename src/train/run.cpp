@@ -164,15 +164,17 @@ class Session {
                                  plan.batch, rows});
     std::vector<std::int64_t> sizes;
     const auto add = [&](std::unique_ptr<ListedRows>& source, std::unique_ptr<Evaluator>& evaluator,
-                         const data::DataSet& set, std::vector<std::int64_t> list) {
+                         const data::DataSet& set, std::vector<std::int64_t> list, const Measures& measures) {
       source = std::make_unique<ListedRows>(set, prepared_.data.scalings, std::move(list));
-      evaluator = std::make_unique<Evaluator>(world_, team_, *source, source->size());
+      evaluator = std::make_unique<Evaluator>(world_, team_, *source, source->size(), measures);
       for (const std::int64_t size : Evaluator::sizes(source->size())) sizes.push_back(size);
     };
     if (prepared_.has_validation)
-      add(validation_rows_, validation_, prepared_.data.validation_set(), prepared_.data.split.validation);
+      add(validation_rows_, validation_, prepared_.data.validation_set(), prepared_.data.split.validation,
+          prepared_.metrics.measures());
     if (prepared_.has_test)
-      add(test_rows_, test_, *prepared_.data.opened.test, all_rows(prepared_.data.opened.test->facts().rows));
+      add(test_rows_, test_, *prepared_.data.opened.test, all_rows(prepared_.data.opened.test->facts().rows),
+          prepared_.metrics.measures().with_details());
     inference_ = std::make_unique<nn::InferencePass>(*prepared_.network, prepared_.loss, prepared_.data.form,
                                                      request_.threads, sizes);
   }
@@ -275,7 +277,7 @@ class Session {
     std::vector<std::string> columns = {"epoch", "step", "samples", "lr"};
     for (const auto& name : prepared_.metric_names) columns.push_back("train_" + name);
     if (prepared_.has_validation)
-      for (const auto& name : prepared_.metric_names) columns.push_back("val_" + name);
+      for (const auto& name : prepared_.evaluated()) columns.push_back("val_" + name);
     columns.insert(columns.end(), {"penalty", "noise_scale"});
     return columns;
   }
@@ -396,7 +398,7 @@ class Session {
     if (progress_.step > 0) evaluated_->refresh();
     if (prepared_.has_validation) {
       inference_->set(evaluated_->parameters().data(), evaluated_->statistics().data());
-      put_metrics(metrics, "val_", validation_->run(*inference_), validation_->rows());
+      put_metrics(metrics, "val_", validation_->run(*inference_), prepared_.metrics);
     }
     record(metrics);
     const bool best = prepared_.stopping->update(progress_.stopping, metrics, progress_.step);
@@ -437,7 +439,7 @@ class Session {
                                static_cast<double>(samples_done()), rate};
     for (const auto& name : prepared_.metric_names) row.push_back(metrics.at("train_" + name));
     if (prepared_.has_validation)
-      for (const auto& name : prepared_.metric_names) row.push_back(metrics.at("val_" + name));
+      for (const auto& name : prepared_.evaluated()) row.push_back(metrics.at("val_" + name));
     row.push_back(step_->penalty());
     row.push_back(NoiseScale::value(progress_.noise));
     history_.append(row);
@@ -479,11 +481,15 @@ class Session {
     records_->finish_progress();
     EndingFacts facts;
     facts.ending = ending;
-    if (ending.exit_code == 0 && prepared_.has_test) {
+    if (ending.exit_code == 0 && (prepared_.has_test || (prepared_.has_validation && !ending.before))) {
       const ModelValues best = best_on_every_rank();
       inference_->set(best.parameters.data(), best.statistics.data());
-      facts.test = test_->run(*inference_);
-      facts.test_rows = test_->rows();
+      if (prepared_.has_test)
+        facts.test = test_->run(*inference_);
+      else
+        facts.validation = Evaluator(world_, team_, *validation_rows_, validation_->rows(),
+                                     prepared_.metrics.measures().with_details())
+                               .run(*inference_);
     }
     keeper_->finish();
     const auto bytes = world_.all_gather(step_->bytes_sent());

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "trainer/core/grammar.h"
+#include "trainer/train/metrics.h"
 
 namespace trainer::train {
 namespace {
@@ -14,22 +15,24 @@ std::string list(const std::vector<std::string>& names) {
   return all;
 }
 
+bool contains(const std::vector<std::string>& names, const std::string& name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
 std::string unknown_metric(const std::string& name, const std::vector<std::string>& available) {
+  if (name.starts_with("train_") && is_metric(name.substr(6)))
+    return text("there is no ", name, ": figures of training are sums over its steps, which only loss and ",
+                "accuracy are; take val_", name.substr(6));
+  if (name.starts_with("val_") && is_metric(name.substr(4)) && contains(available, "val_loss"))
+    return text(name, " is not among the figures of this run (", list(available), "); name it in --metrics");
   const std::string near = nearest_name(name, available);
   return text("there is no metric \"", name, "\" here", near.empty() ? "" : "; did you mean " + near + "?",
               " There are: ", list(available));
 }
 
-bool contains(const std::vector<std::string>& names, const std::string& name) {
-  return std::find(names.begin(), names.end(), name) != names.end();
-}
-
 }  // namespace
 
-bool larger_is_better(const std::string& metric) {
-  const std::string bare = metric.substr(metric.find('_') + 1);
-  return bare == "accuracy";
-}
+bool larger_is_better(const std::string& metric) { return !is_error(metric.substr(metric.find('_') + 1)); }
 
 Stopping::Stopping(const std::string& source, const std::vector<std::string>& available,
                    const std::string& fallback_metric)

@@ -132,6 +132,18 @@ grep -q 'early stopping' early/status || fail "no early stopping: $(cat early/st
 two=$(on 1 1 resume early --epochs 80 | digest_of)
 [ -n "$one" ] && [ "$one" = "$two" ] || fail "a run that stopped early went on: $one, then $two"
 
+# Likewise by one of --metrics, cut in the middle and gone on with.
+metric=("${options[@]}" --metrics "top(2) f1 auc" --out metric --epochs 40 --early-stopping "val_f1(patience=3)" --lr 0.05)
+one=$(on 2 1 "${metric[@]}" | digest_of)
+grep -q 'early stopping: val_f1' metric/status || fail "no early stopping by val_f1: $(cat metric/status)"
+cp -r metric metric-cut
+for later in $(ls metric-cut/checkpoints/*.h5 | tail -n 2); do rm "$later"; done
+two=$(on 3 2 resume metric-cut | digest_of)
+[ -n "$one" ] && [ "$one" = "$two" ] || fail "early stopping by val_f1 resumed: $one, then $two"
+cmp -s metric/metrics.csv metric-cut/metrics.csv || fail "metrics.csv differs after resuming a run with --metrics"
+cmp -s metric/confusion.csv metric-cut/confusion.csv || fail "confusion.csv differs after resuming"
+on 1 1 resume metric --metrics f1 > out.txt 2>&1 && fail "other --metrics were taken"
+
 # A goal ends the run; without it the run goes on, to the end of the run that had none.
 on 1 1 "${options[@]}" --out goal --epochs 4 --goal "train_loss<=100" > /dev/null
 grep -q 'goal' goal/status || fail "the goal was not noticed: $(cat goal/status)"

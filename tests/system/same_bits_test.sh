@@ -7,7 +7,7 @@ source "$(dirname "$0")/common.sh"
 small="generate:blobs(rows=300, features=11, classes=5, noise=3, seed=4)"
 rich="dense(33) batch_norm relu dropout(0.2) residual(dense(17) batch_norm tanh dense(24)) relu dense(outputs)"
 wide="dense(128) batch_norm relu dropout(0.1) dense(192) relu dense(outputs)"
-common=(--validation "97 rows" --evaluate-every "2 steps" --l2 1e-4 --clip-norm 1 --log-steps --quiet)
+common=(--evaluate-every "2 steps" --l2 1e-4 --clip-norm 1 --log-steps --quiet)
 
 check_grid() {  # NAME RANKS THREADS extra options...
   local name=$1 all_ranks=$2 all_threads=$3 reference="" ranks threads found run
@@ -15,7 +15,7 @@ check_grid() {  # NAME RANKS THREADS extra options...
   for ranks in $all_ranks; do
     for threads in $all_threads; do
       run="$name-$ranks-$threads"
-      found=$(on "$ranks" "$threads" "${common[@]}" --schedule "${schedule:-one_cycle}" "$@" --out "$run" | digest_of)
+      found=$(on "$ranks" "$threads" "${common[@]}" --schedule "${schedule:-one_cycle}" --validation "${validation:-97 rows}" "$@" --out "$run" | digest_of)
       if [ -z "$reference" ]; then
         reference=$found
         cp -r "$run" "$name-reference"
@@ -24,6 +24,9 @@ check_grid() {  # NAME RANKS THREADS extra options...
       fi
       [ "$found" = "$reference" ] || fail "$name: $ranks ranks x $threads threads give $found, not $reference"
       cmp -s "$run/metrics.csv" "$name-reference/metrics.csv" || fail "$name: metrics.csv differs on $ranks x $threads"
+      if [ -e "$name-reference/confusion.csv" ]; then
+        cmp -s "$run/confusion.csv" "$name-reference/confusion.csv" || fail "$name: confusion.csv differs on $ranks x $threads"
+      fi
       diff -q <(cut -d, -f1-4 "$run/steps.csv") <(cut -d, -f1-4 "$name-reference/steps.csv") > /dev/null ||
         fail "$name: steps.csv differs on $ranks x $threads"
       [ ! -e "$run/gradients.csv" ] || cmp -s "$run/gradients.csv" "$name-reference/gradients.csv" ||
@@ -57,6 +60,11 @@ check_grid shard-statistics "1 3 4" "1 2" --data "$small" --batch-size 90 --shar
 check_grid wide "1 2 3" "1 2" "${blocked[@]}"
 check_grid regression "1 4" "1 2" --data "generate:teacher(rows=301, features=16, outputs=3, seed=2)" \
   --model "dense(40) sigmoid dense(outputs)" --batch-size 90 --shards 7 --epochs 3
+validation="1000 rows" check_grid metrics "1 2 3 5" "1 2" --data "generate:blobs(rows=1300, features=11, classes=5, noise=3, seed=4)" \
+  --model "$rich" --batch-size 90 --shards 7 --epochs 4 --metrics "top(2) precision recall f1 balanced_accuracy auc" \
+  --early-stopping "val_auc(patience=4)"
+validation="1000 rows" check_grid metrics-of-values "1 2 3 5" "1 2" --data "generate:teacher(rows=1301, features=16, outputs=3, seed=2)" \
+  --model "dense(40) sigmoid dense(outputs)" --batch-size 90 --shards 7 --epochs 3 --metrics "r2 rmse mae" --early-stopping "val_rmse(patience=4)"
 schedule="plateau(patience=1, factor=0.5)" check_grid lamb "1 2 3 5" "1 2" "${uneven[@]}" --optimizer "lamb" --loss "kl_divergence" \
   --model "dense(33) layer_norm gelu noise(0.1) dense(20) silu dense(outputs)"
 check_grid lars "1 2 4" "1 2" "${rich_uneven[@]}" --optimizer "lars" --lr 1

@@ -23,7 +23,10 @@ class JsonObject {
   JsonObject& add(const std::string& name, bool value);
   JsonObject& add(const std::string& name, const JsonObject& value);
   JsonObject& add(const std::string& name, const std::vector<double>& values);
+  JsonObject& add(const std::string& name, const std::vector<std::int64_t>& values);
   JsonObject& add(const std::string& name, const std::vector<std::string>& values);
+  /// A matrix, a row a line: values.size() / columns rows.
+  JsonObject& add(const std::string& name, const std::vector<std::int64_t>& values, std::int64_t columns);
   /// The object, two spaces of indent a level, without a final line end.
   std::string text() const;
 

@@ -48,6 +48,7 @@ struct Configuration {
   std::string evaluate_every = "1 epoch";
   std::string goal;
   std::string early_stopping;
+  std::string metrics;  ///< beside loss and accuracy; empty: none
 
   std::uint64_t seed = 1;
   std::string precision = "f32";

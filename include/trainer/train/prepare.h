@@ -16,6 +16,7 @@
 #include "trainer/optim/optimizer.h"
 #include "trainer/optim/schedule.h"
 #include "trainer/train/configuration.h"
+#include "trainer/train/metrics.h"
 #include "trainer/train/rows.h"
 #include "trainer/train/stopping.h"
 
@@ -46,6 +47,8 @@ struct PreparedData {
   /// Of all that decides what the rows are: the content of the data and their weights.
   std::string fingerprint() const;
   const data::DataFacts& facts() const { return opened.train->facts(); }
+  /// What evaluations of the rows can measure, for a network of so many outputs.
+  Measures shape(std::int64_t outputs) const;
   const data::DataSet& validation_set() const {
     return split.validation_is_test ? *opened.test : *opened.train;
   }
@@ -62,9 +65,12 @@ struct Prepared {
   std::unique_ptr<Stopping> stopping;
   std::optional<Goal> goal;
   std::vector<std::string> metric_names;  ///< of one evaluation, without prefix: loss, accuracy
+  MetricList metrics;                     ///< of evaluations alone, beside those
   bool has_validation = false, has_test = false;
   std::map<std::string, std::string> resolved;  ///< option values that were left open, by option name
 
+  /// The figures of an evaluation, without prefix: metric_names and metrics.
+  std::vector<std::string> evaluated() const;
   optim::Schedule schedule(std::int64_t horizon) const {
     return {schedule_text, warmup_text, plan.rate, horizon, plan.steps_per_epoch};
   }

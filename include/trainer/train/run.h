@@ -41,6 +41,7 @@ struct EvaluateRequest {
   std::string split = "test";               ///< test|validation|train
   std::optional<std::string> validation;    ///< absent: as the model was trained
   std::optional<std::uint64_t> split_seed;  ///< likewise
+  std::string metrics;                      ///< as --metrics; empty: all that fit and take no argument
   std::string out_json;
   int threads = 1;
   std::FILE* out = nullptr;

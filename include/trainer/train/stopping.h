@@ -11,7 +11,8 @@ namespace trainer::train {
 /// Figures of one evaluation by name: "val_loss", "train_accuracy", ...
 using Metrics = std::map<std::string, double>;
 
-/// Whether a larger value of this metric is better; by its name without train_, val_ or test_.
+/// Whether a larger value of this metric is better: all but the loss and the errors of values. By its name
+/// with train_, val_ or test_ before it.
 bool larger_is_better(const std::string& metric);
 
 /// `--early-stopping`, such as "val_loss(patience=5, min_delta=0)", and which model is the best so far. The

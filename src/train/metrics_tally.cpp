@@ -1,0 +1,206 @@
+#include "metrics_tally.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <limits>
+
+#include "trainer/core/error.h"
+
+namespace trainer::train {
+namespace {
+
+/// Where each part stands among the whole numbers.
+struct Layout {
+  explicit Layout(const Measures& m) {
+    const auto add = [this](std::int64_t count) {
+      const Range part{total, total + count};
+      total += count;
+      return part;
+    };
+    const bool counted = m.class_counts || m.confusion || m.ranking;
+    rows = add(counted ? m.classes() : 0);
+    predicted = add(counted ? m.classes() : 0);
+    hits = add(counted ? m.classes() : 0);
+    top = add(static_cast<std::int64_t>(m.top.size()));
+    confusion = add(m.confusion ? m.classes() * m.classes() : 0);
+    const std::int64_t columns = m.classes() == 2 ? 1 : m.classes();
+    twice_won = add(m.ranking ? columns : 0);
+    nan = add(m.ranking ? columns : 0);
+  }
+  Range rows, predicted, hits, top, confusion, twice_won, nan;
+  std::int64_t total = 0;
+};
+
+std::vector<std::int64_t> part(std::span<const std::int64_t> counts, Range range) {
+  return {counts.begin() + range.begin, counts.begin() + range.end};
+}
+
+/// The class that outputs or targets name: the lowest of the largest; -1 when it is nan.
+std::int32_t named_class(const float* values, std::int64_t count) {
+  if (count == 1) return std::isnan(values[0]) ? -1 : (values[0] >= 0.5f ? 1 : 0);
+  const float* best = std::max_element(values, values + count);
+  return std::isnan(*best) ? -1 : static_cast<std::int32_t>(best - values);
+}
+
+/// How many classes come before `truth` in the order of the outputs.
+std::int64_t rank_of(std::int32_t truth, const float* outputs, std::int64_t count) {
+  if (count == 1) return named_class(outputs, 1) == truth ? 0 : 1;
+  const float own = outputs[truth];
+  if (std::isnan(own)) return count;
+  std::int64_t before = 0;
+  for (std::int64_t c = 0; c < count; ++c)
+    before += outputs[c] > own || (outputs[c] == own && c < truth) ? 1 : 0;
+  return before;
+}
+
+/// The parts of a record of errors, [outputs] each: sum of squared errors, of absolute errors, and of the
+/// targets the mean and the sum of squared distances from it.
+struct ErrorRecord {
+  ErrorRecord(double* record, std::int64_t outputs)
+      : squares(record), absolutes(record + outputs), mean(record + 2 * outputs), m2(record + 3 * outputs) {}
+  double *squares, *absolutes, *mean, *m2;
+};
+
+void add_errors(const float* outputs, const float* targets, std::int64_t rows, std::int64_t columns,
+                double* record) {
+  const ErrorRecord sums(record, columns);
+  std::fill_n(record, 4 * columns, 0.0);
+  for (std::int64_t r = 0; r < rows; ++r)
+    for (std::int64_t k = 0; k < columns; ++k) {
+      const auto target = static_cast<double>(targets[r * columns + k]);
+      const double error = static_cast<double>(outputs[r * columns + k]) - target;
+      sums.squares[k] += error * error;
+      sums.absolutes[k] += std::abs(error);
+      sums.mean[k] += target;
+    }
+  for (std::int64_t k = 0; k < columns; ++k) sums.mean[k] /= static_cast<double>(rows);
+  for (std::int64_t r = 0; r < rows; ++r)
+    for (std::int64_t k = 0; k < columns; ++k) {
+      const double distance = static_cast<double>(targets[r * columns + k]) - sums.mean[k];
+      sums.m2[k] += distance * distance;
+    }
+}
+
+void read_errors(const Measures& measures, const double* record, Measured& measured) {
+  const std::int64_t columns = measures.outputs;
+  const auto rows = static_cast<double>(measured.rows);
+  for (std::int64_t k = 0; k < columns; ++k) {
+    const double unit = measures.deviation.empty() ? 1.0 : measures.deviation[static_cast<std::size_t>(k)];
+    const double squares = record[k], absolutes = record[columns + k], m2 = record[3 * columns + k];
+    measured.rmse.push_back(unit * std::sqrt(squares / rows));
+    measured.mae.push_back(unit * (absolutes / rows));
+    if (measured.rows < 2)
+      measured.r2.push_back(std::numeric_limits<double>::quiet_NaN());
+    else if (m2 == 0 && !std::isnan(squares))
+      measured.r2.push_back(squares == 0 ? 1.0 : 0.0);
+    else
+      measured.r2.push_back(1 - squares / m2);
+  }
+}
+
+}  // namespace
+
+Tally::Tally(const Measures& measures, Range rows, int threads)
+    : measures_(measures), rows_(rows), counts_(static_cast<std::size_t>(count_of(measures))) {
+  constexpr std::int64_t kRows = nn::InferencePass::kChunk;
+  for (int t = 0; t < threads; ++t)
+    threads_.push_back({Buffer<float>(kRows * measures.outputs),
+                        Buffer<float>(measures.form == nn::TargetForm::values ? kRows * measures.outputs : 0),
+                        std::vector<std::int32_t>(kRows)});
+  if (measures.ranking) ranking_.emplace(rows.size(), measures.classes());
+}
+
+std::int64_t Tally::count_of(const Measures& measures) { return Layout(measures).total; }
+std::int64_t Tally::width_of(const Measures& measures) { return measures.errors ? 4 * measures.outputs : 0; }
+
+void Tally::add(const nn::RowSource& source, Range rows, int thread, double* record) {
+  Thread& mine = threads_[static_cast<std::size_t>(thread)];
+  const bool values = measures_.form == nn::TargetForm::values;
+  if (values)
+    source.values(rows, mine.values.data());
+  else
+    source.classes(rows, mine.truth.data());
+  if (measures_.errors)
+    add_errors(mine.outputs.data(), mine.values.data(), rows.size(), measures_.outputs, record);
+  if (counts_.empty()) return;
+  for (std::int64_t r = 0; r < rows.size(); ++r) {
+    std::int32_t& truth = mine.truth[static_cast<std::size_t>(r)];
+    if (values) truth = named_class(mine.values.data() + r * measures_.outputs, measures_.outputs);
+    require(truth >= 0 && truth < measures_.classes(), ErrorKind::data, "row ", source.sample(rows.begin + r),
+            " is of class ", truth, ", the model knows ", measures_.classes(), " classes");
+  }
+  add_classes(rows, mine);
+}
+
+void Tally::add_classes(Range rows, const Thread& mine) {
+  const Layout at(measures_);
+  const auto increment = [this](std::int64_t place) {
+    std::atomic_ref(counts_[static_cast<std::size_t>(place)]).fetch_add(1, std::memory_order_relaxed);
+  };
+  for (std::int64_t r = 0; r < rows.size(); ++r) {
+    const float* outputs = mine.outputs.data() + r * measures_.outputs;
+    const std::int32_t truth = mine.truth[static_cast<std::size_t>(r)];
+    if (!measures_.top.empty()) {
+      const std::int64_t rank = rank_of(truth, outputs, measures_.outputs);
+      for (std::size_t i = 0; i < measures_.top.size(); ++i)
+        if (rank < measures_.top[i]) increment(at.top.begin + static_cast<std::int64_t>(i));
+    }
+    if (ranking_) ranking_->put(rows.begin + r - rows_.begin, outputs, measures_.outputs, truth);
+    if (at.rows.size() == 0) continue;
+    increment(at.rows.begin + truth);
+    const std::int32_t predicted = named_class(outputs, measures_.outputs);
+    if (predicted < 0) continue;
+    increment(at.predicted.begin + predicted);
+    if (predicted == truth) increment(at.hits.begin + truth);
+    if (at.confusion.size() > 0) increment(at.confusion.begin + truth * measures_.classes() + predicted);
+  }
+}
+
+// The moments: Chan, Golub, LeVeque, Updating formulae and a pairwise algorithm for computing sample
+// variances, 1979.
+void Tally::merge(const Measures& measures, std::int64_t left_rows, std::int64_t right_rows, double* left,
+                  const double* right) {
+  if (!measures.errors) return;
+  const std::int64_t columns = measures.outputs;
+  for (std::int64_t i = 0; i < 2 * columns; ++i) left[i] += right[i];
+  const double weight = static_cast<double>(right_rows) / static_cast<double>(left_rows + right_rows);
+  double *mean = left + 2 * columns, *m2 = left + 3 * columns;
+  for (std::int64_t k = 0; k < columns; ++k) {
+    const double difference = right[2 * columns + k] - mean[k];
+    mean[k] += difference * weight;
+    m2[k] += right[3 * columns + k] + difference * difference * (static_cast<double>(left_rows) * weight);
+  }
+}
+
+std::span<std::int64_t> Tally::counts(const comm::Communicator& world, const Team& team) {
+  if (ranking_) {
+    const Layout at(measures_);
+    const auto columns = static_cast<std::size_t>(at.nan.size());
+    ranking_->count(world, team, {counts_.data() + at.twice_won.begin, columns},
+                    {counts_.data() + at.nan.begin, columns});
+  }
+  return counts_;
+}
+
+void Tally::read(const Measures& measures, std::span<const std::int64_t> counts, const double* record,
+                 Measured& measured) {
+  const Layout at(measures);
+  measured.class_rows = part(counts, at.rows);
+  measured.predicted = part(counts, at.predicted);
+  measured.hits = part(counts, at.hits);
+  measured.confusion = part(counts, at.confusion);
+  for (std::size_t i = 0; i < measures.top.size(); ++i)
+    measured.top[measures.top[i]] = counts[static_cast<std::size_t>(at.top.begin) + i];
+  const auto twice_won = part(counts, at.twice_won), nan = part(counts, at.nan);
+  for (std::size_t c = 0; c < nan.size(); ++c) {
+    const std::int64_t positive = measured.class_rows[nan.size() == 1 ? 1 : c];
+    const double pairs = static_cast<double>(positive) * static_cast<double>(measured.rows - positive);
+    const bool known = nan[c] == 0 && pairs > 0;
+    measured.auc.push_back(known ? static_cast<double>(twice_won[c]) / (2 * pairs)
+                                 : std::numeric_limits<double>::quiet_NaN());
+  }
+  if (measures.errors) read_errors(measures, record, measured);
+}
+
+}  // namespace trainer::train
