@@ -104,6 +104,8 @@ void resolve(Prepared& prepared, const Configuration& configuration, int threads
   prepared.schedule_text = configuration.schedule;
   prepared.warmup_text = configuration.warmup;
   (void)prepared.schedule(prepared.plan.total_steps);  // a bad text is an error now, not at the first step
+  prepared.augmentation = data::Augmentation(configuration.augment, facts, configuration.seed);
+  if (!prepared.augmentation.is_empty()) data.notes.push_back("augment: " + configuration.augment);
   prepared.metric_names = {"loss"};
   if (data.task == "classification") prepared.metric_names.push_back("accuracy");
   prepared.has_validation = !data.split.validation.empty();
@@ -118,7 +120,7 @@ void resolve(Prepared& prepared, const Configuration& configuration, int threads
                        {"shards", std::to_string(prepared.plan.shards)},
                        {"scale", data.scalings.inputs.mode_name()},
                        {"shuffle", configuration.shuffle.empty() ? "rows" : configuration.shuffle}};
-  if (data.form == nn::TargetForm::values)
+  if (data.form == nn::TargetForm::values && !data.reconstructs())
     prepared.resolved["scale-targets"] = data.scalings.targets.mode_name();
   const double margin = parse_duration("--time-margin", configuration.time_margin);
   if (!configuration.time_limit.empty())
@@ -175,12 +177,17 @@ double parse_duration(const std::string& option, const std::string& source) {
 PreparedData prepare_data(const comm::Communicator& world, const comm::Communicator& node,
                           const Configuration& configuration, const Scalings* stored) {
   PreparedData data;
-  data.opened = data::open_data(world, node, configuration.data, configuration.task);
+  // An autoencoder looks at no targets: they may be of any kind.
+  const bool reconstructs = configuration.task == "autoencoder";
+  data.opened = data::open_data(world, node, configuration.data, reconstructs ? "" : configuration.task);
   comm::together(world, [&] {
     const data::DataFacts& facts = data.facts();
     data.task = task_of(configuration, facts);
-    require(data.task != "autoencoder", ErrorKind::usage, "--task autoencoder is not in this version");
-    data.form = facts.kind == data::TargetKind::classes ? nn::TargetForm::classes : nn::TargetForm::values;
+    data.form = facts.kind == data::TargetKind::classes && !reconstructs ? nn::TargetForm::classes
+                                                                         : nn::TargetForm::values;
+    require(!reconstructs || configuration.scale_targets.empty(), ErrorKind::usage, "--scale-targets ",
+            configuration.scale_targets,
+            ": the targets of an autoencoder are its scaled inputs; leave it out, and take --scale");
     data.split = data::split_rows(configuration.validation, configuration.split_seed, facts.rows,
                                   data.opened.test ? data.opened.test->facts().rows : 0);
     if (configuration.validation_rows > 0 &&
@@ -200,10 +207,14 @@ PreparedData prepare_data(const comm::Communicator& world, const comm::Communica
     } else {
       data.scalings.inputs =
           data::input_scaling(*data.opened.train, data.split.training, configuration.scale);
-      data.scalings.targets =
-          data::target_scaling(*data.opened.train, data.split.training, configuration.scale_targets);
+      if (!reconstructs)
+        data.scalings.targets =
+            data::target_scaling(*data.opened.train, data.split.training, configuration.scale_targets);
     }
-    data.notes = data.opened.notes;
+    for (const std::string& note : data.opened.notes)
+      data.notes.push_back(reconstructs && note.starts_with("task: ")
+                               ? "task: autoencoder, the targets are the scaled inputs"
+                               : note);
   });
   return data;
 }

@@ -139,14 +139,18 @@ class Session {
     settings.clip_norm = configuration_.clip_norm;
     settings.report_gradient_norm = configuration_.log_steps;
     settings.seed = configuration_.seed;
-    step_ = std::make_unique<Step>(world_, team_, *prepared_.network, prepared_.loss, prepared_.data.form,
-                                   *prepared_.optimizer, settings);
+    step_ = std::make_unique<Step>(world_, team_, *prepared_.network, prepared_.loss,
+                                   prepared_.training_form(), *prepared_.optimizer, settings);
+    RowUse use{.reconstructs = prepared_.data.reconstructs()};
+    const RowUse in_evaluation = use;
+    use.augmentation = &prepared_.augmentation;
+    use.outputs = prepared_.network->model().outputs();
     training_rows_ = std::make_unique<ListedRows>(*prepared_.data.opened.train, prepared_.data.scalings,
-                                                  std::vector<std::int64_t>{});
+                                                  std::vector<std::int64_t>{}, use);
     std::vector<std::int64_t> sizes;
     const auto add = [&](std::unique_ptr<ListedRows>& source, std::unique_ptr<Evaluator>& evaluator,
                          const data::DataSet& set, std::vector<std::int64_t> list) {
-      source = std::make_unique<ListedRows>(set, prepared_.data.scalings, std::move(list));
+      source = std::make_unique<ListedRows>(set, prepared_.data.scalings, std::move(list), in_evaluation);
       evaluator = std::make_unique<Evaluator>(world_, team_, *source, source->size());
       for (const std::int64_t size : Evaluator::sizes(source->size())) sizes.push_back(size);
     };

@@ -123,6 +123,7 @@ checkpoint::Checkpoint describe(const Prepared& prepared, const RunFacts& facts,
                                 const Progress& progress, const ModelValues& model) {
   const nn::Network& network = *prepared.network;
   const data::DataFacts& data = prepared.data.facts();
+  const bool of_classes = data.kind == data::TargetKind::classes && !prepared.data.reconstructs();
   checkpoint::Checkpoint file;
   file.root = {{"created", now()},
                {"command", facts.command},
@@ -132,19 +133,18 @@ checkpoint::Checkpoint describe(const Prepared& prepared, const RunFacts& facts,
                {"config", facts.config},
                {"results_version", kResultsVersion},
                {"seed", static_cast<std::int64_t>(facts.seed)}};
-  file.model_attributes = {
-      {"model", network.model().text()},
-      {"layers", layer_names(network.model().layers())},
-      {"loss", prepared.loss.text},
-      {"input_size", network.model().inputs()},
-      {"output_size", network.model().outputs()},
-      {"task", prepared.data.task},
-      {"data", data.name},
-      {"fingerprint", data.fingerprint},
-      {"validation", facts.validation},
-      {"split_seed", static_cast<std::int64_t>(facts.split_seed)},
-      {"classes", data.kind == data::TargetKind::classes ? data.targets : std::int64_t{0}}};
-  if (!data.class_names.empty()) file.model_attributes["class_names"] = data.class_names;
+  file.model_attributes = {{"model", network.model().text()},
+                           {"layers", layer_names(network.model().layers())},
+                           {"loss", prepared.loss.text},
+                           {"input_size", network.model().inputs()},
+                           {"output_size", network.model().outputs()},
+                           {"task", prepared.data.task},
+                           {"data", data.name},
+                           {"fingerprint", data.fingerprint},
+                           {"validation", facts.validation},
+                           {"split_seed", static_cast<std::int64_t>(facts.split_seed)},
+                           {"classes", of_classes ? data.targets : std::int64_t{0}}};
+  if (of_classes && !data.class_names.empty()) file.model_attributes["class_names"] = data.class_names;
   file.model = model_tensors(network, model.parameters, model.statistics);
   const Scalings& scalings = prepared.data.scalings;
   file.scaling_attributes["inputs"] = scalings.inputs.mode_name();

@@ -43,6 +43,7 @@ struct PreparedData {
   std::vector<std::string> notes;
 
   const data::DataFacts& facts() const { return opened.train->facts(); }
+  bool reconstructs() const { return task == "autoencoder"; }
   const data::DataSet& validation_set() const {
     return split.validation_is_test ? *opened.test : *opened.train;
   }
@@ -60,8 +61,11 @@ struct Prepared {
   std::optional<Goal> goal;
   std::vector<std::string> metric_names;  ///< of one evaluation, without prefix: loss, accuracy
   bool has_validation = false, has_test = false;
+  data::Augmentation augmentation;              ///< of the training rows
   std::map<std::string, std::string> resolved;  ///< option values that were left open, by option name
 
+  /// How the targets are given in training: mixed classes are distributions. In evaluation as in data.form.
+  nn::TargetForm training_form() const { return augmentation.mixes() ? nn::TargetForm::values : data.form; }
   optim::Schedule schedule(std::int64_t horizon) const {
     return {schedule_text, warmup_text, plan.rate, horizon, plan.steps_per_epoch};
   }
