@@ -55,7 +55,8 @@ PixelOperationPointer make_erase(ArgumentReader& arguments, const ImageShape& sh
 PixelOperationPointer make_rotate(ArgumentReader& arguments, const ImageShape& shape);
 /// 1 + factor (2 uniform() - 1).
 PixelOperationPointer make_scale(ArgumentReader& arguments, const ImageShape& shape);
-/// A word for each pixel to the right, then a word for each down: (word / 256, rounded down) / 2^23 - 1.
+/// A word for each pixel to the right, column by column, then a word for each down, in the same order:
+/// (word / 256, rounded down) / 2^23 - 1.
 PixelOperationPointer make_elastic(ArgumentReader& arguments, const ImageShape& shape);
 
 /// A number of the distribution Beta(alpha, alpha), from two gamma numbers.

@@ -12,7 +12,7 @@ namespace trainer::data {
 namespace {
 
 /// An empty line before the image and two after it, so that every place in [-1, height] has four neighbours.
-constexpr std::int64_t kBefore = 1, kPadding = 3;
+constexpr std::int32_t kBefore = 1, kPadding = 3;
 
 const float* pad(const ImageShape& shape, const float* from, Scratch& scratch) {
   const std::int64_t line = shape.width * shape.channels, before = kBefore * shape.channels;
@@ -27,23 +27,29 @@ const float* pad(const ImageShape& shape, const float* from, Scratch& scratch) {
 
 inline float between(float a, float b, float part) { return a + (b - a) * part; }
 
-/// to[i] = the image at (x[i], y[i]).
-TRAINER_VECTORISED void look_up(const float* __restrict padded, const float* __restrict x,
-                                const float* __restrict y, float* __restrict to, std::int64_t height,
-                                std::int64_t width, std::int64_t channels) {
+/// to[i] = the image at (x[i], y[i]). `one` channel only is the common case, and known to the compiler.
+template <bool one>
+inline void look_up(const float* __restrict padded, const float* __restrict x, const float* __restrict y,
+                    float* __restrict to, std::int32_t height, std::int32_t width, std::int32_t channels) {
   const auto most_x = static_cast<float>(width), most_y = static_cast<float>(height);
-  const auto line = static_cast<std::int32_t>((width + kPadding) * channels);
-  const auto pixel = static_cast<std::int32_t>(channels);
-  for (std::int64_t i = 0; i < height * width; ++i) {
+  const std::int32_t pixel = one ? 1 : channels, line = (width + kPadding) * pixel;
+  for (std::int32_t i = 0; i < height * width; ++i) {
     const float right = std::min(std::max(x[i], -1.0f), most_x) + 1.0f;
     const float down = std::min(std::max(y[i], -1.0f), most_y) + 1.0f;
     const auto column = static_cast<std::int32_t>(right), row = static_cast<std::int32_t>(down);
     const float part_x = right - static_cast<float>(column), part_y = down - static_cast<float>(row);
-    const float* const corner = padded + (row * line + column * pixel);
-    for (std::int32_t c = 0; c < pixel; ++c)
-      to[i * channels + c] = between(between(corner[c], corner[c + pixel], part_x),
-                                     between(corner[c + line], corner[c + line + pixel], part_x), part_y);
+    const std::int32_t corner = row * line + column * pixel;
+    for (std::int32_t c = 0; c < pixel; ++c) {
+      const float above = between(padded[corner + c], padded[corner + c + pixel], part_x);
+      const float below = between(padded[corner + c + line], padded[corner + c + line + pixel], part_x);
+      to[i * pixel + c] = between(above, below, part_y);
+    }
   }
+}
+
+TRAINER_VECTORISED void look_up_grey(const float* padded, const float* x, const float* y, float* to,
+                                     std::int32_t height, std::int32_t width) {
+  look_up<true>(padded, x, y, to, height, width, 1);
 }
 
 /// Where the pixels of an image lie that is turned and stretched about its centre: for the one at (x, y) from
@@ -62,8 +68,13 @@ TRAINER_VECTORISED void turn(float along, float across, std::int64_t height, std
 }
 
 bool warp(const ImageShape& shape, const float* from, float* to, Scratch& scratch) {
-  look_up(pad(shape, from, scratch), scratch.x.data(), scratch.y.data(), to, shape.height, shape.width,
-          shape.channels);
+  const float *const padded = pad(shape, from, scratch), *const x = scratch.x.data(),
+                     *const y = scratch.y.data();
+  const auto height = static_cast<std::int32_t>(shape.height), width = static_cast<std::int32_t>(shape.width);
+  if (shape.channels == 1)
+    look_up_grey(padded, x, y, to, height, width);
+  else
+    look_up<false>(padded, x, y, to, height, width, static_cast<std::int32_t>(shape.channels));
   return true;
 }
 
@@ -102,31 +113,24 @@ class Scale final : public PixelOperation {
   double factor_;
 };
 
-/// out = the sum over k of weights[|k|] in[. + k], along lines and then across them; `between_passes` holds
-/// what stands between.
-TRAINER_VECTORISED void smooth(const float* weights, std::int64_t radius, std::int64_t height,
-                               std::int64_t width, const float* __restrict in,
-                               float* __restrict between_passes, float* __restrict out) {
-  std::fill_n(between_passes, height * width, 0.0f);
-  std::fill_n(out, height * width, 0.0f);
-  const std::int64_t along = std::min(radius, width - 1), across = std::min(radius, height - 1);
-  for (std::int64_t y = 0; y < height; ++y) {
-    const float* const source = in + y * width;
-    float* const sum = between_passes + y * width;
-    for (std::int64_t k = -along; k <= along; ++k) {
-      const float weight = weights[std::abs(k)];
-      const std::int64_t end = std::min(width, width - k);
-      for (std::int64_t x = std::max<std::int64_t>(0, -k); x < end; ++x) sum[x] += weight * source[x + k];
-    }
+/// out[row] = the sum over k of weights[|k|] in[row + k], with nothing outside. in, out: [rows, columns].
+TRAINER_VECTORISED void smooth_across(const float* weights, std::int64_t radius, std::int64_t rows,
+                                      std::int64_t columns, const float* __restrict in,
+                                      float* __restrict out) {
+  std::fill_n(out, rows * columns, 0.0f);
+  radius = std::min(radius, rows - 1);
+  for (std::int64_t k = -radius; k <= radius; ++k) {
+    const float weight = weights[std::abs(k)];
+    const float* const source = in + k * columns;
+    const std::int64_t end = std::min(rows, rows - k) * columns;
+    for (std::int64_t i = std::max<std::int64_t>(0, -k) * columns; i < end; ++i) out[i] += weight * source[i];
   }
-  for (std::int64_t y = 0; y < height; ++y) {
-    float* const sum = out + y * width;
-    for (std::int64_t k = std::max(-across, -y); k <= std::min(across, height - 1 - y); ++k) {
-      const float weight = weights[std::abs(k)];
-      const float* const source = between_passes + (y + k) * width;
-      for (std::int64_t x = 0; x < width; ++x) sum[x] += weight * source[x];
-    }
-  }
+}
+
+/// in: [rows, columns]; out: [columns, rows].
+void transpose(const float* __restrict in, std::int64_t rows, std::int64_t columns, float* __restrict out) {
+  for (std::int64_t column = 0; column < columns; ++column)
+    for (std::int64_t row = 0; row < rows; ++row) *out++ = in[row * columns + column];
 }
 
 class Elastic final : public PixelOperation {
@@ -149,26 +153,29 @@ class Elastic final : public PixelOperation {
     const std::int64_t pixels = shape_.pixels();
     std::uint32_t* const words = Scratch::room(scratch.words, 2 * pixels);
     random_words(key, row, words, 2 * pixels);
-    displace(words, scratch, Scratch::room(scratch.x, pixels),
-             [](std::int64_t, std::int64_t x) { return x; });
-    displace(words + pixels, scratch, Scratch::room(scratch.y, pixels),
-             [](std::int64_t y, std::int64_t) { return y; });
+    float* const right = Scratch::room(scratch.x, pixels);
+    float* const down = Scratch::room(scratch.y, pixels);
+    displace(words, scratch, right);
+    displace(words + pixels, scratch, down);
+    for (std::int64_t y = 0, i = 0; y < shape_.height; ++y) {
+      for (std::int64_t x = 0; x < shape_.width; ++x, ++i) {
+        right[i] = static_cast<float>(x) + alpha_ * right[i];
+        down[i] = static_cast<float>(y) + alpha_ * down[i];
+      }
+    }
     return warp(shape_, from, to, scratch);
   }
 
  private:
-  /// out[y, x] = origin(y, x) + alpha field[y, x]
-  template <class Origin>
-  void displace(const std::uint32_t* words, Scratch& scratch, float* out, Origin origin) const {
-    const std::int64_t pixels = shape_.pixels();
+  /// out: [height, width]: a field, smoothed. words: [width, height], so that both passes run along memory.
+  void displace(const std::uint32_t* words, Scratch& scratch, float* out) const {
+    const std::int64_t pixels = shape_.pixels(), radius = static_cast<std::int64_t>(weights_.size()) - 1;
     float* const field = Scratch::room(scratch.field, 2 * pixels);
     for (std::int64_t i = 0; i < pixels; ++i)
       field[i] = static_cast<float>(static_cast<std::int32_t>(words[i] >> 8)) * 0x1p-23F - 1.0f;
-    smooth(weights_.data(), static_cast<std::int64_t>(weights_.size()) - 1, shape_.height, shape_.width,
-           field, field + pixels, out);
-    for (std::int64_t y = 0; y < shape_.height; ++y)
-      for (std::int64_t x = 0; x < shape_.width; ++x, ++out)
-        *out = static_cast<float>(origin(y, x)) + alpha_ * *out;
+    smooth_across(weights_.data(), radius, shape_.width, shape_.height, field, field + pixels);
+    transpose(field + pixels, shape_.width, shape_.height, field);
+    smooth_across(weights_.data(), radius, shape_.height, shape_.width, field, out);
   }
 
   ImageShape shape_;
