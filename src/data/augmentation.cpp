@@ -14,6 +14,7 @@ namespace {
 /// One stream for so many columns of a row.
 constexpr std::int64_t kBlock = 1024;
 constexpr std::uint64_t kBlocksOfRow = 16384;
+constexpr std::int64_t kMostPixels = 1 << 28;  // places in an image are 32-bit numbers
 
 using PixelMaker = PixelOperationPointer (*)(ArgumentReader&, const ImageShape&);
 const std::vector<std::pair<std::string, PixelMaker>> kPixelMakers = {
@@ -99,6 +100,9 @@ struct Augmentation::State {
           term.offset,
           text(term.name, " needs images, rows of height x width or height x width x channels; the rows of ",
                facts.name, " are ", shape_text(facts)));
+    require(facts.features <= kMostPixels, ErrorKind::usage, "--augment: ", term.name,
+            " takes images of up to ", kMostPixels, " values; the rows of ", facts.name, " have ",
+            facts.features);
     if (!on_scaled.empty())
       parsed.fail_at(
           term.offset,
