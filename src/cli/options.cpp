@@ -73,10 +73,10 @@ void add_data_options(std::vector<Option>& table) {
              .help = "fashion-mnist, mnist, a folder of IDX files (.gz or not), or "
                      "generate:NAME(...); at resume the content must be the same",
              .commands = kWithData});
-  group.add(choice("task", &C::task, {"classification", "regression"}, "auto"),
+  group.add(choice("task", &C::task, {"classification", "regression", "autoencoder"}, "auto"),
             {.placeholder = "TASK",
              .effect = Effect::bits,
-             .help = "classification or regression",
+             .help = "classification, regression, or autoencoder (the targets are the inputs)",
              .default_text = "from the data, when it is plain"});
   group.add(any_text("validation", &C::validation),
             {.placeholder = "ROWS",
@@ -106,6 +106,12 @@ void add_data_options(std::vector<Option>& table) {
              .effect = Effect::bits,
              .help = "scaling of the targets: feature, none",
              .default_text = "feature for regression"});
+  group.add(grammar("augment", &C::augment, "none"),
+            {.placeholder = "TEXT",
+             .effect = Effect::bits,
+             .help = "what is done to training rows, in this order: shift(pixels), flip(probability=0.5), "
+                     "rotate(degrees), scale(factor), elastic(alpha, sigma), erase(size, probability=0.5) on "
+                     "images; noise(stddev), mixup(alpha)"});
   Option shuffle = choice("shuffle", &C::shuffle, {"rows", "none", "false"}, "auto");
   shuffle.set = [set = shuffle.set](CommandLine& line, const std::string& value) {
     set(line, value);

@@ -5,8 +5,8 @@
 #include <cmath>
 #include <cstring>
 
+#include "trainer/core/random_normals.h"
 #include "trainer/core/vectorise.h"
-#include "trainer/nn/random_normals.h"
 
 namespace trainer::nn {
 namespace {

@@ -94,6 +94,7 @@ const data::DataSet& split_of(const PreparedData& data, const std::string& split
 void check_fit(const LoadedModel& model, const data::DataFacts& facts) {
   require(facts.features == model.inputs, ErrorKind::data, facts.name, " has ", facts.features,
           " input columns, ", model.file, " takes ", model.inputs);
+  if (model.task == "autoencoder") return;
   if (facts.kind == data::TargetKind::classes)
     require(facts.targets <= std::max(model.classes, model.outputs), ErrorKind::data, facts.name, " has ",
             facts.targets, " classes, ", model.file, " knows ", std::max(model.classes, model.outputs));
@@ -140,7 +141,7 @@ int run_evaluation(const comm::Communicator& world, const EvaluateRequest& reque
   world.broadcast(parameters.data(), static_cast<std::int64_t>(parameters.size() * sizeof(float)), 0);
   world.broadcast(statistics.data(), static_cast<std::int64_t>(statistics.size() * sizeof(float)), 0);
 
-  const ListedRows source(*set, data.scalings, rows);
+  const ListedRows source(*set, data.scalings, rows, {.reconstructs = data.reconstructs()});
   const auto sizes = Evaluator::sizes(source.size());
   nn::InferencePass pass(*network, loss, data.form, request.threads, sizes);
   pass.set(parameters.data(), statistics.data());

@@ -120,6 +120,13 @@ void resolve(Prepared& prepared, const Configuration& configuration, int threads
   prepared.schedule_text = configuration.schedule;
   prepared.warmup_text = configuration.warmup;
   (void)prepared.schedule(prepared.plan.total_steps);  // a bad text is an error now, not at the first step
+  prepared.augmentation = data::Augmentation(configuration.augment, facts, configuration.seed);
+  require(
+      !prepared.augmentation.mixes() || data.row_weights.empty(), ErrorKind::usage, "--augment ",
+      configuration.augment,
+      ": mixup makes rows of two, which have no weight of their own; leave it out, or --class-weights and "
+      "--sample-weights");
+  if (!prepared.augmentation.is_empty()) data.notes.push_back("augment: " + configuration.augment);
   prepared.metric_names = {"loss"};
   if (data.task == "classification") prepared.metric_names.push_back("accuracy");
   prepared.metrics = MetricList(configuration.metrics, data.shape(prepared.network->model().outputs()));
@@ -135,7 +142,7 @@ void resolve(Prepared& prepared, const Configuration& configuration, int threads
                        {"shards", std::to_string(prepared.plan.shards)},
                        {"scale", data.scalings.inputs.mode_name()},
                        {"shuffle", configuration.shuffle.empty() ? "rows" : configuration.shuffle}};
-  if (data.form == nn::TargetForm::values)
+  if (data.form == nn::TargetForm::values && !data.reconstructs())
     prepared.resolved["scale-targets"] = data.scalings.targets.mode_name();
   const double margin = parse_duration("--time-margin", configuration.time_margin);
   if (!configuration.time_limit.empty())
@@ -200,12 +207,17 @@ std::string PreparedData::fingerprint() const {
 PreparedData prepare_data(const comm::Communicator& world, const comm::Communicator& node,
                           const Configuration& configuration, const Scalings* stored) {
   PreparedData data;
-  data.opened = data::open_data(world, node, configuration.data, configuration.task);
+  // An autoencoder looks at no targets: they may be of any kind.
+  const bool reconstructs = configuration.task == "autoencoder";
+  data.opened = data::open_data(world, node, configuration.data, reconstructs ? "" : configuration.task);
   comm::together(world, [&] {
     const data::DataFacts& facts = data.facts();
     data.task = task_of(configuration, facts);
-    require(data.task != "autoencoder", ErrorKind::usage, "--task autoencoder is not in this version");
-    data.form = facts.kind == data::TargetKind::classes ? nn::TargetForm::classes : nn::TargetForm::values;
+    data.form = facts.kind == data::TargetKind::classes && !reconstructs ? nn::TargetForm::classes
+                                                                         : nn::TargetForm::values;
+    require(!reconstructs || configuration.scale_targets.empty(), ErrorKind::usage, "--scale-targets ",
+            configuration.scale_targets,
+            ": the targets of an autoencoder are its scaled inputs; leave it out, and take --scale");
     data.split = data::split_rows(configuration.validation, configuration.split_seed, facts.rows,
                                   data.opened.test ? data.opened.test->facts().rows : 0);
     if (configuration.validation_rows > 0 &&
@@ -225,10 +237,14 @@ PreparedData prepare_data(const comm::Communicator& world, const comm::Communica
     } else {
       data.scalings.inputs =
           data::input_scaling(*data.opened.train, data.split.training, configuration.scale);
-      data.scalings.targets =
-          data::target_scaling(*data.opened.train, data.split.training, configuration.scale_targets);
+      if (!reconstructs)
+        data.scalings.targets =
+            data::target_scaling(*data.opened.train, data.split.training, configuration.scale_targets);
     }
-    data.notes = data.opened.notes;
+    for (const std::string& note : data.opened.notes)
+      data.notes.push_back(reconstructs && note.starts_with("task: ")
+                               ? "task: autoencoder, the targets are the scaled inputs"
+                               : note);
   });
   return data;
 }

@@ -152,12 +152,17 @@ class Session {
     settings.tensor_norms = configuration_.log_gradients;
     settings.report_gradient_norm = configuration_.log_steps;
     settings.seed = configuration_.seed;
-    step_ = std::make_unique<Step>(world_, team_, *prepared_.network, prepared_.loss, prepared_.data.form,
-                                   *prepared_.optimizer, settings);
+    step_ = std::make_unique<Step>(world_, team_, *prepared_.network, prepared_.loss,
+                                   prepared_.training_form(), *prepared_.optimizer, settings);
+    const RowUse in_evaluation{.reconstructs = prepared_.data.reconstructs(),
+                               .outputs = prepared_.network->model().outputs()};
+    RowUse use = in_evaluation;
+    use.augmentation = &prepared_.augmentation;
+    use.weights = prepared_.data.row_weights;
     training_rows_ = std::make_unique<ListedRows>(*prepared_.data.opened.train, prepared_.data.scalings,
-                                                  std::vector<std::int64_t>{}, prepared_.data.row_weights);
+                                                  std::vector<std::int64_t>{}, use);
     population_rows_ = std::make_unique<ListedRows>(*prepared_.data.opened.train, prepared_.data.scalings,
-                                                    std::vector<std::int64_t>{});
+                                                    std::vector<std::int64_t>{}, in_evaluation);
     evaluated_ = std::make_unique<EvaluatedModel>(
         world_, *prepared_.network, *step_, order_, *population_rows_,
         EvaluatedModel::Settings{configuration_.average > 0, configuration_.population_statistics == "exact",
@@ -165,7 +170,7 @@ class Session {
     std::vector<std::int64_t> sizes;
     const auto add = [&](std::unique_ptr<ListedRows>& source, std::unique_ptr<Evaluator>& evaluator,
                          const data::DataSet& set, std::vector<std::int64_t> list, const Measures& measures) {
-      source = std::make_unique<ListedRows>(set, prepared_.data.scalings, std::move(list));
+      source = std::make_unique<ListedRows>(set, prepared_.data.scalings, std::move(list), in_evaluation);
       evaluator = std::make_unique<Evaluator>(world_, team_, *source, source->size(), measures);
       for (const std::int64_t size : Evaluator::sizes(source->size())) sizes.push_back(size);
     };

@@ -125,6 +125,7 @@ checkpoint::Checkpoint describe_attributes(const Prepared& prepared, const RunFa
                                            const Progress& progress) {
   const nn::Network& network = *prepared.network;
   const data::DataFacts& data = prepared.data.facts();
+  const bool of_classes = data.kind == data::TargetKind::classes && !prepared.data.reconstructs();
   checkpoint::Checkpoint file;
   file.root = {{"created", now()},
                {"command", facts.command},
@@ -134,19 +135,18 @@ checkpoint::Checkpoint describe_attributes(const Prepared& prepared, const RunFa
                {"config", facts.config},
                {"results_version", kResultsVersion},
                {"seed", static_cast<std::int64_t>(facts.seed)}};
-  file.model_attributes = {
-      {"model", network.model().text()},
-      {"layers", layer_names(network.model().layers())},
-      {"loss", prepared.loss.text},
-      {"input_size", network.model().inputs()},
-      {"output_size", network.model().outputs()},
-      {"task", prepared.data.task},
-      {"data", data.name},
-      {"fingerprint", prepared.data.fingerprint()},
-      {"validation", facts.validation},
-      {"split_seed", static_cast<std::int64_t>(facts.split_seed)},
-      {"classes", data.kind == data::TargetKind::classes ? data.targets : std::int64_t{0}}};
-  if (!data.class_names.empty()) file.model_attributes["class_names"] = data.class_names;
+  file.model_attributes = {{"model", network.model().text()},
+                           {"layers", layer_names(network.model().layers())},
+                           {"loss", prepared.loss.text},
+                           {"input_size", network.model().inputs()},
+                           {"output_size", network.model().outputs()},
+                           {"task", prepared.data.task},
+                           {"data", data.name},
+                           {"fingerprint", prepared.data.fingerprint()},
+                           {"validation", facts.validation},
+                           {"split_seed", static_cast<std::int64_t>(facts.split_seed)},
+                           {"classes", of_classes ? data.targets : std::int64_t{0}}};
+  if (of_classes && !data.class_names.empty()) file.model_attributes["class_names"] = data.class_names;
   const Scalings& scalings = prepared.data.scalings;
   file.scaling_attributes["inputs"] = scalings.inputs.mode_name();
   file.scaling["mean"] = scalings.inputs.mean();

@@ -150,6 +150,18 @@ grep -q 'goal' goal/status || fail "the goal was not noticed: $(cat goal/status)
 found=$(on 2 1 resume goal --goal "train_loss<=0" | digest_of)
 [ "$found" = "$reference" ] || fail "past its goal the run ends with $found, not $reference"
 
+# Augmented rows are drawn by epoch and sample alone: a denoising autoencoder, stopped within an epoch.
+blobs="generate:blobs(rows=260, features=9, classes=4, noise=3, seed=4)"
+denoise=(--data "$blobs" --task autoencoder --augment "noise(0.3) mixup(0.5)" --validation "60 rows" --batch-size 48 --shards 5
+         --model "dense(5) tanh dense(outputs)" --epochs 3 --quiet)
+whole_digest=$(on 2 1 "${denoise[@]}" --out denoise | digest_of)
+on 1 2 "${denoise[@]}" --max-steps 8 --out denoise-cut > /dev/null
+found=$(on 3 1 resume denoise-cut --max-steps 15 | digest_of)
+[ -n "$whole_digest" ] && [ "$found" = "$whole_digest" ] || fail "an autoencoder resumed within an epoch: $found, not $whole_digest"
+cmp -s <(tail -n 1 denoise/metrics.csv) <(tail -n 1 denoise-cut/metrics.csv) || fail "metrics.csv of the autoencoder differs"
+loss=$(sed -n 's/^loss //p' <(on 2 1 evaluate denoise/checkpoints/step-00000015.h5 --data "$blobs" --split validation))
+tail -n 1 denoise/metrics.csv | grep -q ",$loss,0\$" || fail "evaluate gives the autoencoder another loss: $loss"
+
 # SIGUSR1 saves and stops with 75.
 mpirun -np 2 "$trainer" "${options[@]}" --epochs 4000 --out stopped > stopped.txt 2>&1 & pid=$!
 for _ in $(seq 100); do [ -s stopped/status ] && break; sleep 0.1; done

@@ -44,11 +44,26 @@ h5_digest() {
   for group in $(h5ls "$file" | sed -n "s/^\(average\) .*/\/\1/p") /model /optimizer /progress /scaling /history; do h5dump -g "$group" "$file" | tail -n +2; done | md5sum
 }
 
+# 300 small pictures of 5 classes.
+"$python" - << 'PYTHON'
+import os, struct, numpy as np
+rng, labels = np.random.default_rng(3), np.arange(300) % 5
+images = rng.integers(0, 120, (300, 9, 7)) + 120 * (np.arange(63).reshape(9, 7) % 5 == labels[:, None, None])
+os.mkdir("pictures")
+for name, array in {"images-idx3": images, "labels-idx1": labels}.items():
+    with open(f"pictures/train-{name}-ubyte", "wb") as file:
+        file.write(struct.pack(">HBB", 0, 8, array.ndim) + struct.pack(">%dI" % array.ndim, *array.shape))
+        file.write(array.astype("u1").tobytes())
+PYTHON
+everything="rotate(20) shift(1) flip scale(0.1) elastic(6, 2) erase(3) noise(0.1) mixup(0.4)"
+pictures=(--data pictures --batch-size 90 --shards 7 --model "$rich")
+
 uneven=(--data "$small" --batch-size 90 --shards 7 --epochs 6 --early-stopping "val_loss(patience=4)")
 rich_uneven=("${uneven[@]}" --model "$rich")
 blocked=(--data "$small" --model "$wide" --batch-size 100 --shards 8 --epochs 2)  # blocked weights; a last batch of 3 rows
 if [ -n "${TRAINER_TEST_QUICK:-}" ]; then
   check_grid grid "1 2 3" "1 2" "${rich_uneven[@]}"
+  check_grid augment "1 3" "1 2" "${pictures[@]}" --epochs 2 --augment "$everything"
   finish
   exit
 fi
@@ -71,6 +86,9 @@ check_grid lars "1 2 4" "1 2" "${rich_uneven[@]}" --optimizer "lars" --lr 1
 schedule="step(2 epochs, 0.5)" check_grid adamw "1 3" "1 2" "${rich_uneven[@]}" --optimizer "adamw(weight_decay=0.1)"
 check_grid beside "1 2 3 7" "1 2" "${uneven[@]}" --model "$rich" --average 0.9 --population-statistics exact --max-norm 1 --class-weights 1,2,3,1,1 \
   --log-gradients
+check_grid augment "1 2 3 5" "1 2" "${pictures[@]}" --epochs 3 --augment "$everything"
+check_grid autoencoder "1 2 3" "1 2" --data pictures --task autoencoder --batch-size 90 --shards 7 --epochs 3 \
+  --model "dense(20) relu dense(outputs) sigmoid" --loss mse --augment "shift(1) erase(3) noise(0.2) mixup(1)"
 export ONEDNN_MAX_CPU_ISA=AVX2
 check_grid avx2 "1 2 3 4 5 7" "1 2 3" "${rich_uneven[@]}"
 check_grid avx2-wide "1 2 3" "1 2" "${blocked[@]}"

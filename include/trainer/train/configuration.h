@@ -17,6 +17,7 @@ struct Configuration {
   std::uint64_t split_seed = 0;
   std::string scale;                   ///< unit|feature|global|none; empty: by type
   std::string scale_targets;           ///< feature|log|none; empty: by task
+  std::string augment;                 ///< of the training rows: "shift(2) flip noise(0.1)"; empty: none
   std::string shuffle;                 ///< rows|none; empty: rows
   std::string class_weights = "none";  ///< none|balanced|a list
   std::string sample_weights;          ///< FILE.h5:PATH; empty: none

@@ -49,6 +49,7 @@ struct PreparedData {
   const data::DataFacts& facts() const { return opened.train->facts(); }
   /// What evaluations of the rows can measure, for a network of so many outputs.
   Measures shape(std::int64_t outputs) const;
+  bool reconstructs() const { return task == "autoencoder"; }
   const data::DataSet& validation_set() const {
     return split.validation_is_test ? *opened.test : *opened.train;
   }
@@ -67,10 +68,13 @@ struct Prepared {
   std::vector<std::string> metric_names;  ///< of one evaluation, without prefix: loss, accuracy
   MetricList metrics;                     ///< of evaluations alone, beside those
   bool has_validation = false, has_test = false;
+  data::Augmentation augmentation;              ///< of the training rows
   std::map<std::string, std::string> resolved;  ///< option values that were left open, by option name
 
   /// The figures of an evaluation, without prefix: metric_names and metrics.
   std::vector<std::string> evaluated() const;
+  /// How the targets are given in training: mixed classes are distributions. In evaluation as in data.form.
+  nn::TargetForm training_form() const { return augmentation.mixes() ? nn::TargetForm::values : data.form; }
   optim::Schedule schedule(std::int64_t horizon) const {
     return {schedule_text, warmup_text, plan.rate, horizon, plan.steps_per_epoch};
   }

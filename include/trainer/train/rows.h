@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include "trainer/data/augmentation.h"
 #include "trainer/data/data_set.h"
 #include "trainer/data/order.h"
 #include "trainer/data/scaling.h"
@@ -17,22 +18,31 @@ struct Scalings {
   data::Scaling targets = data::Scaling::none(0);  ///< no columns when targets are classes
 };
 
-/// A list of rows of a data set as the network takes them: gathered and scaled.
+/// What a network makes of rows.
+struct RowUse {
+  bool reconstructs = false;                         ///< the targets are the inputs, scaled: an autoencoder
+  const data::Augmentation* augmentation = nullptr;  ///< of rows that are trained on; null: none
+  std::int64_t outputs = 0;             ///< of the network; needed when the augmentation mixes classes
+  std::span<const float> weights = {};  ///< of all rows of the data set; empty: the rows have none
+};
+
+/// A list of rows of a data set as the network takes them: gathered, augmented and scaled. Values of classes
+/// (for an augmentation that mixes) are one-hot rows, with one output the 0/1 label.
 class ListedRows final : public nn::RowSource {
  public:
-  /// `weights`: of all rows of the data set; empty: the rows have none.
   ListedRows(const data::DataSet& data, const Scalings& scalings, std::vector<std::int64_t> rows,
-             std::span<const float> weights = {})
-      : data_(data), scalings_(scalings), rows_(std::move(rows)), weights_(weights) {}
+             RowUse use = {})
+      : data_(data), scalings_(scalings), rows_(std::move(rows)), use_(use) {}
   void inputs(Range rows, float* out) const override;
   void classes(Range rows, std::int32_t* out) const override;
   void values(Range rows, float* out) const override;
   std::int64_t sample(std::int64_t row) const override { return rows_[static_cast<std::size_t>(row)]; }
-  bool weighted() const override { return !weights_.empty(); }
+  bool weighted() const override { return !use_.weights.empty(); }
   void weights(Range rows, float* out) const override;
 
   std::int64_t size() const { return static_cast<std::int64_t>(rows_.size()); }
-  /// Replaces the list: rows [place, place + count) of an epoch's order.
+  /// Replaces the list: rows [place, place + count) of an epoch's order, which must outlive their use. The
+  /// epoch is that of the augmentation.
   void take(const data::EpochOrder& order, std::int64_t epoch, std::int64_t place, std::int64_t count);
 
  private:
@@ -40,10 +50,18 @@ class ListedRows final : public nn::RowSource {
     return std::span<const std::int64_t>(rows_).subspan(static_cast<std::size_t>(rows.begin),
                                                         static_cast<std::size_t>(rows.size()));
   }
+  data::AugmentationSource source() const { return {data_, scalings_.inputs, partners_, epoch_}; }
+  bool augments() const { return use_.augmentation != nullptr && !use_.augmentation->is_empty(); }
+  std::int64_t target_columns() const;
+  /// out: [rows, target_columns()], before they are mixed.
+  void own_targets(std::span<const std::int64_t> rows, float* out) const;
+
   const data::DataSet& data_;
   const Scalings& scalings_;
   std::vector<std::int64_t> rows_;
-  std::span<const float> weights_;
+  RowUse use_;
+  std::span<const std::int64_t> partners_;  ///< all training rows
+  std::int64_t epoch_ = 0;
 };
 
 }  // namespace trainer::train

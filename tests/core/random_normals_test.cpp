@@ -1,5 +1,5 @@
 // The normal numbers of noise: their distribution, and that they are the same wherever they are drawn.
-#include "trainer/nn/random_normals.h"
+#include "trainer/core/random_normals.h"
 
 #include <gtest/gtest.h>
 
@@ -8,7 +8,7 @@
 #include <numbers>
 #include <vector>
 
-namespace trainer::nn {
+namespace trainer {
 namespace {
 
 std::vector<float> draw(std::uint64_t seed, std::int64_t streams, std::int64_t count) {
@@ -64,4 +64,4 @@ TEST(RandomNormals, ArePureFunctionsOfTheirPlace) {
 }
 
 }  // namespace
-}  // namespace trainer::nn
+}  // namespace trainer

@@ -4,7 +4,7 @@
 
 #include "trainer/core/random.h"
 
-namespace trainer::nn {
+namespace trainer {
 
 /// out[i] = standard normal number i of the stream (key, index), for i < count. Words 2 j and 2 j + 1 of the
 /// stream make numbers 2 j and 2 j + 1 (Box and Muller, 1958), in single precision by plain arithmetic alone:
@@ -13,4 +13,4 @@ namespace trainer::nn {
 /// the numbers are r cos(angle) and r sin(angle). The largest is 6.6.
 void random_normals(RandomKey key, std::uint64_t index, float* out, std::int64_t count);
 
-}  // namespace trainer::nn
+}  // namespace trainer

@@ -1,4 +1,4 @@
-#include "trainer/nn/random_normals.h"
+#include "trainer/core/random_normals.h"
 
 #include <algorithm>
 #include <array>
@@ -9,7 +9,7 @@
 #include "trainer/core/error.h"
 #include "trainer/core/vectorise.h"
 
-namespace trainer::nn {
+namespace trainer {
 namespace {
 
 /// Words [2 pairs] become numbers [2 pairs].
@@ -54,4 +54,4 @@ void random_normals(RandomKey key, std::uint64_t index, float* out, std::int64_t
   std::copy_n(numbers.begin(), count, out);
 }
 
-}  // namespace trainer::nn
+}  // namespace trainer
