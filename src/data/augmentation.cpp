@@ -70,7 +70,7 @@ struct Augmentation::State {
   };
 
   State(const ParsedText& parsed, const DataFacts& facts, std::uint64_t the_seed)
-      : seed(the_seed), features(facts.features) {
+      : seed(the_seed), features(facts.features), raw(Scaling::none(facts.features)) {
     for (const Term& term : parsed.sequence()) {
       const auto place = static_cast<std::uint32_t>(on_pixels.size() + on_scaled.size());
       ArgumentReader arguments(parsed, term);
@@ -119,17 +119,23 @@ struct Augmentation::State {
   void gather(const AugmentationSource& from, std::span<const std::int64_t> rows, bool clean,
               float* out) const {
     if (on_pixels.empty()) return from.data.gather_scaled(rows, from.scaling, out);
+    // Raw, by the gather that fetches ahead; then in the thread's own memory.
+    from.data.gather_scaled(rows, raw, out);
     Scratch& scratch = Scratch::of_thread();
-    for (std::size_t i = 0; i < rows.size(); ++i, out += features) {
-      float* now = Scratch::room(scratch.image, features);
-      float* next = Scratch::room(scratch.other, features);
-      from.data.gather(rows.subspan(i, 1), now);
+    for (const std::int64_t row : rows) {
+      float* next = Scratch::room(scratch.image, features);
+      float* after = Scratch::room(scratch.other, features);
+      const float* now = out;
       for (const auto& [place, operation] : on_pixels) {
         if (clean && operation->is_noise()) continue;
-        if (operation->apply(key(from.epoch, place), static_cast<std::uint64_t>(rows[i]), now, next, scratch))
-          std::swap(now, next);
+        if (!operation->apply(key(from.epoch, place), static_cast<std::uint64_t>(row), now, next, scratch))
+          continue;
+        now = next;
+        std::swap(next, after);
       }
+      if (now == out) now = std::copy_n(out, features, next) - features;
       from.scaling.apply(now, 1, out);
+      out += features;
     }
   }
 
@@ -171,6 +177,7 @@ struct Augmentation::State {
 
   std::uint64_t seed;
   std::int64_t features;
+  Scaling raw;
   std::vector<OnPixels> on_pixels;
   std::vector<OnScaled> on_scaled;
   bool mixes = false;
