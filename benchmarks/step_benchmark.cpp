@@ -22,6 +22,7 @@
 #include "trainer/core/random.h"
 #include "trainer/core/tree.h"
 #include "trainer/nn/onednn_facts.h"
+#include "trainer/train/noise_scale.h"
 #include "trainer/train/step.h"
 
 namespace trainer::benchmarks {
@@ -124,6 +125,42 @@ void run_case(benchmark::State& state, const comm::Communicator& world, int thre
       (step.seconds().total - before.total);
 }
 
+/// What an observed step (noise scale) costs, and what one in NoiseScale::kEvery adds to all: plain and
+/// observed steps in turn, medians.
+void run_observing(benchmark::State& state, const comm::Communicator& world, int threads, const Case& test) {
+  Team team(threads);
+  const nn::Loss loss = nn::Loss::parse("softmax_cross_entropy");
+  const nn::Network network(nn::join(nn::Model(test.model, kInputs, kOutputs), loss), threads);
+  const auto optimizer = optim::Optimizer::parse("adam");
+  train::Step::Settings settings;
+  settings.shards = default_shards(test.batch);
+  settings.batches = {test.batch};
+  train::Step step(world, team, network, loss, nn::TargetForm::classes, *optimizer, settings);
+  network.initialise(1, step.parameters().data(), step.statistics().data());
+  const RandomRows rows(step.rows(test.batch).size());
+  std::int64_t number = 0;
+  std::vector<double> plain, observed;
+  for (auto _ : state) {
+    for (const bool observe : {false, true}) {
+      train::StepRequests requests;
+      requests.observe = observe;
+      world.barrier();
+      const Stopwatch watch;
+      step.run(rows, test.batch, ++number, 1e-4, requests);
+      const double seconds = slowest(world, watch.seconds());
+      (observe ? observed : plain).push_back(seconds);
+      state.SetIterationTime(seconds);
+    }
+  }
+  const auto median = [](std::vector<double> values) {
+    std::ranges::nth_element(values, values.begin() + std::ssize(values) / 2);
+    return values[values.size() / 2];
+  };
+  const double more = median(observed) / median(plain) - 1;
+  state.counters["observed_step_more"] = more;
+  state.counters["all_steps_more"] = more / static_cast<double>(train::NoiseScale::kEvery);
+}
+
 /// Nothing is printed by other ranks than 0.
 class Silent final : public benchmark::BenchmarkReporter {
   bool ReportContext(const Context&) override { return true; }
@@ -163,6 +200,13 @@ int main(int argc, char** argv) {
           ->Iterations(test.batch > 1000 ? 8 : 100)
           ->ReportAggregatesOnly(true);
   }
+  for (const Case& test : kCases)
+    benchmark::RegisterBenchmark(
+        (test.name + "/observing").c_str(),
+        [&world, threads, &test](benchmark::State& state) { run_observing(state, world, threads, test); })
+        ->UseManualTime()
+        ->Unit(benchmark::kMillisecond)
+        ->Iterations(test.batch > 1000 ? 30 : 300);
   benchmark::Initialize(&argc, argv);
   if (world.rank() == 0) {
     std::printf("%d rank(s) x %d thread(s), oneDNN %s %s\n", world.size(), threads,
