@@ -182,8 +182,9 @@ std::string data_summary(const Prepared& prepared) {
 std::int64_t checkpoint_bytes(const Prepared& prepared) {
   constexpr std::int64_t kRest = 64 << 10;  // names, attributes, history
   const auto states = static_cast<std::int64_t>(prepared.optimizer->state_names().size());
-  return 4 * (prepared.network->parameter_count() * (1 + states) + prepared.network->statistic_floats()) +
-         kRest;
+  const nn::Network& network = *prepared.network;
+  const std::int64_t model = network.parameter_count() + network.statistic_floats();
+  return 4 * (model * (prepared.averages ? 2 : 1) + network.parameter_count() * states) + kRest;
 }
 
 std::vector<std::string> start_findings(const comm::Communicator& world, const StartCircumstances& start) {

@@ -20,7 +20,8 @@ bool is_gradient_step(std::int64_t step, std::int64_t evaluate_every);
 
 /// A row for each layer with parameters, from the input on, then one for each relu. gradient_norm,
 /// weight_norm and update_ratio (norm of the step's update / norm of the values) are of the layer's first
-/// tensor: the weight of a dense layer, the scale of a norm; mean_delta is the mean |d loss / d output| over
+/// tensor: the weight of a dense layer, the scale of a norm (values that are all 0 have the ratio inf or
+/// nan); mean_delta is the mean |d loss / d output| over
 /// rows and units of a dense layer; dead_share the share of a relu's units that are 0 for every row of the
 /// batch. What does not apply is empty.
 std::vector<std::vector<report::CsvCell>> gradient_rows(const nn::Network& network, std::int64_t step,

@@ -103,6 +103,8 @@ void resolve(Prepared& prepared, const Configuration& configuration, int threads
   prepared.optimizer = optim::Optimizer::parse(configuration.optimizer);
   prepared.plan = make_plan(configuration, static_cast<std::int64_t>(data.split.training.size()),
                             *prepared.optimizer, data.notes);
+  prepared.averages = configuration.average > 0;
+  prepared.tensor_norms = configuration.log_gradients;
   const double asked_rate = prepared.plan.rate;
   const optim::ScaledRate scaled =
       optim::scaled_rate(optim::parse_rate_scaling(configuration.lr_scaling), asked_rate, prepared.plan.batch,
@@ -196,12 +198,8 @@ double parse_duration(const std::string& option, const std::string& source) {
   return static_cast<double>(days * 86400 + seconds);
 }
 
-std::string PreparedData::fingerprint() const {
-  if (row_weights.empty()) return facts().fingerprint;
-  Digest digest;
-  digest.add(facts().fingerprint);
-  digest.add(row_weights.data(), row_weights.size() * sizeof(float));
-  return digest.hex();
+std::string PreparedData::weights_digest() const {
+  return row_weights.empty() ? "" : digest_of(row_weights.data(), row_weights.size() * sizeof(float));
 }
 
 PreparedData prepare_data(const comm::Communicator& world, const comm::Communicator& node,
@@ -283,10 +281,13 @@ std::int64_t estimated_bytes(const Prepared& prepared, int ranks) {
   }
   const std::int64_t floats = prepared.network->parameter_floats();
   const std::int64_t rows = (prepared.plan.batch * shards + prepared.plan.shards - 1) / prepared.plan.shards;
-  const auto states = static_cast<std::int64_t>(prepared.optimizer->state_names().size());
-  const auto copies = static_cast<std::int64_t>(pieces) + 1;  // parameters, and a gradient a piece
+  const auto states = static_cast<std::int64_t>(prepared.optimizer->state_names().size()) +
+                      (prepared.averages ? 1 : 0) + (prepared.tensor_norms ? 1 : 0);
+  // Parameters, a gradient a piece, and the average that is evaluated.
+  const auto copies = static_cast<std::int64_t>(pieces) + 1 + (prepared.averages ? 1 : 0);
   return 4 * floats * copies + 4 * floats * (1 + states) / ranks +
-         rows * prepared.network->activation_bytes_per_row();
+         rows * prepared.network->activation_bytes_per_row() +
+         static_cast<std::int64_t>(prepared.data.row_weights.size()) * 4;
 }
 
 }  // namespace trainer::train

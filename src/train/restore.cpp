@@ -50,13 +50,14 @@ class BestIsMissing : public Error {
 
 /// What a checkpoint says of the run that it belongs to.
 struct Identity {
-  std::string config, fingerprint, arithmetic, isa;
+  std::string config, fingerprint, row_weights, arithmetic, isa;
   std::int64_t results_version = 0;
 };
 
 Identity read_identity(const checkpoint::Checkpoint& file, const std::string& where) {
   return {get<std::string>(file.root, "config", where),
           get<std::string>(file.model_attributes, "fingerprint", where),
+                  get<std::string>(file.model_attributes, "row_weights", where),
           get<std::string>(file.root, "arithmetic", where), get<std::string>(file.root, "isa", where),
           get<std::int64_t>(file.root, "results_version", where)};
 }
@@ -64,7 +65,13 @@ Identity read_identity(const checkpoint::Checkpoint& file, const std::string& wh
 void require_same_run(const Identity& was, const std::string& where, const Prepared& prepared,
                       const RunFacts& facts, const RunRequest& request, Changes& changes) {
   if (request.require_same_bits) request.require_same_bits(was.config, facts.config);
-  const std::string fingerprint = prepared.data.fingerprint();
+  const std::string fingerprint = prepared.data.facts().fingerprint;
+  const std::string row_weights = prepared.data.weights_digest();
+  if (was.row_weights != row_weights)
+    changes.meet("data", ErrorKind::data,
+                 text(where, ": the run was trained with row weights of digest ", was.row_weights,
+                      ", --sample-weights and --class-weights give ", row_weights),
+                 "give the same --sample-weights");
   if (was.fingerprint != fingerprint)
     changes.meet("data", ErrorKind::data,
                  text(where, ": the run was trained on data with fingerprint ", was.fingerprint, ", --data ",
@@ -103,7 +110,7 @@ void require_as_written(const checkpoint::Checkpoint& file, const checkpoint::Ch
               ", the run has ", shown(value));
     }
   };
-  std::vector<std::string> free = {"data", "fingerprint"};
+  std::vector<std::string> free = {"data", "fingerprint", "row_weights"};
   if (!same_data) free.insert(free.end(), {"classes", "class_names"});
   compare(file.model_attributes, expected.model_attributes, "/model", free);
   compare(file.optimizer_attributes, expected.optimizer_attributes, "/optimizer", {});
@@ -191,7 +198,7 @@ Candidate read_state(checkpoint::Checkpoint file, const std::string& where, cons
           " columns of inputs and ", restored.scalings.targets.features(), " of targets, the data have ",
           now.inputs.features(), " and ", now.targets.features());
   const bool same_data =
-      get<std::string>(file.model_attributes, "fingerprint", where) == prepared.data.fingerprint();
+      get<std::string>(file.model_attributes, "fingerprint", where) == prepared.data.facts().fingerprint;
   require_as_written(file, describe_attributes(prepared, facts, restored.progress), same_data, where);
   try {
     FoundBest best = find_best(file, where, restored.progress, *prepared.network, folder);

@@ -134,7 +134,7 @@ class Session {
     facts_.validation = configuration_.validation;
     facts_.split_seed = configuration_.split_seed;
     facts_.seed = configuration_.seed;
-    facts_.averages = configuration_.average > 0;
+    facts_.averages = prepared_.averages;
   }
 
   void make_passes() {
@@ -149,7 +149,7 @@ class Session {
     settings.clip_norm = configuration_.clip_norm;
     settings.max_norm = configuration_.max_norm;
     settings.average = configuration_.average;
-    settings.tensor_norms = configuration_.log_gradients;
+    settings.tensor_norms = prepared_.tensor_norms;
     settings.report_gradient_norm = configuration_.log_steps;
     settings.seed = configuration_.seed;
     step_ = std::make_unique<Step>(world_, team_, *prepared_.network, prepared_.loss,
@@ -165,7 +165,7 @@ class Session {
                                                     std::vector<std::int64_t>{}, in_evaluation);
     evaluated_ = std::make_unique<EvaluatedModel>(
         world_, *prepared_.network, *step_, order_, *population_rows_,
-        EvaluatedModel::Settings{configuration_.average > 0, configuration_.population_statistics == "exact",
+        EvaluatedModel::Settings{prepared_.averages, configuration_.population_statistics == "exact",
                                  plan.batch, rows});
     std::vector<std::int64_t> sizes;
     const auto add = [&](std::unique_ptr<ListedRows>& source, std::unique_ptr<Evaluator>& evaluator,
@@ -314,7 +314,7 @@ class Session {
             (plan.checkpoint_seconds > 0 && records_->seconds() - saved_at >= plan.checkpoint_seconds);
       }
       const bool log_gradients = configuration_.log_gradients && is_gradient_step(step, plan.evaluate_every);
-      requests.observe = log_gradients || step % NoiseScale::kEvery == 0;
+      requests.observe = log_gradients || observes_noise(step);
       const Range mine = step_->rows(batch);
       training_rows_->take(order_, epoch, place + mine.begin, mine.size());
       world_.watchdog().set_phase("step", step);
@@ -354,7 +354,7 @@ class Session {
     progress_.correct_sum += result.correct;
     progress_.sum_rows += result.rows;
     row_samples_ += result.rows;
-    if (step % NoiseScale::kEvery == 0)
+    if (observes_noise(step))
       NoiseScale::take_in(progress_.noise, result.observation->pass, result.observation->gradient_square,
                           result.rows);
     if (!records_->active()) return;
@@ -379,6 +379,11 @@ class Session {
     state.samples_per_second =
         static_cast<double>(row_samples_) / std::max(1e-9, seconds.total - row_start_.total);
     records_->progress(state);
+  }
+
+  /// One shard, or one row, tells nothing of the noise.
+  bool observes_noise(std::int64_t step) const {
+    return step % NoiseScale::kEvery == 0 && prepared_.plan.shards > 1 && prepared_.plan.batch > 1;
   }
 
   void write_gradients(const StepObservation& seen, std::int64_t step) {

@@ -142,7 +142,8 @@ checkpoint::Checkpoint describe_attributes(const Prepared& prepared, const RunFa
                            {"output_size", network.model().outputs()},
                            {"task", prepared.data.task},
                            {"data", data.name},
-                           {"fingerprint", prepared.data.fingerprint()},
+                           {"fingerprint", data.fingerprint},
+      {"row_weights", prepared.data.weights_digest()},
                            {"validation", facts.validation},
                            {"split_seed", static_cast<std::int64_t>(facts.split_seed)},
                            {"classes", of_classes ? data.targets : std::int64_t{0}}};

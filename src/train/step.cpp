@@ -389,7 +389,7 @@ std::int64_t Step::bytes_sent() const {
 std::int64_t Step::memory_bytes() const {
   const State& state = *state_;
   return state.pass.memory_bytes() + state.exchange.buffer_bytes() + state.slices.memory_bytes() +
-         (state.parameters.size() + state.statistics.size()) * 4;
+         (state.parameters.size() + state.statistics.size() + state.average_statistics.size()) * 4;
 }
 
 std::int64_t Step::pieces_of_job() const {

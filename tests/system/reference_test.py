@@ -31,15 +31,38 @@ def write_idx(path, array):
 
 
 def make_data(folder):
-    random = np.random.default_rng(7)
+    random = np.random.default_rng(14)
     inputs = random.integers(0, 256, (ROWS, SIDE, SIDE))
-    labels = np.minimum(random.integers(0, CLASSES + 2, ROWS), CLASSES - 1)  # the last class is the largest
+    labels = ((inputs.reshape(ROWS, FEATURES) - 128) @ random.normal(size=(FEATURES, CLASSES))).argmax(1)
+    assert np.bincount(labels, minlength=CLASSES).min() > 3 and np.ptp(np.bincount(labels)) > 3, "classes must differ in size"
     write_idx(f"{folder}/train-images-idx3-ubyte.gz", inputs)
     write_idx(f"{folder}/train-labels-idx1-ubyte.gz", labels)
     weights = random.uniform(0.2, 3, ROWS).astype(np.float32)
     with h5py.File(f"{folder}/weights.h5", "w") as file:
         file["w"] = weights
     return inputs.reshape(ROWS, FEATURES) / 255.0, labels, weights.astype(float)
+
+
+def step_of(name, w, g, state, rate, step, decayed):
+    """What an optimizer subtracts from a tensor, as its paper has it (optim/optimizer.h names them)."""
+    if name == "sgd":
+        state["v"] = 0.9 * state.get("v", 0) + g
+        return rate * state["v"]
+    if name == "lars":
+        decay = 0.01 * decayed
+        norms = np.sqrt((w**2).sum()), np.sqrt((g**2).sum())
+        ratio = 0.05 * norms[0] / (norms[1] + 0.01 * norms[0]) if decayed and min(norms) > 0 else 1
+        state["v"] = 0.9 * state.get("v", 0) + rate * ratio * (g + decay * w)
+        return state["v"]
+    state["m"] = 0.9 * state.get("m", 0) + 0.1 * g
+    state["s"] = 0.999 * state.get("s", 0) + 0.001 * g**2
+    epsilon = 1e-6 if name == "lamb" else 1e-8
+    d = state["m"] / (1 - 0.9**step) / (np.sqrt(state["s"] / (1 - 0.999**step)) + epsilon)
+    if name == "adamw":
+        return rate * (d + 0.01 * decayed * w)
+    d = d + 0.01 * decayed * w
+    norms = np.sqrt((w**2).sum()), np.sqrt((d**2).sum())
+    return rate * d * (norms[0] / norms[1] if decayed and min(norms) > 0 else 1)
 
 
 class Net:
@@ -125,26 +148,51 @@ def noise_parts(net, x, labels, weights, shards):
     return trace, square - trace / rows
 
 
+def evaluated_model(case, net, average, x, batch):
+    """What --average and --population-statistics make of the net."""
+    model = Net(case["layers"], {})
+    source = average if case["average"] else {**net.values, **net.statistics}
+    model.values = {k: source[k] for k in net.values}
+    model.statistics = {k: source[k] for k in net.statistics}
+    if not case["exact"]:
+        return model
+    population = {}
+    for place in range(0, len(x), batch):
+        model.forward(x[place:place + batch])
+        for path, (mean, m2, n) in model.given.items():
+            if path in population:
+                old, old_m2, old_n = population[path]
+                mean, m2, n = ((old * old_n + mean * n) / (old_n + n),
+                               old_m2 + m2 + (mean - old) ** 2 * old_n * n / (old_n + n), old_n + n)
+            population[path] = (mean, m2, n)
+    for path, (mean, m2, n) in population.items():
+        model.statistics[path + "/running_mean"], model.statistics[path + "/running_variance"] = mean, m2 / (n - 1)
+    return model
+
+
 def train(case, data, model):
     """The reference; returns what the run's files should say."""
-    x, labels, row_weights = data
+    training = ROWS - case["tail"]
+    held_out = data[0][training:], data[1][training:]
+    x, labels, row_weights = (column[:training] for column in data)
     counts = np.bincount(labels, minlength=CLASSES)
-    class_weights = {"none": np.ones(CLASSES), "balanced": ROWS / (CLASSES * counts)}.get(case["class_weights"])
+    class_weights = {"none": np.ones(CLASSES), "balanced": training / (CLASSES * counts)}.get(case["class_weights"])
     if class_weights is None:
         class_weights = np.array([float(c) for c in case["class_weights"].split(",")])
     weights = class_weights[labels] * (row_weights if case["sample_weights"] else 1.0)
     net = Net(case["layers"], model)
-    batch = ROWS if case["batch"] == "full" else case["batch"]
+    batch = training if case["batch"] == "full" else case["batch"]
     rate = case["lr"] * (batch / 10 if case["lr_scaling"] == "linear" else 1)
-    velocity = {k: np.zeros_like(v) for k, v in net.values.items()}
+    states = {k: {} for k in net.values}
     average = {k: np.zeros_like(v) for k, v in {**net.values, **net.statistics}.items()}
     noise, step, log, metrics = [0.0, 0.0], 0, [], []
-    steps_per_epoch = -(-ROWS // batch)
+    models = {}
+    steps_per_epoch = -(-training // batch)
     for _ in range(case["epochs"]):
         loss_sum = 0.0
-        for place in range(0, ROWS, batch):
+        for place in range(0, training, batch):
             step += 1
-            rows = slice(place, min(place + batch, ROWS))
+            rows = slice(place, min(place + batch, training))
             bx, bl, bw = x[rows], labels[rows], weights[rows]
             if step % 32 == 0 and case["shards"] > 1:
                 parts = noise_parts(net, bx, bl, bw, case["shards"])
@@ -160,14 +208,15 @@ def train(case, data, model):
                     for name, value in (("running_mean", mean), ("running_variance", m2 / (n - 1))):
                         net.statistics[f"{path}/{name}"] *= 0.9
                         net.statistics[f"{path}/{name}"] += 0.1 * value
-            total = {k: g + (case["l1"] * np.sign(net.values[k]) + case["l2"] * net.values[k]) * k.endswith("weight")
+            decayed = {k: k.endswith("weight") or case["scope"] == "all" for k in gradients}
+            total = {k: g + (case["l1"] * np.sign(net.values[k]) + case["l2"] * net.values[k]) * decayed[k]
                      for k, g in gradients.items()}
             norm = np.sqrt(sum((g**2).sum() for g in total.values()))
             factor = case["clip"] / norm if 0 < case["clip"] < norm else 1.0
             before = {k: v.copy() for k, v in net.values.items()}
             for k, g in total.items():
-                velocity[k] = 0.9 * velocity[k] + factor * g
-                net.values[k] -= rate * velocity[k]
+                name = case["optimizer"].split("(")[0]
+                net.values[k] -= step_of(name, net.values[k], factor * g, states[k], rate, step, decayed[k])
                 if case["max_norm"] and k.endswith("weight"):
                     norms = np.sqrt((net.values[k] ** 2).sum(1, keepdims=True))
                     net.values[k] *= np.where(norms > case["max_norm"], case["max_norm"] / norms, 1)
@@ -184,23 +233,14 @@ def train(case, data, model):
                         delta = np.abs(deltas[path]).mean() if path in deltas else None
                         log.append((step, path, np.sqrt((gradients[k] ** 2).sum()), delta, size, change / size, None))
                 log += [(step, path, None, None, None, None, share) for path, share in dead.items()]
-        metrics.append((loss_sum / ROWS, noise[0] / noise[1] if noise[1] > 0 else np.nan))
-    evaluated = dict({**net.values, **net.statistics} if not case["average"] else average)
-    if case["exact"]:
-        frozen = Net(case["layers"], {})
-        frozen.values = {k: evaluated[k] for k in net.values}
-        population = {}
-        for place in range(0, ROWS, batch):
-            frozen.forward(x[place:place + batch])
-            for path, (mean, m2, n) in frozen.given.items():
-                if path in population:
-                    old, old_m2, old_n = population[path]
-                    mean, m2, n = ((old * old_n + mean * n) / (old_n + n),
-                                   old_m2 + m2 + (mean - old) ** 2 * old_n * n / (old_n + n), old_n + n)
-                population[path] = (mean, m2, n)
-        for path, (mean, m2, n) in population.items():
-            evaluated[path + "/running_mean"], evaluated[path + "/running_variance"] = mean, m2 / (n - 1)
-    return {"values": {**net.values, **net.statistics}, "evaluated": evaluated, "log": log, "metrics": metrics, "noise": noise}
+        evaluated = evaluated_model(case, net, average, x, batch)
+        val_loss = np.nan
+        if case["tail"]:
+            q = evaluated.forward(held_out[0], training=False)
+            val_loss = -np.log(q[np.arange(len(q)), held_out[1]]).mean()
+        metrics.append((loss_sum / training, noise[0] / noise[1] if noise[1] > 0 else np.nan, val_loss))
+        models[step] = {k: v.copy() for k, v in {**evaluated.values, **evaluated.statistics}.items()}
+    return {"values": {**net.values, **net.statistics}, "evaluated": models, "log": log, "metrics": metrics, "noise": noise}
 
 
 def model_of(path):
@@ -220,11 +260,13 @@ def near(found, wanted, what, tolerance, least=1e-3):
 def check(name, case, ranks, folder, data):
     out = f"{folder}/{name}-{ranks}"
     last = max(i for i, kind in enumerate(case["layers"]) if kind == "dense")
-    model = " ".join(kind if kind != "dense" else "dense(outputs)" if i == last else "dense(8)"
+    widths = iter(case["widths"])
+    model = " ".join(kind if kind != "dense" else "dense(outputs)" if i == last else f"dense({next(widths)})"
                      for i, kind in enumerate(case["layers"]))
     command = ["mpirun", "--oversubscribe", "--bind-to", "none", "-np", str(ranks), TRAINER, "--data", f"{folder}/data",
                "--model", model,
-               "--validation", "0", "--shuffle", "none", "--optimizer", "sgd(momentum=0.9)", "--lr", str(case["lr"]),
+               "--validation", f"tail({case['tail'] / ROWS})" if case["tail"] else "0", "--shuffle", "none",
+               "--optimizer", case["optimizer"], "--penalty-scope", case["scope"], "--lr", str(case["lr"]),
                "--batch", str(case["batch"]), "--shards", str(case["shards"]), "--epochs", str(case["epochs"]), "--l1", str(case["l1"]),
                "--l2", str(case["l2"]), "--clip-norm", str(case["clip"]), "--max-norm", str(case["max_norm"]), "--average", str(case["average"]),
                "--class-weights", case["class_weights"], "--lr-scaling", case["lr_scaling"], "--reference-batch", "10",
@@ -234,14 +276,15 @@ def check(name, case, ranks, folder, data):
         command += ["--sample-weights", f"{folder}/data/weights.h5:w"]
     subprocess.run(command, check=True, env=ENVIRONMENT, stdout=subprocess.DEVNULL)
     wanted = train(case, data, model_of(f"{out}/checkpoints/step-00000000.h5"))
-    steps = case["epochs"] * -(-ROWS // (ROWS if case["batch"] == "full" else case["batch"]))
+    training = ROWS - case["tail"]
+    steps = case["epochs"] * -(-training // (training if case["batch"] == "full" else case["batch"]))
     # Float32 sums and a few hundred steps of a smooth map; a wrong formula is off by percents.
     tolerance = 2e-4
-    for file, values in ((f"checkpoints/step-{steps:08d}.h5", wanted["values"]), ("best.h5", wanted["evaluated"])):
+    with h5py.File(f"{out}/best.h5") as best:
+        best_step = int(best["progress"].attrs["step"])
+    assert best_step > steps // 2, f"{name}: best at step {best_step}; choose other settings"
+    for file, values in ((f"checkpoints/step-{steps:08d}.h5", wanted["values"]), ("best.h5", wanted["evaluated"][best_step])):
         found = model_of(f"{out}/{file}")
-        if file == "best.h5":
-            with h5py.File(f"{out}/best.h5") as best:
-                assert best["progress"].attrs["step"] == steps, f"{name}: the last model is not the best; choose other settings"
         for path, value in values.items():
             layer, tensor = path.split("/")
             # Biases before a batch norm stay 0 but for roundings.
@@ -249,6 +292,8 @@ def check(name, case, ranks, folder, data):
     with open(f"{out}/metrics.csv") as file:
         rows = list(csv.DictReader(file))[1:]
     near([float(r["train_loss"]) for r in rows], [m[0] for m in wanted["metrics"]], f"{name}, train_loss", tolerance)
+    if case["tail"]:
+        near([float(r["val_loss"]) for r in rows], [m[2] for m in wanted["metrics"]], f"{name}, val_loss", tolerance)
     if case["shards"] > 1 and "batch_norm" not in case["layers"] and steps >= 32:
         found = [float(r["noise_scale"]) for r in rows]
         expected = [m[1] for m in wanted["metrics"]]
@@ -271,7 +316,8 @@ def check(name, case, ranks, folder, data):
                 near(float(text), value, f"{name}, gradients.csv, step {step}, {layer}, {column}", 50 * tolerance)
 
 
-PLAIN = dict(layers=["dense", "relu", "dense", "tanh", "dense"], batch=10, shards=4, epochs=8, lr=0.05, l1=0, l2=0, clip=0, max_norm=0,
+PLAIN = dict(layers=["dense", "relu", "dense", "tanh", "dense"], widths=[8, 8], tail=0, optimizer="sgd(momentum=0.9)", scope="weights",
+             batch=10, shards=4, epochs=8, lr=0.05, l1=0, l2=0, clip=0, max_norm=0,
              average=0, class_weights="none", sample_weights=False, lr_scaling="none", exact=False)
 NORMED = dict(PLAIN, layers=["dense", "batch_norm", "relu", "dense"])
 CASES = {
@@ -281,13 +327,17 @@ CASES = {
     "penalties": dict(PLAIN, l1=1e-3, l2=1e-2),
     "clipped": dict(PLAIN, clip=0.05, lr=0.2),
     "max-norm": dict(PLAIN, max_norm=1.1),
+    "max-norm-in-panels": dict(PLAIN, widths=[16, 128], max_norm=0.7),  # weights [128, 16] are stored in two panels
+    "adamw": dict(PLAIN, optimizer="adamw", lr=0.01, l2=1e-3, clip=1, scope="all"),
+    "lamb": dict(PLAIN, optimizer="lamb", lr=0.005, clip=1, l1=1e-4, widths=[16, 128]),
+    "lars": dict(PLAIN, optimizer="lars(weight_decay=0.01, trust=0.05)", lr=0.1, l2=1e-3, clip=2),
     "balanced": dict(PLAIN, class_weights="balanced"),
     "listed-and-rows": dict(PLAIN, class_weights="0.5,2,1", sample_weights=True),
     "scaled": dict(PLAIN, lr_scaling="linear", batch=20, lr=0.02),
     "average": dict(PLAIN, average=0.9),
     "statistics": dict(NORMED, exact=True),
     "average-of-statistics": dict(NORMED, average=0.9, batch=20),
-    "everything": dict(NORMED, exact=True, average=0.95, l1=1e-4, l2=1e-3, clip=1, max_norm=1.5, class_weights="balanced",
+    "everything": dict(NORMED, exact=True, tail=10, average=0.95, l1=1e-4, l2=1e-3, clip=1, max_norm=1.5, class_weights="balanced",
                        sample_weights=True, lr_scaling="linear", batch=16),
 }
 

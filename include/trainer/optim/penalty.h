@@ -24,8 +24,6 @@ void add_penalty_gradient(float* gradient, const float* parameters, std::int64_t
 /// l1 * sum |w| + (l2 / 2) * sum w^2 of one run.
 double penalty_value(const float* parameters, std::int64_t count, double l1, double l2);
 
-/// The squared norm of one run, as the optimizers take it.
-
 /// values[i] /= divisor.
 void divide(float* values, std::int64_t count, float divisor);
 

@@ -44,8 +44,8 @@ struct PreparedData {
   std::vector<std::string> notes;
   std::vector<float> row_weights;  ///< of all rows of opened.train, for training; empty: 1
 
-  /// Of all that decides what the rows are: the content of the data and their weights.
-  std::string fingerprint() const;
+  /// Of row_weights; empty when there are none.
+  std::string weights_digest() const;
   const data::DataFacts& facts() const { return opened.train->facts(); }
   /// What evaluations of the rows can measure, for a network of so many outputs.
   Measures shape(std::int64_t outputs) const;
@@ -68,6 +68,8 @@ struct Prepared {
   std::vector<std::string> metric_names;  ///< of one evaluation, without prefix: loss, accuracy
   MetricList metrics;                     ///< of evaluations alone, beside those
   bool has_validation = false, has_test = false;
+  bool averages = false;      ///< the weights: --average
+  bool tensor_norms = false;  ///< are measured: --log-gradients
   data::Augmentation augmentation;              ///< of the training rows
   std::map<std::string, std::string> resolved;  ///< option values that were left open, by option name
 
