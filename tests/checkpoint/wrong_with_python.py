@@ -228,6 +228,9 @@ def _(file):
     file[BIAS][0] += 1
 
 
+# The average of the weights.
+data("average-extra", "run", "/average is there, but the run keeps none", "average/00_dense/weight", numpy.zeros((2, 2), "f4"))
+data("average-nan", "file", "/average/00_dense/weight: element 0 of 1 is nan", "average/00_dense/weight", numpy.full(1, numpy.nan, "f4"))
 # The optimizer.
 attribute("no-optimizer-text", "file", "'text' is missing", "/optimizer", "text", None)
 attribute("no-optimizer-step", "file", "'step' is missing", "/optimizer", "step", None)

@@ -46,6 +46,38 @@ expect() {
 bare=(--data good --quiet --epochs 1 --batch-size 10)
 good=("${bare[@]}" --out new-run)
 
+# The textbook's options.
+"$python" - << 'PYTHON'
+import h5py, numpy
+with h5py.File("weights.h5", "w") as file:
+    file["good"], file["short"], file["words"] = numpy.ones(60), numpy.ones(59), numpy.array([b"a"] * 60)
+    file["negative"], file["unknown"] = numpy.full(60, -1.0), numpy.full(60, numpy.nan)
+open("no.h5", "w").write("no HDF5")
+PYTHON
+expect 2 'unknown|did you mean' "${good[@]}" --augment "shft(1)"
+expect 2 'shift' "${good[@]}" --augment "shift(-1)"
+expect 2 'mixup' "${good[@]}" --augment "mixup(0.2)" --class-weights balanced
+expect 2 'classes' "${good[@]}" --class-weights 1,2
+expect 2 'x.* is no factor' "${good[@]}" --class-weights 1,x,2
+expect 2 'are no classes' "${good[@]}" --task regression --class-weights balanced
+expect 2 'FILE.h5:PATH' "${good[@]}" --sample-weights weights
+expect 3 'missing.h5' "${good[@]}" --sample-weights missing.h5:w
+expect 3 'no.h5' "${good[@]}" --sample-weights no.h5:w
+expect 3 'nothing' "${good[@]}" --sample-weights weights.h5:nothing
+expect 3 '59 values for 60 rows' "${good[@]}" --sample-weights weights.h5:short
+expect 3 'words' "${good[@]}" --sample-weights weights.h5:words
+expect 3 'row 0 has the factor -1' "${good[@]}" --sample-weights weights.h5:negative
+expect 3 'row 0 has the factor nan' "${good[@]}" --sample-weights weights.h5:unknown
+expect 2 'average' "${good[@]}" --average 1
+expect 2 'average' "${good[@]}" --average -0.1
+expect 2 'population-statistics' "${good[@]}" --population-statistics some
+expect 2 'max-norm' "${good[@]}" --max-norm -1
+expect 2 'square-root|sqrt' "${good[@]}" --optimizer sgd --lr-scaling sqrt
+expect 2 'reference-batch' "${good[@]}" --lr-scaling linear --reference-batch 0
+expect 2 'r2' "${good[@]}" --metrics r2
+expect 2 'f1' "${good[@]}" --early-stopping "val_f1(patience=2)"
+expect 2 'scale-targets' "${good[@]}" --task autoencoder --scale-targets feature
+
 # Options.
 expect 2 'nonsense' "${good[@]}" --nonsense 3
 expect 2 'did you mean --epochs' --data good --out new-run --epoch 1

@@ -316,6 +316,29 @@ def check(name, case, ranks, folder, data):
                 near(float(text), value, f"{name}, gradients.csv, step {step}, {layer}, {column}", 50 * tolerance)
 
 
+def check_population(ranks, folder, data):
+    """Exact statistics are those without dropout and noise: of the very weights in best.h5."""
+    out = f"{folder}/population-{ranks}"
+    subprocess.run(["mpirun", "--oversubscribe", "--bind-to", "none", "-np", str(ranks), TRAINER, "--data", f"{folder}/data", "--model",
+                    "noise(0.5) dense(8) batch_norm relu dropout(0.5) dense(8) batch_norm(statistics=shard) dense(outputs)", "--validation", "0",
+                    "--shuffle", "none", "--batch", "16", "--shards", "3", "--epochs", "2", "--population-statistics", "exact", "--threads", "1",
+                    "--quiet", "--out", out], check=True, env=ENVIRONMENT, stdout=subprocess.DEVNULL)
+    found = model_of(f"{out}/best.h5")
+    first = found["01_dense"], found["02_batch_norm"]
+    second = found["05_dense"], found["06_batch_norm"]
+    x = data[0]
+    given = [], []
+    for place in range(0, ROWS, 16):  # 16, 16, 16 and 2 rows
+        h = x[place:place + 16] @ first[0]["weight"].T + first[0]["bias"]
+        given[0].append(h)
+        h = (h - h.mean(0)) / np.sqrt(h.var(0) + 1e-5) * first[1]["scale"] + first[1]["shift"]
+        given[1].append(np.maximum(h, 0) @ second[0]["weight"].T + second[0]["bias"])
+    for values, norm in zip(given, (first[1], second[1])):
+        values = np.concatenate(values)
+        near(norm["running_mean"], values.mean(0), "population, mean", 2e-4)
+        near(norm["running_variance"], values.var(0, ddof=1), "population, variance", 2e-4)
+
+
 PLAIN = dict(layers=["dense", "relu", "dense", "tanh", "dense"], widths=[8, 8], tail=0, optimizer="sgd(momentum=0.9)", scope="weights",
              batch=10, shards=4, epochs=8, lr=0.05, l1=0, l2=0, clip=0, max_norm=0,
              average=0, class_weights="none", sample_weights=False, lr_scaling="none", exact=False)
@@ -348,3 +371,6 @@ with tempfile.TemporaryDirectory() as folder:
         for ranks in (1, 2):
             check(name, case, ranks, folder, data)
         print(f"{name}: as the reference, on 1 and 2 ranks", flush=True)
+    for ranks in (1, 2):
+        check_population(ranks, folder, data)
+    print("statistics without dropout and noise: as the reference, on 1 and 2 ranks", flush=True)
