@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "row_weights.h"
+#include "target_rules.h"
 #include "trainer/comm/agreement.h"
 #include "trainer/comm/tree_exchange.h"
 #include "trainer/core/digest.h"
@@ -100,6 +101,7 @@ void resolve(Prepared& prepared, const Configuration& configuration, int threads
       configuration.loss.empty() ? nn::Loss::default_for(data.task, model.outputs()) : configuration.loss;
   prepared.loss = nn::Loss::parse(loss_text);
   prepared.network = std::make_unique<nn::Network>(nn::join(std::move(model), prepared.loss), threads);
+  require_fitting_targets(prepared.loss, data, prepared.network->model().outputs());
   prepared.optimizer = optim::Optimizer::parse(configuration.optimizer);
   prepared.plan = make_plan(configuration, static_cast<std::int64_t>(data.split.training.size()),
                             *prepared.optimizer, data.notes);

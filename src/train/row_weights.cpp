@@ -47,18 +47,39 @@ std::vector<float> read_weights(const std::string& source, std::int64_t rows) {
   const std::size_t colon = source.rfind(':');
   require(colon != std::string::npos && colon > 0 && colon + 1 < source.size(), ErrorKind::usage,
           "--sample-weights ", source, ": expected FILE.h5:PATH, a data set with a value for each row");
-  const h5::File file = h5::File::open_read(source.substr(0, colon));
   std::string path = source.substr(colon + 1);
   if (path.front() != '/') path.insert(0, "/");
-  const h5::DataSet found = file.describe(path);
-  require(found.elements == rows && found.shape.size() <= 2, ErrorKind::data, "--sample-weights ", source,
-          ": holds ", found.elements, " values for ", rows, " rows of --data; give one for each");
-  std::vector<float> weights = file.read_floats(path);
+  std::vector<float> weights;
+  try {
+    const h5::File file = h5::File::open_read(source.substr(0, colon));
+    const h5::DataSet found = file.describe(path);
+    const std::vector<std::int64_t> one_axis = {rows}, column = {rows, 1};
+    require(found.shape == one_axis || found.shape == column, ErrorKind::data, "holds ", found.elements,
+            " values on ", found.shape.size(), " axes for ", rows,
+            " rows of --data; give one axis with one for each");
+    weights = file.read_floats(path);
+  } catch (const Error& error) {
+    fail(error.kind(), "--sample-weights ", source, ": ", error.what());
+  }
   for (std::size_t row = 0; row < weights.size(); ++row)
     require(std::isfinite(weights[row]) && weights[row] >= 0, ErrorKind::data, "--sample-weights ", source,
             ": row ", row, " has the factor ", format_number(static_cast<double>(weights[row])),
-            "; it must be 0 or more");
+            "; it must be finite and 0 or more");
   return weights;
+}
+
+/// A product that no loss can be multiplied by, or factors that leave nothing to train.
+void require_usable(const std::vector<float>& weights, const PreparedData& data) {
+  double sum = 0;
+  for (const std::int64_t row : data.split.training) {
+    const float weight = weights[static_cast<std::size_t>(row)];
+    require(std::isfinite(weight), ErrorKind::data, "--class-weights times --sample-weights: row ", row,
+            " gets the factor ", format_number(static_cast<double>(weight)), "; give smaller ones");
+    sum += static_cast<double>(weight);
+  }
+  require(sum > 0, ErrorKind::data, "--class-weights and --sample-weights: the factors of all ",
+          data.split.training.size(),
+          " training rows are 0, so nothing would be trained; give some rows a factor above 0");
 }
 
 }  // namespace
@@ -72,8 +93,8 @@ std::vector<float> row_weights(const comm::Communicator& world, const Configurat
     comm::together(world, [&] { weights.resize(static_cast<std::size_t>(facts.rows)); });
     world.broadcast(weights.data(), facts.rows * static_cast<std::int64_t>(sizeof(float)), 0);
   }
-  if (configuration.class_weights == "none") return weights;
   comm::together(world, [&] {
+    if (configuration.class_weights == "none") return;
     require(facts.kind == data::TargetKind::classes && data.task == "classification", ErrorKind::usage,
             "--class-weights ", configuration.class_weights, ": the targets of ", facts.name,
             " are no classes; leave it out or take --sample-weights");
@@ -86,6 +107,9 @@ std::vector<float> row_weights(const comm::Communicator& world, const Configurat
       data.opened.train->gather_classes({&row, 1}, &label);
       weights[static_cast<std::size_t>(row)] *= static_cast<float>(by_class[static_cast<std::size_t>(label)]);
     }
+  });
+  comm::together(world, [&] {
+    if (!weights.empty()) require_usable(weights, data);
   });
   return weights;
 }

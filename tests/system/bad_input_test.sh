@@ -64,10 +64,12 @@ expect 2 'FILE.h5:PATH' "${good[@]}" --sample-weights weights
 expect 3 'missing.h5' "${good[@]}" --sample-weights missing.h5:w
 expect 3 'no.h5' "${good[@]}" --sample-weights no.h5:w
 expect 3 'nothing' "${good[@]}" --sample-weights weights.h5:nothing
-expect 3 '59 values for 60 rows' "${good[@]}" --sample-weights weights.h5:short
+expect 3 '59 values on 1 axes for 60 rows' "${good[@]}" --sample-weights weights.h5:short
 expect 3 'words' "${good[@]}" --sample-weights weights.h5:words
 expect 3 'row 0 has the factor -1' "${good[@]}" --sample-weights weights.h5:negative
 expect 3 'row 0 has the factor nan' "${good[@]}" --sample-weights weights.h5:unknown
+expect 3 'of all .* are 0' "${good[@]}" --class-weights 0,0,0
+expect 3 'has the target .*take another --loss' "${good[@]}" --task autoencoder --scale none --loss binary_cross_entropy
 expect 2 'average' "${good[@]}" --average 1
 expect 2 'average' "${good[@]}" --average -0.1
 expect 2 'population-statistics' "${good[@]}" --population-statistics some
