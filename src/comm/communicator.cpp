@@ -270,6 +270,18 @@ std::vector<float> Communicator::gather(const float* mine, std::int64_t count, i
   return all;
 }
 
+void Communicator::sum(std::span<std::int64_t> values) const {
+  if (is_alone()) return;
+  constexpr auto kLargest = static_cast<std::size_t>(kLargestMessage) / sizeof(std::int64_t);
+  for (; !values.empty(); values = values.subspan(std::min(values.size(), kLargest))) {
+    RequestSet requests;
+    check(MPI_Iallreduce(MPI_IN_PLACE, values.data(), static_cast<int>(std::min(values.size(), kLargest)),
+                         MPI_INT64_T, MPI_SUM, state_->handle, requests.add()),
+          "MPI_Iallreduce");
+    wait(requests, watchdog());
+  }
+}
+
 void Communicator::poll() const {
   if (is_alone()) return;
   int found = 0;

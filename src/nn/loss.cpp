@@ -84,6 +84,12 @@ LayerKind Loss::joint_activation() const {
   return LayerKind::dense;
 }
 
+std::int32_t predicted_class(const float* values, std::int64_t count, float threshold) {
+  if (std::any_of(values, values + count, [](float value) { return std::isnan(value); })) return -1;
+  if (count == 1) return values[0] >= threshold ? 1 : 0;
+  return static_cast<std::int32_t>(std::max_element(values, values + count) - values);
+}
+
 Model join(Model model, const Loss& loss) {
   const LayerKind joint = loss.joint_activation();
   if (joint == LayerKind::dense) return model;
@@ -168,20 +174,14 @@ float LossFunction::target(const Targets& targets, std::int64_t row, std::int64_
   return outputs_ == 1 ? static_cast<float>(label) : (label == k ? 1.0f : 0.0f);
 }
 
-/// 1 when the row's class is the predicted one: arg max (the lowest index on a tie) or, with one output,
-/// score >= threshold.
-double LossFunction::correct(const float* scores, std::int64_t row, const Targets& targets,
-                             float threshold) const {
-  const float* mine = scores + row * outputs_;
-  if (outputs_ == 1) {
-    const bool wanted = target(targets, row, 0) >= 0.5f;
-    return (mine[0] >= threshold) == wanted && !std::isnan(mine[0]) ? 1 : 0;
-  }
-  const std::int64_t best = std::max_element(mine, mine + outputs_) - mine;
-  if (std::isnan(mine[best])) return 0;
-  if (targets.classes != nullptr) return best == targets.classes[row] ? 1 : 0;
-  const float* wanted = targets.values + row * outputs_;
-  return best == std::max_element(wanted, wanted + outputs_) - wanted ? 1 : 0;
+/// 1 when the row's class is the predicted one.
+double LossFunction::correct(const float* z, std::int64_t row, const Targets& targets) const {
+  const std::int32_t predicted = predicted_class(z + row * outputs_, outputs_, loss_.threshold());
+  if (predicted < 0) return 0;
+  const std::int32_t wanted = targets.classes != nullptr
+                                  ? targets.classes[row]
+                                  : predicted_class(targets.values + row * outputs_, outputs_, 0.5f);
+  return predicted == wanted ? 1 : 0;
 }
 
 // -sum_k q_k ln p_k = sum_k q_k (ln s - (z_k - m)), with m = max z, s = sum_k exp(z_k - m). The gradient is p
@@ -229,7 +229,7 @@ LossSums LossFunction::softmax_cross_entropy(const float* z, std::int64_t rows, 
       }
       sums.loss += weighted(loss, targets, r, gradient);
     }
-    sums.correct += correct(z, r, targets, 0);
+    sums.correct += correct(z, r, targets);
   }
   return sums;
 }
@@ -258,7 +258,7 @@ LossSums LossFunction::binary_cross_entropy(const float* z, std::int64_t rows, c
       gradient[i] = (gradient[i] - t) * static_cast<float>(per_output);
     }
     sums.loss += weighted(loss * per_output, targets, r, gradient);
-    sums.correct += correct(z, r, targets, 0.0f);  // p >= 1/2 is z >= 0
+    sums.correct += correct(z, r, targets);
   }
   return sums;
 }
@@ -277,7 +277,7 @@ LossSums LossFunction::difference(const float* z, std::int64_t rows, const Targe
       gradient[i] = factor * slope;
     }
     sums.loss += weighted(share * loss, targets, r, gradient);
-    sums.correct += correct(z, r, targets, 0.5f);
+    sums.correct += correct(z, r, targets);
   }
   return sums;
 }

@@ -40,7 +40,7 @@ class LossFunction {
   double share() const;
   /// A row's loss, times its weight; its gradient likewise.
   double weighted(double loss, const Targets& targets, std::int64_t row, float* gradient) const;
-  double correct(const float* scores, std::int64_t row, const Targets& targets, float threshold) const;
+  double correct(const float* z, std::int64_t row, const Targets& targets) const;
   float target(const Targets& targets, std::int64_t row, std::int64_t k) const;
 
   Loss loss_;

@@ -611,6 +611,7 @@ struct InferencePass::State {
   const Network& network;
   TargetForm form;
   LossFunction loss;
+  float threshold;
   std::vector<Buffers> buffers;  // by thread
   std::vector<NormState> norms;
   std::vector<Buffer<float>> scratch, values;  // by thread: [kChunk, outputs]
@@ -622,6 +623,7 @@ struct InferencePass::State {
       : network(net),
         form(target_form),
         loss(loss_text, net.model().outputs(), threads, kChunk),
+        threshold(loss_text.threshold()),
         norms(make_norms(net.plan(), 1, false)) {
     for (int t = 0; t < threads; ++t) {
       buffers.emplace_back(net.plan(), kChunk, false);
@@ -653,7 +655,10 @@ void InferencePass::set(const float* parameters, const float* statistics) {
       norm->set_from_running(state_->norms[static_cast<std::size_t>(norm->index())], statistics);
 }
 
-LossSums InferencePass::run(const RowSource& source, Range rows, int thread, float* outputs) const {
+float InferencePass::threshold() const { return state_->threshold; }
+
+LossSums InferencePass::run(const RowSource& source, Range rows, int thread, float* outputs,
+                            float* raw) const {
   State& state = *state_;
   const Network::Plan& plan = state.network.plan();
   const auto t = static_cast<std::size_t>(thread);
@@ -666,6 +671,7 @@ LossSums InferencePass::run(const RowSource& source, Range rows, int thread, flo
   for (const auto& operation : plan.operations) operation->forward(view, unit, thread);
   const float* z = view.values[plan.output.value];
   if (outputs != nullptr) state.loss.activate(z, rows.size(), outputs, thread);
+  if (raw != nullptr) std::copy_n(z, rows.size() * state.network.model().outputs(), raw);
   Targets targets;
   if (state.form == TargetForm::classes) {
     source.classes(rows, state.classes[t].data());

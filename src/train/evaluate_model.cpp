@@ -121,6 +121,7 @@ int run_evaluation(const comm::Communicator& world, const EvaluateRequest& reque
   std::vector<std::int64_t> rows;
   const data::DataSet* set = nullptr;
   MetricList metrics;
+  const RowFacts facts = data.row_facts(loaded.outputs);
   comm::together(world, [&] {
     check_fit(loaded, data.facts());
     loss = nn::Loss::parse(loaded.loss);
@@ -130,12 +131,12 @@ int run_evaluation(const comm::Communicator& world, const EvaluateRequest& reque
     statistics.resize(static_cast<std::size_t>(network->statistic_floats()));
     if (world.rank() == 0) set_model(*network, loaded.tensors, false, loaded.file, parameters, statistics);
     set = &split_of(data, request.split, rows);
-    const Measures shape = data.shape(loaded.outputs);
-    require(shape.deviation.empty() || static_cast<std::int64_t>(shape.deviation.size()) == loaded.outputs,
-            ErrorKind::data, loaded.file, ": /scaling has ", shape.deviation.size(),
+    const std::int64_t scaled = data.target_scaling().features();
+    require(scaled == 0 || scaled == loaded.outputs, ErrorKind::data, loaded.file, ": /scaling has ", scaled,
             " columns of targets, the model ", loaded.outputs, " outputs");
-    metrics = MetricList(
-        request.metrics.empty() ? MetricList::everything(shape.classification) : request.metrics, shape);
+    const auto count = static_cast<std::int64_t>(rows.size());
+    metrics =
+        MetricList(request.metrics.empty() ? MetricList::everything(facts, count) : request.metrics, facts);
   });
   require_same_layout(world, *network);
   world.broadcast(parameters.data(), static_cast<std::int64_t>(parameters.size() * sizeof(float)), 0);
@@ -146,8 +147,8 @@ int run_evaluation(const comm::Communicator& world, const EvaluateRequest& reque
   nn::InferencePass pass(*network, loss, data.form, request.threads, sizes);
   pass.set(parameters.data(), statistics.data());
   const Team team(request.threads);
-  Evaluator evaluator(world, team, source, source.size(), metrics.measures().with_details());
-  const Measured measured = evaluator.run(pass);
+  Evaluator evaluator(world, team, source, source.size(), facts, metrics.measures().with_details(facts));
+  const Measured measured = evaluator.run(pass, data.target_scaling());
   comm::on_first_rank(world, [&] {
     report::JsonObject json;
     json.add("model", loaded.file)
@@ -164,6 +165,9 @@ int run_evaluation(const comm::Communicator& world, const EvaluateRequest& reque
       json.add(name, values.at(name));
       lines += text(name, " ", format_number(values.at(name)), "\n");
     }
+    if (request.metrics.empty() && facts.classification && !metrics.measures().ranking)
+      lines += text("auc left out: ", source.size(), " rows of ", facts.classes(), " classes are more than ",
+                    MetricList::kMostScores, " scores to hold; ask for it with --metrics auc\n");
     add_details(json, "", measured, data.facts());
     add_confusion(json, measured);
     lines += detail_lines(measured);

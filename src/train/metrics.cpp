@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "trainer/core/error.h"
 #include "trainer/core/grammar.h"
 
 namespace trainer::train {
@@ -54,66 +55,90 @@ double area(const Measured& m) {
       [&](std::size_t c) { return m.auc[c]; });
 }
 
-/// A metric: what it is made of, and how.
+enum class For { any_task, classification, values };
+
+/// A figure of an evaluation: what it is for, which values are better, what it is made of, and how.
 struct Word {
   const char* name;
-  bool classification;
-  bool Measures::*part;  ///< null: top
-  double (*value)(const Measured& measured, std::int64_t k);
+  For task;
+  Direction better;
+  bool Measures::*part;                                       ///< null: of Measures::top, with an argument
+  double (*value)(const Measured& measured, std::int64_t k);  ///< null: always there, not to be asked for
+
+  bool is_always_there() const { return value == nullptr; }
+  bool takes_k() const { return value != nullptr && part == nullptr; }
+  bool fits(bool classification) const {
+    return task == For::any_task || (task == For::classification) == classification;
+  }
 };
 
 using M = Measures;
+constexpr Direction kSmaller = Direction::smaller, kLarger = Direction::larger;
 const std::vector<Word> kWords = {
-    {"top", true, nullptr, [](const Measured& m, std::int64_t k) { return ratio(m.top.at(k), m.rows); }},
-    {"precision", true, &M::class_counts,
+    {"loss", For::any_task, kSmaller, nullptr, nullptr},
+    {"accuracy", For::classification, kLarger, nullptr, nullptr},
+    {"top", For::classification, kLarger, nullptr,
+     [](const Measured& m, std::int64_t k) { return ratio(m.top.at(k), m.rows); }},
+    {"precision", For::classification, kLarger, &M::class_counts,
      [](const Measured& m, std::int64_t) { return over_classes(m, &Measured::precision); }},
-    {"recall", true, &M::class_counts,
+    {"recall", For::classification, kLarger, &M::class_counts,
      [](const Measured& m, std::int64_t) { return over_classes(m, &Measured::recall); }},
-    {"f1", true, &M::class_counts,
+    {"f1", For::classification, kLarger, &M::class_counts,
      [](const Measured& m, std::int64_t) { return over_classes(m, &Measured::f1); }},
-    {"balanced_accuracy", true, &M::class_counts,
+    {"balanced_accuracy", For::classification, kLarger, &M::class_counts,
      [](const Measured& m, std::int64_t) { return balanced_accuracy(m); }},
-    {"auc", true, &M::ranking, [](const Measured& m, std::int64_t) { return area(m); }},
-    {"r2", false, &M::errors, [](const Measured& m, std::int64_t) { return average(m.r2); }},
-    {"rmse", false, &M::errors, [](const Measured& m, std::int64_t) { return average(m.rmse); }},
-    {"mae", false, &M::errors, [](const Measured& m, std::int64_t) { return average(m.mae); }},
+    {"auc", For::classification, kLarger, &M::ranking,
+     [](const Measured& m, std::int64_t) { return area(m); }},
+    {"r2", For::values, kLarger, &M::errors, [](const Measured& m, std::int64_t) { return average(m.r2); }},
+    {"rmse", For::values, kSmaller, &M::errors,
+     [](const Measured& m, std::int64_t) { return average(m.rmse); }},
+    {"mae", For::values, kSmaller, &M::errors,
+     [](const Measured& m, std::int64_t) { return average(m.mae); }},
 };
 
+/// Whether a column is of this word: f1, top_5.
+bool names(const Word& word, const std::string& column) {
+  if (!word.takes_k()) return column == word.name;
+  const std::string stem = text(word.name, "_");
+  return column.starts_with(stem) && parse_integer(column.substr(stem.size())).has_value();
+}
+
+/// What may be asked for.
 std::string fitting(bool classification) {
   std::string all;
   for (const Word& word : kWords)
-    if (word.classification == classification)
-      all += text(all.empty() ? "" : ", ", word.name, word.part == nullptr ? "(k)" : "");
+    if (word.fits(classification) && !word.is_always_there())
+      all += text(all.empty() ? "" : ", ", word.name, word.takes_k() ? "(k)" : "");
   return all;
 }
 
 std::size_t find_word(const ParsedText& parsed, const Term& term, bool classification) {
-  if (term.name == "loss" || (term.name == "accuracy" && classification))
-    parsed.fail_at(term.offset, term.name + " is always there; name what is wanted beside it");
   const auto found = std::ranges::find_if(kWords, [&](const Word& word) { return word.name == term.name; });
+  if (found != kWords.end() && found->is_always_there() && found->fits(classification))
+    parsed.fail_at(term.offset, term.name + " is always there; name what is wanted beside it");
   const std::string others = text(classification ? "classification" : "a task with values as targets",
                                   " has ", fitting(classification));
   if (found == kWords.end()) {
     std::vector<std::string> names;
-    for (const Word& word : kWords) names.emplace_back(word.name);
+    for (const Word& word : kWords)
+      if (!word.is_always_there()) names.emplace_back(word.name);
     const std::string near = nearest_name(term.name, names);
     parsed.fail_at(term.offset, text("there is no metric \"", term.name, "\"",
                                      near.empty() ? "" : "; did you mean " + near + "?", "; ", others));
   }
-  if (found->classification != classification)
-    parsed.fail_at(term.offset,
-                   text(term.name, " is for ", found->classification ? "classification" : "values as targets",
-                        "; ", others));
+  if (!found->fits(classification))
+    parsed.fail_at(term.offset, text(term.name, " is for ",
+                                     classification ? "values as targets" : "classification", "; ", others));
   return static_cast<std::size_t>(found - kWords.begin());
 }
 
 }  // namespace
 
-Measures Measures::with_details() const {
+Measures Measures::with_details(const RowFacts& facts) const {
   Measures all = *this;
-  all.class_counts = classification;
-  all.confusion = classification && classes() <= 1024;
-  all.errors = !classification;
+  all.class_counts = facts.classification;
+  all.confusion = facts.classification && facts.classes() <= 1024;
+  all.errors = !facts.classification;
   return all;
 }
 
@@ -121,16 +146,16 @@ double Measured::precision(std::size_t of) const { return ratio(hits[of], predic
 double Measured::recall(std::size_t of) const { return ratio(hits[of], class_rows[of]); }
 double Measured::f1(std::size_t of) const { return ratio(2 * hits[of], predicted[of] + class_rows[of]); }
 
-MetricList::MetricList(const std::string& source, Measures shape) : measures_(std::move(shape)) {
+MetricList::MetricList(const std::string& source, const RowFacts& facts) {
   if (source.empty()) return;
   const ParsedText parsed("--metrics", source);
   for (const Term& term : parsed.sequence()) {
-    const std::size_t word = find_word(parsed, term, measures_.classification);
+    const std::size_t word = find_word(parsed, term, facts.classification);
     ArgumentReader arguments(parsed, term);
     Entry entry{word, 0};
     std::string name = term.name;
-    if (kWords[word].part == nullptr) {
-      entry.k = arguments.integer("k", 1, measures_.classes());
+    if (kWords[word].takes_k()) {
+      entry.k = arguments.integer("k", 1, facts.classes());
       name += "_" + std::to_string(entry.k);
       measures_.top.push_back(entry.k);
     } else {
@@ -149,22 +174,24 @@ double MetricList::value(std::size_t index, const Measured& measured) const {
   return kWords[entries_[index].word].value(measured, entries_[index].k);
 }
 
-std::string MetricList::everything(bool classification) {
+std::string MetricList::everything(const RowFacts& facts, std::int64_t rows) {
+  const bool too_many = rows > kMostScores / facts.classes();
   std::string all;
   for (const Word& word : kWords)
-    if (word.classification == classification && word.part != nullptr)
+    if (word.fits(facts.classification) && word.part != nullptr && !(word.part == &M::ranking && too_many))
       all += text(all.empty() ? "" : " ", word.name);
   return all;
 }
 
-bool is_error(const std::string& metric) { return metric == "loss" || metric == "rmse" || metric == "mae"; }
+Direction better(const std::string& column) {
+  const auto found = std::ranges::find_if(kWords, [&](const Word& word) { return names(word, column); });
+  require(found != kWords.end(), ErrorKind::internal, "no figure is called ", column);
+  return found->better;
+}
 
 bool is_metric(const std::string& column) {
-  return std::ranges::any_of(kWords, [&](const Word& word) {
-    if (word.part != nullptr) return column == word.name;
-    const std::string stem = text(word.name, "_");
-    return column.starts_with(stem) && parse_integer(column.substr(stem.size())).has_value();
-  });
+  return std::ranges::any_of(
+      kWords, [&](const Word& word) { return !word.is_always_there() && names(word, column); });
 }
 
 }  // namespace trainer::train

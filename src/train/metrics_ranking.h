@@ -13,14 +13,15 @@
 namespace trainer::train {
 
 /// The pairs of rows that scores order rightly, counted over rows that lie on many ranks. A column holds the
-/// scores for one class against all others (two classes: class 1 alone). Memory: a float for each of this
-/// rank's rows and columns, and one more a row.
+/// scores for one class against all others (two classes: class 1 alone). Memory of a rank: 4 bytes for each
+/// of its rows and columns, and 4 a row; up to three times that while count() sorts, then up to twice, and 4
+/// bytes for each row of the largest rank.
 class Ranking {
  public:
   Ranking(std::int64_t rows, std::int64_t classes);
   std::int64_t columns() const { return columns_; }
 
-  /// The scores of this rank's row `row`, and its class: [outputs]. Thread-safe for different rows.
+  /// The scores of this rank's row `row`, [outputs], and its class. Thread-safe for different rows.
   void put(std::int64_t row, const float* outputs, std::int64_t count, std::int32_t truth);
   /// **Collective.** Once, when all rows are there: twice the pairs (row of the class, row of this rank that
   /// is not of it) where the former has the larger score, plus the ties; and this rank's scores that are nan

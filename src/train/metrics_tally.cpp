@@ -12,19 +12,21 @@ namespace {
 
 /// Where each part stands among the whole numbers.
 struct Layout {
-  explicit Layout(const Measures& m) {
+  explicit Layout(const Asked& asked) {
+    const Measures& m = asked.measures;
+    const std::int64_t classes = asked.facts.classes();
     const auto add = [this](std::int64_t count) {
       const Range part{total, total + count};
       total += count;
       return part;
     };
     const bool counted = m.class_counts || m.confusion || m.ranking;
-    rows = add(counted ? m.classes() : 0);
-    predicted = add(counted ? m.classes() : 0);
-    hits = add(counted ? m.classes() : 0);
+    rows = add(counted ? classes : 0);
+    predicted = add(counted ? classes : 0);
+    hits = add(counted ? classes : 0);
     top = add(static_cast<std::int64_t>(m.top.size()));
-    confusion = add(m.confusion ? m.classes() * m.classes() : 0);
-    const std::int64_t columns = m.classes() == 2 ? 1 : m.classes();
+    confusion = add(m.confusion ? classes * classes : 0);
+    const std::int64_t columns = classes == 2 ? 1 : classes;
     twice_won = add(m.ranking ? columns : 0);
     nan = add(m.ranking ? columns : 0);
   }
@@ -36,18 +38,15 @@ std::vector<std::int64_t> part(std::span<const std::int64_t> counts, Range range
   return {counts.begin() + range.begin, counts.begin() + range.end};
 }
 
-/// The class that outputs or targets name: the lowest of the largest; -1 when it is nan.
-std::int32_t named_class(const float* values, std::int64_t count) {
-  if (count == 1) return std::isnan(values[0]) ? -1 : (values[0] >= 0.5f ? 1 : 0);
-  const float* best = std::max_element(values, values + count);
-  return std::isnan(*best) ? -1 : static_cast<std::int32_t>(best - values);
-}
+/// Past every rank: of a row that predicts nothing.
+constexpr std::int64_t kNoRank = std::numeric_limits<std::int64_t>::max();
 
-/// How many classes come before `truth` in the order of the outputs.
-std::int64_t rank_of(std::int32_t truth, const float* outputs, std::int64_t count) {
-  if (count == 1) return named_class(outputs, 1) == truth ? 0 : 1;
+/// How many classes come before `truth` in the order of the outputs, of which `predicted` is the first.
+std::int64_t rank_of(std::int32_t truth, std::int32_t predicted, const float* outputs, std::int64_t count) {
+  if (predicted < 0) return kNoRank;
+  if (predicted == truth) return 0;
+  if (count == 1) return 1;
   const float own = outputs[truth];
-  if (std::isnan(own)) return count;
   std::int64_t before = 0;
   for (std::int64_t c = 0; c < count; ++c)
     before += outputs[c] > own || (outputs[c] == own && c < truth) ? 1 : 0;
@@ -82,11 +81,11 @@ void add_errors(const float* outputs, const float* targets, std::int64_t rows, s
     }
 }
 
-void read_errors(const Measures& measures, const double* record, Measured& measured) {
-  const std::int64_t columns = measures.outputs;
+void read_errors(std::int64_t columns, const double* record, std::span<const double> deviation,
+                 Measured& measured) {
   const auto rows = static_cast<double>(measured.rows);
   for (std::int64_t k = 0; k < columns; ++k) {
-    const double unit = measures.deviation.empty() ? 1.0 : measures.deviation[static_cast<std::size_t>(k)];
+    const double unit = deviation.empty() ? 1.0 : deviation[static_cast<std::size_t>(k)];
     const double squares = record[k], absolutes = record[columns + k], m2 = record[3 * columns + k];
     measured.rmse.push_back(unit * std::sqrt(squares / rows));
     measured.mae.push_back(unit * (absolutes / rows));
@@ -101,68 +100,79 @@ void read_errors(const Measures& measures, const double* record, Measured& measu
 
 }  // namespace
 
-Tally::Tally(const Measures& measures, Range rows, int threads)
-    : measures_(measures), rows_(rows), counts_(static_cast<std::size_t>(count_of(measures))) {
-  constexpr std::int64_t kRows = nn::InferencePass::kChunk;
+Tally::Tally(const Asked& asked, Range rows, int threads, float threshold)
+    : asked_(asked),
+      rows_(rows),
+      threshold_(threshold),
+      counts_(static_cast<std::size_t>(Layout(asked).total)) {
+  const auto& [facts, measures] = asked;
+  const std::int64_t size = nn::InferencePass::kChunk * facts.outputs;
+  const bool activated = measures.errors || (measures.ranking && facts.outputs > 1);
   for (int t = 0; t < threads; ++t)
-    threads_.push_back({Buffer<float>(kRows * measures.outputs),
-                        Buffer<float>(measures.form == nn::TargetForm::values ? kRows * measures.outputs : 0),
-                        std::vector<std::int32_t>(kRows)});
-  if (measures.ranking) ranking_.emplace(rows.size(), measures.classes());
+    threads_.push_back({Buffer<float>(activated ? size : 0), Buffer<float>(counts_.empty() ? 0 : size),
+                        Buffer<float>(facts.form == nn::TargetForm::values ? size : 0),
+                        std::vector<std::int32_t>(nn::InferencePass::kChunk)});
+  if (measures.ranking) ranking_.emplace(rows.size(), facts.classes());
 }
 
-std::int64_t Tally::count_of(const Measures& measures) { return Layout(measures).total; }
-std::int64_t Tally::width_of(const Measures& measures) { return measures.errors ? 4 * measures.outputs : 0; }
+std::int64_t Tally::width_of(const Asked& asked) {
+  return asked.measures.errors ? 4 * asked.facts.outputs : 0;
+}
 
 void Tally::add(const nn::RowSource& source, Range rows, int thread, double* record) {
   Thread& mine = threads_[static_cast<std::size_t>(thread)];
-  const bool values = measures_.form == nn::TargetForm::values;
+  const RowFacts& facts = asked_.facts;
+  const bool values = facts.form == nn::TargetForm::values;
   if (values)
     source.values(rows, mine.values.data());
   else
     source.classes(rows, mine.truth.data());
-  if (measures_.errors)
-    add_errors(mine.outputs.data(), mine.values.data(), rows.size(), measures_.outputs, record);
+  if (asked_.measures.errors)
+    add_errors(mine.outputs.data(), mine.values.data(), rows.size(), facts.outputs, record);
   if (counts_.empty()) return;
   for (std::int64_t r = 0; r < rows.size(); ++r) {
     std::int32_t& truth = mine.truth[static_cast<std::size_t>(r)];
-    if (values) truth = named_class(mine.values.data() + r * measures_.outputs, measures_.outputs);
-    require(truth >= 0 && truth < measures_.classes(), ErrorKind::data, "row ", source.sample(rows.begin + r),
-            " is of class ", truth, ", the model knows ", measures_.classes(), " classes");
+    if (values) truth = nn::predicted_class(mine.values.data() + r * facts.outputs, facts.outputs, 0.5f);
+    require(truth >= 0 && truth < facts.classes(), ErrorKind::data, "row ", source.sample(rows.begin + r),
+            " is of class ", truth, ", the model knows ", facts.classes(), " classes");
   }
   add_classes(rows, mine);
 }
 
 void Tally::add_classes(Range rows, const Thread& mine) {
-  const Layout at(measures_);
+  const Layout at(asked_);
+  const Measures& measures = asked_.measures;
+  const std::int64_t columns = asked_.facts.outputs;
   const auto increment = [this](std::int64_t place) {
     std::atomic_ref(counts_[static_cast<std::size_t>(place)]).fetch_add(1, std::memory_order_relaxed);
   };
   for (std::int64_t r = 0; r < rows.size(); ++r) {
-    const float* outputs = mine.outputs.data() + r * measures_.outputs;
+    const float* raw = mine.raw.data() + r * columns;
     const std::int32_t truth = mine.truth[static_cast<std::size_t>(r)];
-    if (!measures_.top.empty()) {
-      const std::int64_t rank = rank_of(truth, outputs, measures_.outputs);
-      for (std::size_t i = 0; i < measures_.top.size(); ++i)
-        if (rank < measures_.top[i]) increment(at.top.begin + static_cast<std::int64_t>(i));
+    const std::int32_t predicted = nn::predicted_class(raw, columns, threshold_);
+    if (!measures.top.empty()) {
+      const std::int64_t rank = rank_of(truth, predicted, raw, columns);
+      for (std::size_t i = 0; i < measures.top.size(); ++i)
+        if (rank < measures.top[i]) increment(at.top.begin + static_cast<std::int64_t>(i));
     }
-    if (ranking_) ranking_->put(rows.begin + r - rows_.begin, outputs, measures_.outputs, truth);
+    if (ranking_)
+      ranking_->put(rows.begin + r - rows_.begin, columns == 1 ? raw : mine.outputs.data() + r * columns,
+                    columns, truth);
     if (at.rows.size() == 0) continue;
     increment(at.rows.begin + truth);
-    const std::int32_t predicted = named_class(outputs, measures_.outputs);
     if (predicted < 0) continue;
     increment(at.predicted.begin + predicted);
     if (predicted == truth) increment(at.hits.begin + truth);
-    if (at.confusion.size() > 0) increment(at.confusion.begin + truth * measures_.classes() + predicted);
+    if (at.confusion.size() > 0) increment(at.confusion.begin + truth * asked_.facts.classes() + predicted);
   }
 }
 
 // The moments: Chan, Golub, LeVeque, Updating formulae and a pairwise algorithm for computing sample
 // variances, 1979.
-void Tally::merge(const Measures& measures, std::int64_t left_rows, std::int64_t right_rows, double* left,
+void Tally::merge(const Asked& asked, std::int64_t left_rows, std::int64_t right_rows, double* left,
                   const double* right) {
-  if (!measures.errors) return;
-  const std::int64_t columns = measures.outputs;
+  if (!asked.measures.errors) return;
+  const std::int64_t columns = asked.facts.outputs;
   for (std::int64_t i = 0; i < 2 * columns; ++i) left[i] += right[i];
   const double weight = static_cast<double>(right_rows) / static_cast<double>(left_rows + right_rows);
   double *mean = left + 2 * columns, *m2 = left + 3 * columns;
@@ -173,19 +183,21 @@ void Tally::merge(const Measures& measures, std::int64_t left_rows, std::int64_t
   }
 }
 
-std::span<std::int64_t> Tally::counts(const comm::Communicator& world, const Team& team) {
+std::span<const std::int64_t> Tally::finish_counts(const comm::Communicator& world, const Team& team) {
   if (ranking_) {
-    const Layout at(measures_);
+    const Layout at(asked_);
     const auto columns = static_cast<std::size_t>(at.nan.size());
     ranking_->count(world, team, {counts_.data() + at.twice_won.begin, columns},
                     {counts_.data() + at.nan.begin, columns});
   }
+  world.sum(counts_);
   return counts_;
 }
 
-void Tally::read(const Measures& measures, std::span<const std::int64_t> counts, const double* record,
-                 Measured& measured) {
-  const Layout at(measures);
+void Tally::read(const Asked& asked, std::span<const std::int64_t> counts, const double* record,
+                 std::span<const double> deviation, Measured& measured) {
+  const Layout at(asked);
+  const Measures& measures = asked.measures;
   measured.class_rows = part(counts, at.rows);
   measured.predicted = part(counts, at.predicted);
   measured.hits = part(counts, at.hits);
@@ -200,7 +212,7 @@ void Tally::read(const Measures& measures, std::span<const std::int64_t> counts,
     measured.auc.push_back(known ? static_cast<double>(twice_won[c]) / (2 * pairs)
                                  : std::numeric_limits<double>::quiet_NaN());
   }
-  if (measures.errors) read_errors(measures, record, measured);
+  if (measures.errors) read_errors(asked.facts.outputs, record, deviation, measured);
 }
 
 }  // namespace trainer::train

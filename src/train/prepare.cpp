@@ -133,7 +133,7 @@ void resolve(Prepared& prepared, const Configuration& configuration, int threads
   if (!prepared.augmentation.is_empty()) data.notes.push_back("augment: " + configuration.augment);
   prepared.metric_names = {"loss"};
   if (data.task == "classification") prepared.metric_names.push_back("accuracy");
-  prepared.metrics = MetricList(configuration.metrics, data.shape(prepared.network->model().outputs()));
+  prepared.metrics = MetricList(configuration.metrics, data.row_facts(prepared.network->model().outputs()));
   prepared.has_validation = !data.split.validation.empty();
   prepared.has_test = configuration.test != "none" && data.opened.test != nullptr;
   prepared.stopping = std::make_unique<Stopping>(configuration.early_stopping, evaluated_names(prepared),
@@ -255,13 +255,8 @@ std::vector<std::string> Prepared::evaluated() const {
   return names;
 }
 
-Measures PreparedData::shape(std::int64_t outputs) const {
-  Measures measures;
-  measures.classification = task == "classification";
-  measures.form = form;
-  measures.outputs = outputs;
-  measures.deviation = (task == "autoencoder" ? scalings.inputs : scalings.targets).deviation();
-  return measures;
+RowFacts PreparedData::row_facts(std::int64_t outputs) const {
+  return {.classification = task == "classification", .form = form, .outputs = outputs};
 }
 
 Prepared prepare(const comm::Communicator& world, const comm::Communicator& node,

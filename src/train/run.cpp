@@ -168,10 +168,11 @@ class Session {
         EvaluatedModel::Settings{prepared_.averages, configuration_.population_statistics == "exact",
                                  plan.batch, rows});
     std::vector<std::int64_t> sizes;
+    const RowFacts facts = row_facts();
     const auto add = [&](std::unique_ptr<ListedRows>& source, std::unique_ptr<Evaluator>& evaluator,
                          const data::DataSet& set, std::vector<std::int64_t> list, const Measures& measures) {
       source = std::make_unique<ListedRows>(set, prepared_.data.scalings, std::move(list), in_evaluation);
-      evaluator = std::make_unique<Evaluator>(world_, team_, *source, source->size(), measures);
+      evaluator = std::make_unique<Evaluator>(world_, team_, *source, source->size(), facts, measures);
       for (const std::int64_t size : Evaluator::sizes(source->size())) sizes.push_back(size);
     };
     if (prepared_.has_validation)
@@ -179,10 +180,12 @@ class Session {
           prepared_.metrics.measures());
     if (prepared_.has_test)
       add(test_rows_, test_, *prepared_.data.opened.test, all_rows(prepared_.data.opened.test->facts().rows),
-          prepared_.metrics.measures().with_details());
+          prepared_.metrics.measures().with_details(facts));
     inference_ = std::make_unique<nn::InferencePass>(*prepared_.network, prepared_.loss, prepared_.data.form,
                                                      request_.threads, sizes);
   }
+
+  RowFacts row_facts() const { return prepared_.data.row_facts(prepared_.network->model().outputs()); }
 
   void open_folder() {
     std::optional<report::RunFolder> folder;
@@ -408,7 +411,7 @@ class Session {
     if (progress_.step > 0) evaluated_->refresh();
     if (prepared_.has_validation) {
       inference_->set(evaluated_->parameters().data(), evaluated_->statistics().data());
-      put_metrics(metrics, "val_", validation_->run(*inference_), prepared_.metrics);
+      put_metrics(metrics, "val_", run_of(*validation_), prepared_.metrics);
     }
     record(metrics);
     const bool best = prepared_.stopping->update(progress_.stopping, metrics, progress_.step);
@@ -437,6 +440,11 @@ class Session {
       return true;
     }
     return false;
+  }
+
+  /// Collective. With the scaling of the moment: a resumed run has that of its checkpoint.
+  Measured run_of(Evaluator& evaluator) const {
+    return evaluator.run(*inference_, prepared_.data.target_scaling());
   }
 
   void record(const Metrics& metrics) {
@@ -495,11 +503,12 @@ class Session {
       const ModelValues best = best_on_every_rank();
       inference_->set(best.parameters.data(), best.statistics.data());
       if (prepared_.has_test)
-        facts.test = test_->run(*inference_);
-      else
-        facts.validation = Evaluator(world_, team_, *validation_rows_, validation_->rows(),
-                                     prepared_.metrics.measures().with_details())
-                               .run(*inference_);
+        facts.test = run_of(*test_);
+      else {
+        Evaluator detailed(world_, team_, *validation_rows_, validation_->rows(), row_facts(),
+                           prepared_.metrics.measures().with_details(row_facts()));
+        facts.validation = run_of(detailed);
+      }
     }
     keeper_->finish();
     const auto bytes = world_.all_gather(step_->bytes_sent());

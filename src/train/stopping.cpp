@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string_view>
 
 #include "trainer/core/grammar.h"
 #include "trainer/train/metrics.h"
@@ -32,7 +33,12 @@ std::string unknown_metric(const std::string& name, const std::vector<std::strin
 
 }  // namespace
 
-bool larger_is_better(const std::string& metric) { return !is_error(metric.substr(metric.find('_') + 1)); }
+bool larger_is_better(const std::string& metric) {
+  for (const char* prefix : {"train_", "val_", "test_"})
+    if (metric.starts_with(prefix))
+      return better(metric.substr(std::string_view(prefix).size())) == Direction::larger;
+  return better(metric) == Direction::larger;
+}
 
 Stopping::Stopping(const std::string& source, const std::vector<std::string>& available,
                    const std::string& fallback_metric)

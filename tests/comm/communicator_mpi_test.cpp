@@ -64,6 +64,23 @@ TEST_F(CommunicatorTest, GatherJoinsDifferentCountsOnTheRootOnly) {
   }
 }
 
+TEST_F(CommunicatorTest, SumAddsWhatEveryRankHas) {
+  for (const std::size_t count : {0, 1, 7, 40000}) {  // the last in several pieces of a collective's pipeline
+    std::vector<std::int64_t> values(count), expected(count);
+    for (std::size_t i = 0; i < count; ++i)
+      for (int k = 0; k < size_; ++k) {
+        const std::int64_t of_rank = (std::int64_t{1} << 40) * (k + 1) - static_cast<std::int64_t>(i) * k;
+        if (k == rank_) values[i] = of_rank;
+        expected[i] += of_rank;
+      }
+    world_.sum(values);
+    EXPECT_EQ(values, expected);
+  }
+  std::vector<std::int64_t> mine = {3, -4};
+  Communicator::alone().sum(mine);
+  EXPECT_EQ(mine, (std::vector<std::int64_t>{3, -4}));
+}
+
 TEST_F(CommunicatorTest, SplitMakesGroupsInTheOrderOfRanks) {
   const Communicator half = world_.split(rank_ % 2);
   EXPECT_EQ(half.rank(), rank_ / 2);

@@ -1,5 +1,6 @@
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <cstring>
 
 #include "against_reference.h"
@@ -169,6 +170,27 @@ TEST(InferencePass, TakesNewValuesAndSharesANetworkWithTraining) {
 
   pass.set(second.parameters.data(), second.statistics.data());
   EXPECT_FALSE(evaluate(pass, data, setup.outputs, Team(1)) == before);
+}
+
+TEST(InferencePass, GivesRawOutputsBeforeTheJointActivation) {
+  for (const auto& [loss_text, activated] :
+       {std::pair("binary_cross_entropy", true), std::pair("mse", false)}) {
+    const JobSetup setup{
+        .model = "dense(outputs)", .loss = loss_text, .inputs = 4, .outputs = 3, .batches = {20}};
+    const Network network(simulation::joined_model(setup), 1);
+    const Values values = random_values(network, 1);
+    const auto data = random_batch(20, setup, 7);
+    const std::int64_t sizes[] = {20};
+    InferencePass pass(network, Loss::parse(setup.loss), setup.form, 1, sizes);
+    pass.set(values.parameters.data(), values.statistics.data());
+    std::vector<float> outputs(60), raw(60);
+    pass.run(BatchSource(data, {0, 20}), {0, 20}, 0, outputs.data(), raw.data());
+    for (std::size_t i = 0; i < raw.size(); ++i) {
+      const auto z = static_cast<double>(raw[i]);
+      EXPECT_NEAR(static_cast<double>(outputs[i]), activated ? 1 / (1 + std::exp(-z)) : z, 1e-6);
+    }
+    EXPECT_EQ(pass.threshold(), activated ? 0.0f : 0.5f);
+  }
 }
 
 TEST(InferencePass, RefusesImpossibleChunks) {

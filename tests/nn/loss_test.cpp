@@ -233,6 +233,36 @@ TEST(Correct, HasItsThresholdAtOneHalfForOneOutput) {
   EXPECT_EQ(correct_of_class("mse", {0.49f}, 0), 1);
 }
 
+TEST(Correct, IsNothingWhereAnyOutputIsNan) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  for (const std::string loss : {"softmax_cross_entropy", "binary_cross_entropy", "mse"})
+    for (std::size_t place = 0; place < 3; ++place)
+      for (std::int32_t label = 0; label < 3; ++label) {
+        std::vector<float> z = {1, 2, 3};
+        z[place] = nan;
+        EXPECT_EQ(correct_of_class(loss, z, label), 0) << loss << ", nan at " << place;
+      }
+  for (const std::int32_t label : {0, 1}) {
+    EXPECT_EQ(correct_of_class("binary_cross_entropy", {nan}, label), 0);
+    EXPECT_EQ(correct_of_class("mse", {nan}, label), 0);
+  }
+}
+
+TEST(PredictedClass, IsTheFirstOfTheLargestAndNoneOfNan) {
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  const auto of = [](const std::vector<float>& values) {
+    return predicted_class(values.data(), static_cast<std::int64_t>(values.size()), 0.5f);
+  };
+  EXPECT_EQ(of({1, 3, 3}), 1);
+  EXPECT_EQ(of({-1, -std::numeric_limits<float>::infinity()}), 0);
+  EXPECT_EQ(of({nan, 1, 3}), -1);
+  EXPECT_EQ(of({1, nan, 3}), -1);
+  EXPECT_EQ(of({1, 3, nan}), -1);
+  EXPECT_EQ(of({0.5f}), 1);
+  EXPECT_EQ(of({0.25f}), 0);
+  EXPECT_EQ(of({nan}), -1);
+}
+
 TEST(Correct, ComparesWithTheLargestShareOfADistribution) {
   OneStep net = pass_through("softmax_cross_entropy", 3, TargetForm::values);
   EXPECT_EQ(net.run(one_row({0.1f, 0.7f, 0.2f}, std::vector{0.3f, 0.4f, 0.3f})).correct, 1);

@@ -78,6 +78,14 @@ grep -q 'warning: .*fingerprint' changed/log.txt || fail "the changed data were 
 on 1 1 resume changed --data "generate:blobs(rows=300, features=9, classes=4, noise=3, seed=5)" --epochs 6 --accept-change data > out.txt 2>&1 ||
   fail "--accept-change data with more rows: $(cat out.txt)"
 
+# Errors of values are told in the units of the scaling that the run began with, on other data, too.
+teacher="generate:teacher(rows=260, features=6, outputs=2, seed=2)" noisy="generate:teacher(rows=260, features=6, outputs=2, noise=9, seed=2)"
+on 1 1 --data "$teacher" --validation "60 rows" --batch-size 48 --shards 5 --model "dense(5) tanh dense(outputs)" --epochs 1 --metrics rmse --quiet \
+  --out units > /dev/null
+on 2 1 resume units --data "$noisy" --epochs 2 --accept-change data > out.txt 2>&1 || fail "--accept-change data of values: $(cat out.txt)"
+rmse=$(sed -n 's/^rmse //p' <(on 1 1 evaluate "$(ls units/checkpoints/*.h5 | tail -n 1)" --data "$noisy" --split validation))
+tail -n 1 units/metrics.csv | grep -q ",$rmse," || fail "evaluate finds rmse $rmse, the run $(tail -n 1 units/metrics.csv)"
+
 # Without its best model a run goes on only when that is said; a lost best.h5 stops no run under way.
 cp -r job lost
 best=$(h5dump -a /progress/best_step "$(ls lost/checkpoints/*.h5 | tail -n 1)" | sed -n 's/.*(0): \([0-9]*\).*/\1/p')

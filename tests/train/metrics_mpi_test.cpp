@@ -12,6 +12,7 @@
 
 #include "trainer/comm/communicator.h"
 #include "trainer/core/buffer.h"
+#include "trainer/core/error.h"
 #include "trainer/core/random.h"
 #include "trainer/train/evaluator.h"
 
@@ -64,25 +65,35 @@ struct Question {
         source(2, outputs, poisoned),
         parameters(network.parameter_floats()) {
     network.initialise(3, parameters.data(), nullptr);
-    measures.classification = form == nn::TargetForm::classes;
-    measures.form = form;
-    measures.outputs = outputs;
+    facts = {form == nn::TargetForm::classes, form, outputs};
+  }
+
+  void ask_for(const std::string& metrics) { measures = MetricList(metrics, facts).measures(); }
+  void ask_for_details(const std::string& metrics) {
+    measures = MetricList(metrics, facts).measures().with_details(facts);
+  }
+  double figure(const std::string& metric, const Measured& measured) const {
+    return MetricList(metric, facts).value(0, measured);
   }
 
   Measured run(const comm::Communicator& world, int threads) const {
     const Team team(threads);
     nn::InferencePass pass(network, loss, form, threads, Evaluator::sizes(rows));
     pass.set(parameters.data(), nullptr);
-    return Evaluator(world, team, source, rows, measures).run(pass);
+    return Evaluator(world, team, source, rows, facts, measures).run(pass, scaling);
   }
 
-  /// [rows, outputs]
-  std::vector<float> all_outputs() const {
+  /// [rows, outputs], and before the joint activation.
+  std::vector<float> all_outputs() const { return all(false); }
+  std::vector<float> all_raw() const { return all(true); }
+  std::vector<float> all(bool raw) const {
     nn::InferencePass pass(network, loss, form, 1, Evaluator::sizes(rows));
     pass.set(parameters.data(), nullptr);
     std::vector<float> all(static_cast<std::size_t>(rows * outputs));
-    for (std::int64_t r = 0; r < rows; r += 256)
-      pass.run(source, {r, std::min(rows, r + 256)}, 0, all.data() + r * outputs);
+    for (std::int64_t r = 0; r < rows; r += 256) {
+      float* place = all.data() + r * outputs;
+      pass.run(source, {r, std::min(rows, r + 256)}, 0, raw ? nullptr : place, raw ? place : nullptr);
+    }
     return all;
   }
   std::vector<std::int32_t> truth() const {
@@ -97,12 +108,14 @@ struct Question {
   nn::Network network;
   CoarseRows source;
   Buffer<float> parameters;
+  RowFacts facts;
   Measures measures;
+  data::Scaling scaling = data::Scaling::none(0);  ///< of the targets
 };
 
 /// Every pair of rows.
 double brute_force_auc(const Question& question, std::int64_t column, std::int32_t wanted) {
-  const auto outputs = question.all_outputs();
+  const auto outputs = question.outputs == 1 ? question.all_raw() : question.all_outputs();
   const auto truth = question.truth();
   double won = 0, pairs = 0;
   for (std::size_t i = 0; i < truth.size(); ++i)
@@ -156,9 +169,10 @@ class MetricsTest : public testing::Test {
 };
 
 void expect_counts(const Question& question, const Measured& found) {
-  const auto outputs = question.all_outputs();
+  const auto outputs = question.all_raw();
   const auto truth = question.truth();
-  const auto classes = static_cast<std::size_t>(question.measures.classes());
+  const auto classes = static_cast<std::size_t>(question.facts.classes());
+  const double threshold = question.loss.kind == nn::LossKind::binary_cross_entropy ? 0 : 0.5;
   std::vector<std::int64_t> confusion(classes * classes);
   std::map<std::int64_t, std::int64_t> top;
   for (const std::int64_t k : question.measures.top) top[k] = 0;
@@ -166,7 +180,7 @@ void expect_counts(const Question& question, const Measured& found) {
     std::vector<double> scores(classes);
     for (std::size_t c = 0; c < classes; ++c)
       scores[c] = question.outputs == 1
-                      ? (c == 1 ? 1.0 : -1.0) * (static_cast<double>(outputs[r]) >= 0.5 ? 1 : -1)
+                      ? (c == 1 ? 1.0 : -1.0) * (static_cast<double>(outputs[r]) >= threshold ? 1 : -1)
                       : static_cast<double>(outputs[r * classes + c]);
     std::vector<std::size_t> order(classes);  // a stable sort puts the lower class of equals first
     std::iota(order.begin(), order.end(), std::size_t{0});
@@ -193,8 +207,7 @@ void expect_counts(const Question& question, const Measured& found) {
 TEST_F(MetricsTest, OfManyClasses) {
   for (const std::int64_t rows : {1, 256, 700, 1537}) {
     Question question(rows, 5, "softmax_cross_entropy", nn::TargetForm::classes);
-    question.measures =
-        MetricList("top(1) top(2) top(5) f1 auc", question.measures).measures().with_details();
+    question.ask_for_details("top(1) top(2) top(5) f1 auc");
     const Measured found = run_everywhere(question);
     expect_counts(question, found);
     EXPECT_EQ(found.top.at(5), rows);
@@ -203,7 +216,7 @@ TEST_F(MetricsTest, OfManyClasses) {
       EXPECT_TRUE(same(found.auc[static_cast<std::size_t>(c)], brute_force_auc(question, c, c)))
           << rows << " rows, class " << c;
     EXPECT_TRUE(std::isnan(found.auc[4]));  // a class without rows, left out of the average
-    const double average = MetricList("auc", question.measures).value(0, found);
+    const double average = question.figure("auc", found);
     if (rows > 1) {
       EXPECT_DOUBLE_EQ(average, (found.auc[0] + found.auc[1] + found.auc[2] + found.auc[3]) / 4);
     } else {
@@ -224,7 +237,7 @@ TEST_F(MetricsTest, OfTwoClassesWithOneOutputAndWithTwo) {
   for (const std::int64_t outputs : {1, 2}) {
     Question question(1000, outputs, outputs == 1 ? "binary_cross_entropy" : "softmax_cross_entropy",
                       nn::TargetForm::classes);
-    question.measures = MetricList("top(1) auc", question.measures).measures().with_details();
+    question.ask_for_details("top(1) auc");
     const Measured found = run_everywhere(question);
     expect_counts(question, found);
     ASSERT_EQ(found.auc.size(), 1);
@@ -232,27 +245,96 @@ TEST_F(MetricsTest, OfTwoClassesWithOneOutputAndWithTwo) {
   }
 }
 
-TEST_F(MetricsTest, ManyCountsAreAddedInSlabs) {
+TEST_F(MetricsTest, ManyCountsAreAdded) {
   Question question(600, 150, "softmax_cross_entropy", nn::TargetForm::classes);  // 22,500 pairs of classes
-  question.measures = question.measures.with_details();
+  question.ask_for_details("");
   expect_counts(question, run_everywhere(question));
 }
 
 TEST_F(MetricsTest, NanPredictsNothingAndHasNoArea) {
   Question question(700, 5, "softmax_cross_entropy", nn::TargetForm::classes, 555);
-  question.measures = MetricList("top(5) auc", question.measures).measures().with_details();
+  question.ask_for_details("top(5) auc");
   const Measured found = run_everywhere(question);
   EXPECT_EQ(std::accumulate(found.confusion.begin(), found.confusion.end(), std::int64_t{0}), 699);
   EXPECT_EQ(std::accumulate(found.class_rows.begin(), found.class_rows.end(), std::int64_t{0}), 700);
   EXPECT_EQ(found.top.at(5), 699);
-  EXPECT_TRUE(std::isnan(MetricList("auc", question.measures).value(0, found)));
+  EXPECT_TRUE(std::isnan(question.figure("auc", found)));
+}
+
+/// Rows whose largest output is not alone.
+std::int64_t tied_rows(const std::vector<float>& outputs, std::int64_t columns) {
+  std::int64_t tied = 0;
+  for (auto row = outputs.begin(); row != outputs.end(); row += columns)
+    tied += std::count(row, row + columns, *std::max_element(row, row + columns)) > 1 ? 1 : 0;
+  return tied;
+}
+
+// Activated outputs that are 1, 0 or 1/2 alike would be told apart by the number of their class.
+TEST_F(MetricsTest, SaturatedOutputsAreToldApart) {
+  const struct {
+    const char* loss;
+    std::int64_t outputs;
+    float scale;
+  } cases[] = {{"softmax_cross_entropy", 5, 300},
+               {"binary_cross_entropy", 5, 300},
+               {"binary_cross_entropy", 1, 1e-9f}};
+  for (const auto& [loss, outputs, scale] : cases) {
+    Question question(300, outputs, loss, nn::TargetForm::classes);
+    for (std::int64_t i = 0; i < question.parameters.size(); ++i) question.parameters[i] *= scale;
+    question.ask_for_details("top(1) top(2) auc");
+    const Measured found = run_everywhere(question);
+    expect_counts(question, found);
+    EXPECT_EQ(static_cast<double>(found.top.at(1)), found.sums.correct) << loss << ", " << outputs;
+    for (std::size_t c = 0; c < found.auc.size(); ++c) {
+      const auto wanted = static_cast<std::int32_t>(outputs == 1 ? 1 : c);
+      EXPECT_TRUE(same(found.auc[c], brute_force_auc(question, static_cast<std::int64_t>(c), wanted)));
+    }
+    if (question.loss.kind == nn::LossKind::binary_cross_entropy && outputs > 1) {
+      EXPECT_GT(tied_rows(question.all_outputs(), outputs), 50);  // or this would prove nothing
+      EXPECT_LT(tied_rows(question.all_raw(), outputs), 50);
+    }
+  }
+}
+
+TEST_F(MetricsTest, OneNanAmongTheOutputsPredictsNothing) {
+  for (const char* loss : {"softmax_cross_entropy", "binary_cross_entropy", "mse"})
+    for (const std::int64_t place : {0, 2, 4}) {
+      Question question(300, 5, loss, nn::TargetForm::classes);
+      const auto& bias = question.network.parameters().back();
+      ASSERT_EQ(bias.path, "00_dense/bias");
+      question.parameters[bias.offset + place] = std::numeric_limits<float>::quiet_NaN();
+      question.ask_for_details("top(5)");
+      const Measured found = run_everywhere(question);
+      EXPECT_EQ(found.predicted, std::vector<std::int64_t>(5, 0)) << loss << ", nan at " << place;
+      EXPECT_EQ(found.top.at(5), 0) << loss << ", nan at " << place;
+      EXPECT_EQ(found.sums.correct, 0) << loss << ", nan at " << place;
+    }
+  Question question(300, 1, "binary_cross_entropy", nn::TargetForm::classes, 70);
+  question.ask_for_details("top(2)");
+  EXPECT_EQ(run_everywhere(question).top.at(2), 299);
+}
+
+TEST_F(MetricsTest, ErrorsAreInTheUnitsOfTheMoment) {
+  Question question(700, 3, "mse", nn::TargetForm::values);
+  question.ask_for("rmse mae");
+  const Team team(1);
+  nn::InferencePass pass(question.network, question.loss, question.form, 1, Evaluator::sizes(700));
+  pass.set(question.parameters.data(), nullptr);
+  Evaluator evaluator(world_, team, question.source, 700, question.facts, question.measures);
+  const Measured plain = evaluator.run(pass, data::Scaling::none(0));
+  const Measured scaled = evaluator.run(pass, data::Scaling("feature", {7, 8, 9}, {2, 4, 0.5}));
+  for (std::size_t k = 0; k < 3; ++k) {
+    EXPECT_EQ(scaled.rmse[k], plain.rmse[k] * std::vector<double>({2, 4, 0.5})[k]);
+    EXPECT_EQ(scaled.mae[k], plain.mae[k] * std::vector<double>({2, 4, 0.5})[k]);
+  }
+  EXPECT_THROW(evaluator.run(pass, data::Scaling::none(2)), Error);
 }
 
 TEST_F(MetricsTest, OfValues) {
   for (const std::int64_t rows : {1, 2, 256, 1537}) {
     Question question(rows, 3, "mse", nn::TargetForm::values);
-    question.measures = MetricList("r2 rmse mae", question.measures).measures();
-    question.measures.deviation = {1.0, 10.0, 0.5};
+    question.ask_for("r2 rmse mae");
+    question.scaling = data::Scaling("feature", {0, 0, 0}, {1.0, 10.0, 0.5});
     const Measured found = run_everywhere(question);
     const auto outputs = question.all_outputs();
     std::vector<float> targets(static_cast<std::size_t>(3 * rows));
@@ -269,7 +351,7 @@ TEST_F(MetricsTest, OfValues) {
         absolutes += std::abs(error);
         m2 += (target - mean) * (target - mean);
       }
-      const auto unit = static_cast<long double>(question.measures.deviation[k]);
+      const auto unit = static_cast<long double>(question.scaling.deviation()[k]);
       // Sums of n terms in double, pairwise over chunks of 256: the error is well below 256 eps.
       const double tolerance = 256 * std::numeric_limits<double>::epsilon();
       const auto near = [&](double value, long double wanted) {

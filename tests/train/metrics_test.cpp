@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <limits>
 
 #include "trainer/core/error.h"
 #include "trainer/train/stopping.h"
@@ -10,22 +11,14 @@
 namespace trainer::train {
 namespace {
 
-Measures classes(std::int64_t outputs) {
-  Measures shape;
-  shape.outputs = outputs;
-  return shape;
+RowFacts classes(std::int64_t outputs) { return {.outputs = outputs}; }
+
+RowFacts values(std::int64_t outputs) {
+  return {.classification = false, .form = nn::TargetForm::values, .outputs = outputs};
 }
 
-Measures values(std::int64_t outputs) {
-  Measures shape;
-  shape.classification = false;
-  shape.form = nn::TargetForm::values;
-  shape.outputs = outputs;
-  return shape;
-}
-
-double figure(const std::string& metric, const Measured& measured, const Measures& shape) {
-  return MetricList(metric, shape).value(0, measured);
+double figure(const std::string& metric, const Measured& measured, const RowFacts& facts) {
+  return MetricList(metric, facts).value(0, measured);
 }
 
 TEST(MetricList, NamesAndPartsFollowTheText) {
@@ -41,17 +34,29 @@ TEST(MetricList, NamesAndPartsFollowTheText) {
 
 TEST(MetricList, NoneCostsNothing) {
   EXPECT_TRUE(MetricList("", classes(10)).names().empty());
-  EXPECT_FALSE(MetricList("", classes(10)).measures().need_outputs());
+  EXPECT_FALSE(MetricList("", classes(10)).measures().any());
 }
 
 TEST(MetricList, EverythingFits) {
-  EXPECT_EQ(MetricList(MetricList::everything(true), classes(4)).names().size(), 5);
-  EXPECT_EQ(MetricList(MetricList::everything(false), values(4)).names().size(), 3);
+  EXPECT_EQ(MetricList(MetricList::everything(classes(4), 100), classes(4)).names().size(), 5);
+  EXPECT_EQ(MetricList::everything(values(4), 100), "r2 rmse mae");
 }
 
-std::string complaint(const std::string& source, const Measures& shape) {
+TEST(MetricList, EverythingLeavesOutWhatWouldTakeTooMuchMemory) {
+  const auto has_auc = [](std::int64_t outputs, std::int64_t rows) {
+    return MetricList(MetricList::everything(classes(outputs), rows), classes(outputs)).measures().ranking;
+  };
+  EXPECT_TRUE(has_auc(1000, 100'000));
+  EXPECT_FALSE(has_auc(1000, 100'001));
+  EXPECT_TRUE(has_auc(1, 50'000'000));
+  EXPECT_FALSE(has_auc(2, 50'000'001));
+  EXPECT_FALSE(has_auc(3, std::numeric_limits<std::int64_t>::max()));
+  EXPECT_EQ(MetricList::everything(values(1000), 1'000'000), "r2 rmse mae");
+}
+
+std::string complaint(const std::string& source, const RowFacts& facts) {
   try {
-    const MetricList list(source, shape);
+    const MetricList list(source, facts);
   } catch (const Error& error) {
     EXPECT_EQ(error.kind(), ErrorKind::usage);
     return error.what();
@@ -114,6 +119,21 @@ TEST(Metrics, KnowTheirDirection) {
   for (const char* name :
        {"val_accuracy", "val_top_5", "val_balanced_accuracy", "val_r2", "val_auc", "val_f1"})
     EXPECT_TRUE(larger_is_better(name)) << name;
+  EXPECT_TRUE(larger_is_better("balanced_accuracy"));
+  EXPECT_FALSE(larger_is_better("loss"));
+  for (const char* name : {"val_top", "val_top_k", "val_fun", "rate", "", "val_", "other_f1"}) {
+    try {
+      (void)larger_is_better(name);
+      FAIL() << name << " has a direction";
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::internal) << name;
+    }
+  }
+}
+
+TEST(Metrics, AreWhatCanBeAskedFor) {
+  for (const char* name : {"f1", "top_5", "auc", "mae"}) EXPECT_TRUE(is_metric(name)) << name;
+  for (const char* name : {"loss", "accuracy", "top", "top_", "f2"}) EXPECT_FALSE(is_metric(name)) << name;
 }
 
 TEST(Metrics, StoppingSaysWhatAFigureNeeds) {

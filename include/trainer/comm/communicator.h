@@ -3,6 +3,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -73,6 +74,10 @@ class Communicator {
   /// Collective. pieces[k] (a different size on each rank) of every rank, concatenated by rank, on rank
   /// `root` only (empty elsewhere). Any size.
   std::vector<float> gather(const float* mine, std::int64_t count, int root) const;
+
+  /// Collective. values[i] becomes the sum of all ranks' values[i]; as many of them on every rank, any number
+  /// (sent in pieces under 1 GiB).
+  void sum(std::span<std::int64_t> values) const;
 
   /// Lets messages in flight advance. Cheap; called between units of work.
   void poll() const;

@@ -37,7 +37,15 @@ struct Loss {
   /// The output activation that this loss computes together with itself, from the logits; dense: none, the
   /// output is taken as it stands.
   LayerKind joint_activation() const;
+  /// With one output, before the joint activation: class 1 from this value on. Where the activated output is
+  /// 1/2.
+  float threshold() const { return kind == LossKind::binary_cross_entropy ? 0.0f : 0.5f; }
 };
+
+/// The class that a row names, for accuracy and every other figure: of `count` values the largest (the lowest
+/// class of equals), of a single one class 1 from `threshold` on, else class 0; -1 when any of them is nan.
+/// Outputs are compared before the joint activation, which may make different ones equal.
+std::int32_t predicted_class(const float* values, std::int64_t count, float threshold);
 
 /// Applies DESIGN's rule for output activation and loss: drops a final softmax or sigmoid that the loss
 /// computes itself; any other activation there is an Error(usage) with a caret. Returns the model to compute.

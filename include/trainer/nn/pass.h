@@ -156,9 +156,13 @@ class InferencePass {
   ~InferencePass();
   /// To be called before run() whenever the values changed. Both must outlive the runs.
   void set(const float* parameters, const float* statistics);
-  /// One chunk: local rows [rows) of the source, at most kChunk. With `outputs`, the activated outputs [rows,
-  /// outputs] are written there. Thread-safe for different `thread`.
-  LossSums run(const RowSource& source, Range rows, int thread, float* outputs = nullptr) const;
+  /// One chunk: local rows [rows) of the source, at most kChunk. Where they are not null, `outputs` gets the
+  /// activated outputs [rows, outputs], `raw` the same before the joint activation of the loss: what classes
+  /// are predicted from. Thread-safe for different `thread`.
+  LossSums run(const RowSource& source, Range rows, int thread, float* outputs = nullptr,
+               float* raw = nullptr) const;
+  /// Of the loss: what predicted_class takes with `raw`.
+  float threshold() const;
 
  private:
   struct State;

@@ -47,8 +47,10 @@ struct PreparedData {
   /// Of row_weights; empty when there are none.
   std::string weights_digest() const;
   const data::DataFacts& facts() const { return opened.train->facts(); }
-  /// What evaluations of the rows can measure, for a network of so many outputs.
-  Measures shape(std::int64_t outputs) const;
+  /// For evaluations by a network of so many outputs.
+  RowFacts row_facts(std::int64_t outputs) const;
+  /// How targets that are values are scaled: an autoencoder's are the inputs.
+  const data::Scaling& target_scaling() const { return reconstructs() ? scalings.inputs : scalings.targets; }
   bool reconstructs() const { return task == "autoencoder"; }
   const data::DataSet& validation_set() const {
     return split.validation_is_test ? *opened.test : *opened.train;

@@ -11,8 +11,8 @@ namespace trainer::train {
 /// Figures of one evaluation by name: "val_loss", "train_accuracy", ...
 using Metrics = std::map<std::string, double>;
 
-/// Whether a larger value of this metric is better: all but the loss and the errors of values. By its name
-/// with train_, val_ or test_ before it.
+/// Whether a larger value of this metric is better (better() of metrics.h). By its name with train_, val_ or
+/// test_ before it. Throws Error(internal) for a name that is none.
 bool larger_is_better(const std::string& metric);
 
 /// `--early-stopping`, such as "val_loss(patience=5, min_delta=0)", and which model is the best so far. The
