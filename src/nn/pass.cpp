@@ -8,6 +8,7 @@
 #include "loss_function.h"
 #include "operations.h"
 #include "trainer/core/finite.h"
+#include "trainer/core/moments.h"
 #include "trainer/core/vectorise.h"
 #include "watch.h"
 
@@ -70,15 +71,11 @@ std::vector<Range> regions_of(const Network::Plan& plan) {
   return regions;
 }
 
-/// Merged moments of two groups of rows (Chan, Golub, LeVeque, 1979): record = mean [width], m2 [width].
-void merge_moments(double* left, const double* right, std::int64_t width, double left_rows,
-                   double right_rows) {
-  const double rows = left_rows + right_rows;
-  for (std::int64_t c = 0; c < width; ++c) {
-    const double delta = right[c] - left[c];
-    left[c] += delta * (right_rows / rows);
-    left[width + c] += right[width + c] + delta * delta * (left_rows * right_rows / rows);
-  }
+/// Records: mean [width], m2 [width].
+void merge_records(double* left, const double* right, std::int64_t width, std::int64_t left_rows,
+                   std::int64_t right_rows) {
+  merge_moments(width, static_cast<double>(left_rows), left, left + width, static_cast<double>(right_rows),
+                right, right + width);
 }
 
 }  // namespace
@@ -328,8 +325,7 @@ struct TrainingPass::State {
     if (population->rows == 0)
       moments = total;
     else
-      merge_moments(moments.data(), total.data(), width, static_cast<double>(population->rows),
-                    static_cast<double>(batch));
+      merge_records(moments.data(), total.data(), width, population->rows, batch);
   }
 
   void compute_moments(const BatchNorm& norm, float* statistics) {
@@ -347,8 +343,7 @@ struct TrainingPass::State {
         if (rows > 0) norm.set_group(state, shard - plan.run.begin, mine, mine + width, rows);
       }
     const auto combine = [&](Range left, Range right, double* into, const double* from) {
-      merge_moments(into, from, width, static_cast<double>(node_rows(left)),
-                    static_cast<double>(node_rows(right)));
+      merge_records(into, from, width, node_rows(left), node_rows(right));
     };
     start_fold(2 * norm.index(), records, record, combine);
     std::vector<double> total(static_cast<std::size_t>(record));
@@ -357,10 +352,13 @@ struct TrainingPass::State {
     take_in(norm, total, statistics);
   }
 
-  void load(const RowSource& source, const Unit& unit) {
+  void load_inputs(const RowSource& source, const Unit& unit) {
     source.inputs(unit.rows, buffers.values[static_cast<std::size_t>(network.plan().input.value)].data() +
                                  unit.rows.begin * network.model().inputs());
     for (std::int64_t r = unit.rows.begin; r < unit.rows.end; ++r) samples[r] = source.sample(r);
+  }
+
+  void load_targets(const RowSource& source, const Unit& unit) {
     if (form == TargetForm::classes)
       source.classes(unit.rows, classes.data() + unit.rows.begin);
     else
@@ -381,19 +379,34 @@ struct TrainingPass::State {
                 view.gradients[output.gradient] + offset, thread);
   }
 
+  void forward_unit(const RowSource& source, std::size_t region, const Unit& unit, int thread) {
+    if (region == 0) load_inputs(source, unit);
+    for (std::int64_t i = regions[region].begin; i < regions[region].end; ++i)
+      operation(i).forward(view, unit, thread);
+  }
+
   void forward(const RowSource& source, float* statistics) {
     for (std::size_t region = 0; region < regions.size(); ++region) {
       if (const BatchNorm* norm = leading_norm(region)) compute_moments(*norm, statistics);
       const bool first = region == 0, last = region + 1 == regions.size();
       team.run(static_cast<std::int64_t>(units.size()), [&](std::int64_t u, int thread) {
         const Unit& unit = units[static_cast<std::size_t>(u)];
-        if (first) load(source, unit);
-        for (std::int64_t i = regions[region].begin; i < regions[region].end; ++i)
-          operation(i).forward(view, unit, thread);
+        if (first) load_targets(source, unit);
+        forward_unit(source, region, unit, thread);
         if (last) unit_sums[static_cast<std::size_t>(u)] = compute_loss(unit, thread);
       });
     }
     sum_losses();
+  }
+
+  /// Ends with the moments of the last batch norm: nothing that comes after them is asked for.
+  void measure(const RowSource& source) {
+    for (std::size_t region = 0; region + 1 < regions.size(); ++region) {
+      team.run(static_cast<std::int64_t>(units.size()), [&](std::int64_t u, int thread) {
+        forward_unit(source, region, units[static_cast<std::size_t>(u)], thread);
+      });
+      compute_moments(*leading_norm(region + 1), nullptr);
+    }
   }
 
   /// Units within a shard in their order, shards in the tree.
@@ -546,10 +559,9 @@ void TrainingPass::measure(const RowSource& source, std::int64_t batch, const fl
   state.view.parameters = parameters;
   state.view.draws = false;
   state.view.active = nullptr;
-  state.weighted = false;
   state.population = &population;
   population.moments.resize(state.norms.size());
-  state.forward(source, nullptr);
+  state.measure(source);
   population.rows += batch;
   state.population = nullptr;
   state.view.draws = true;

@@ -116,8 +116,9 @@ class TrainingPass {
   /// present piece; layers come in the order of Network::layers().
   void backward(const std::function<void(int layer)>& done);
   /// Collective through the fold when the net has batch norm. The forward pass of training, every batch norm
-  /// with the statistics of the batch, but without dropout and noise; merges what the batch norms were given
-  /// into `population` (Ioffe and Szegedy 2015, algorithm 2, with variances merged instead of averaged).
+  /// with the statistics of the batch, but without dropout and noise, as far as the last batch norm: no
+  /// targets are asked of the source and no loss is computed. Merges what the batch norms were given into
+  /// `population` (Ioffe and Szegedy 2015, algorithm 2, with variances merged instead of averaged).
   void measure(const RowSource& source, std::int64_t batch, const float* parameters, Population& population);
   /// From now on, whether steps are watched; to be set before forward. Nothing of it is computed when off (as
   /// it is at first); on, a step takes some percent longer.
