@@ -184,9 +184,10 @@ Scaling input_scaling(const DataSet& data, std::span<const std::int64_t> rows, c
 
 Scaling target_scaling(const DataSet& data, std::span<const std::int64_t> rows, const std::string& option) {
   const DataFacts& facts = data.facts();
-  if (facts.kind == TargetKind::classes) {
+  if (facts.kind != TargetKind::values) {
     require(option.empty() || option == "none", ErrorKind::usage, "--scale-targets: '", option,
-            "' needs a regression, but the targets are classes; expected none");
+            "' needs a regression, but the targets are ",
+            facts.kind == TargetKind::classes ? "classes" : "the inputs", "; expected none");
     return Scaling::none(0);
   }
   require(option != "log", ErrorKind::usage,
