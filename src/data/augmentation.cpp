@@ -11,10 +11,11 @@
 namespace trainer::data {
 namespace {
 
+/// Of a row: its streams of noise are no other row's, and floats count places in an image exactly.
+constexpr std::int64_t kMostFeatures = 1 << 24;
 /// One stream for so many columns of a row.
 constexpr std::int64_t kBlock = 1024;
-constexpr std::uint64_t kBlocksOfRow = 16384;
-constexpr std::int64_t kMostPixels = 1 << 28;  // places in an image are 32-bit numbers
+constexpr std::uint64_t kBlocksOfRow = kMostFeatures / kBlock;
 
 using PixelMaker = PixelOperationPointer (*)(ArgumentReader&, const ImageShape&);
 const std::vector<std::pair<std::string, PixelMaker>> kPixelMakers = {
@@ -37,6 +38,12 @@ std::optional<ImageShape> image_shape(const std::vector<std::int64_t>& shape) {
 TRAINER_VECTORISED void add_scaled(float factor, const float* __restrict numbers, float* __restrict out,
                                    std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) out[i] += factor * numbers[i];
+}
+
+void check_features(const Term& term, const DataFacts& facts) {
+  require(facts.features <= kMostFeatures, ErrorKind::usage, "--augment: ", term.name,
+          " takes rows of up to ", kMostFeatures, " values; those of ", facts.name, " have ", facts.features,
+          "; leave it out");
 }
 
 [[noreturn]] void fail_unknown(const ParsedText& parsed, const Term& term) {
@@ -69,25 +76,32 @@ struct Augmentation::State {
     double value;  ///< stddev or alpha
   };
 
+  State() = default;
   State(const ParsedText& parsed, const DataFacts& facts, std::uint64_t the_seed)
-      : seed(the_seed), features(facts.features), raw(Scaling::none(facts.features)) {
+      : seed(the_seed), features(facts.features) {
     for (const Term& term : parsed.sequence()) {
       const auto place = static_cast<std::uint32_t>(on_pixels.size() + on_scaled.size());
       ArgumentReader arguments(parsed, term);
       if (term.name == "noise")
-        on_scaled.push_back({place, false, arguments.number("stddev", 0, 1e6, {}, true)});
+        add_noise(term, place, facts, arguments);
       else if (term.name == "mixup")
         add_mixup(parsed, term, place, arguments);
       else
         on_pixels.push_back({place, pixel_operation(parsed, term, facts, arguments)});
       arguments.finish();
     }
+    if (!on_pixels.empty()) raw = Scaling::none(features);
+  }
+
+  void add_noise(const Term& term, std::uint32_t place, const DataFacts& facts, ArgumentReader& arguments) {
+    check_features(term, facts);
+    on_scaled.push_back({place, false, arguments.number("stddev", 0, 1e6, {}, true)});
   }
 
   void add_mixup(const ParsedText& parsed, const Term& term, std::uint32_t place, ArgumentReader& arguments) {
     if (mixes) parsed.fail_at(term.offset, "mixup is given twice; expected it once");
     mixes = true;
-    on_scaled.push_back({place, true, arguments.number("alpha", 0, 1e3, {}, true)});
+    on_scaled.push_back({place, true, arguments.number("alpha", 1e-3, 1e3, {})});
   }
 
   PixelOperationPointer pixel_operation(const ParsedText& parsed, const Term& term, const DataFacts& facts,
@@ -100,9 +114,7 @@ struct Augmentation::State {
           term.offset,
           text(term.name, " needs images, rows of height x width or height x width x channels; the rows of ",
                facts.name, " are ", shape_text(facts)));
-    require(facts.features <= kMostPixels, ErrorKind::usage, "--augment: ", term.name,
-            " takes images of up to ", kMostPixels, " values; the rows of ", facts.name, " have ",
-            facts.features);
+    check_features(term, facts);
     if (!on_scaled.empty())
       parsed.fail_at(
           term.offset,
@@ -139,8 +151,7 @@ struct Augmentation::State {
     }
   }
 
-  void add_noise(const AugmentationSource& from, const OnScaled& noise, std::int64_t row,
-                 float* values) const {
+  void disturb(const AugmentationSource& from, const OnScaled& noise, std::int64_t row, float* values) const {
     std::array<float, kBlock> numbers;
     const RandomKey address = key(from.epoch, noise.place);
     for (std::int64_t c = 0; c < features; c += kBlock) {
@@ -164,7 +175,7 @@ struct Augmentation::State {
   void finish(const AugmentationSource& from, std::size_t count, std::int64_t row, float* values) const {
     for (std::size_t k = 0; k < count; ++k) {
       if (!on_scaled[k].mixes) {
-        add_noise(from, on_scaled[k], row, values);
+        disturb(from, on_scaled[k], row, values);
         continue;
       }
       const Mix mixed = mix(from, on_scaled[k], row);
@@ -175,29 +186,31 @@ struct Augmentation::State {
     }
   }
 
-  std::uint64_t seed;
-  std::int64_t features;
-  Scaling raw;
+  std::uint64_t seed = 0;
+  std::int64_t features = 0;
+  Scaling raw = Scaling::none(0);  ///< of all features where there are operations on pixels
   std::vector<OnPixels> on_pixels;
   std::vector<OnScaled> on_scaled;
   bool mixes = false;
 };
 
-Augmentation::Augmentation() = default;
-Augmentation::Augmentation(const std::string& source, const DataFacts& facts, std::uint64_t seed) {
-  if (source.empty()) return;
-  state_ = std::make_unique<const State>(ParsedText("--augment", source), facts, seed);
+Augmentation::Augmentation() : state_(std::make_unique<const State>()) {}
+Augmentation::Augmentation(const std::string& source, const DataFacts& facts, std::uint64_t seed)
+    : state_(source.empty() ? std::make_unique<const State>()
+                            : std::make_unique<const State>(ParsedText("--augment", source), facts, seed)) {}
+const Augmentation& Augmentation::none() {
+  static const Augmentation nothing;
+  return nothing;
 }
 Augmentation::~Augmentation() = default;
 Augmentation::Augmentation(Augmentation&&) noexcept = default;
 Augmentation& Augmentation::operator=(Augmentation&&) noexcept = default;
 
-bool Augmentation::is_empty() const { return state_ == nullptr; }
-bool Augmentation::mixes() const { return state_ != nullptr && state_->mixes; }
+bool Augmentation::is_empty() const { return state_->on_pixels.empty() && state_->on_scaled.empty(); }
+bool Augmentation::mixes() const { return state_->mixes; }
 
 void Augmentation::inputs(const AugmentationSource& from, std::span<const std::int64_t> rows,
                           float* out) const {
-  if (is_empty()) return from.data.gather_scaled(rows, from.scaling, out);
   state_->gather(from, rows, false, out);
   if (state_->on_scaled.empty()) return;
   for (const std::int64_t row : rows) {
@@ -208,7 +221,6 @@ void Augmentation::inputs(const AugmentationSource& from, std::span<const std::i
 
 void Augmentation::clean_inputs(const AugmentationSource& from, std::span<const std::int64_t> rows,
                                 float* out) const {
-  if (is_empty()) return from.data.gather_scaled(rows, from.scaling, out);
   state_->gather(from, rows, true, out);
 }
 

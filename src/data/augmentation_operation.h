@@ -15,7 +15,8 @@ struct ImageShape {
   std::int64_t size() const { return pixels() * channels; }
 };
 
-/// Memory of one thread, kept from row to row.
+/// Memory of one thread, kept from row to row: rows are asked for without a number of the thread, so the
+/// memory is found by the thread itself. Its content is valid within a call only.
 struct Scratch {
   std::vector<float> image, other, partner;  // of the row
   std::vector<float> padded, x, y, field;    // of a warp

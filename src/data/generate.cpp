@@ -128,8 +128,8 @@ void Generator::fill(std::int64_t begin, std::int64_t count, float* inputs, std:
     }
     if (inputs != nullptr) std::copy(x.begin(), x.end(), inputs + i * columns);
     if (regression) {
-      std::copy(y.begin(), y.end(), values + i * targets());
-    } else {
+      if (values != nullptr) std::copy(y.begin(), y.end(), values + i * targets());
+    } else if (classes != nullptr) {
       classes[i] = static_cast<std::int32_t>(y[0]);
     }
   }

@@ -42,11 +42,13 @@ std::string find_file(const std::string& folder, const std::vector<std::string>&
 }
 
 std::optional<IdxPair> find_pair(const std::string& folder, const std::vector<std::string>& names,
-                                 const std::string& split) {
-  IdxPair pair{find_file(folder, names, split + "-images"), find_file(folder, names, split + "-labels")};
+                                 const std::string& split, bool with_labels) {
+  IdxPair pair{find_file(folder, names, split + "-images"),
+               with_labels ? find_file(folder, names, split + "-labels") : ""};
   if (pair.images.empty() && pair.labels.empty()) return std::nullopt;
-  require(!pair.labels.empty(), ErrorKind::data, folder, ": holds ",
-          fs::path(pair.images).filename().string(), " but no ", split, "-labels-idx1-ubyte[.gz] beside it");
+  require(!with_labels || !pair.labels.empty(), ErrorKind::data, folder, ": holds ",
+          fs::path(pair.images).filename().string(), " but no ", split,
+          "-labels-idx1-ubyte[.gz] beside it; only --task autoencoder does without labels");
   require(!pair.images.empty(), ErrorKind::data, folder, ": holds ",
           fs::path(pair.labels).filename().string(), " but no ", split, "-images-idx3-ubyte[.gz] beside it");
   return pair;
@@ -59,11 +61,11 @@ std::string how_to_get(const std::string& name) {
 
 }  // namespace
 
-std::optional<IdxFolder> find_idx_files(const std::string& folder) {
+std::optional<IdxFolder> find_idx_files(const std::string& folder, bool with_labels) {
   const std::vector<std::string> names = entries_of(folder);
-  const std::optional<IdxPair> train = find_pair(folder, names, "train");
+  const std::optional<IdxPair> train = find_pair(folder, names, "train", with_labels);
   if (!train) return std::nullopt;
-  return IdxFolder{folder, *train, find_pair(folder, names, "t10k")};
+  return IdxFolder{folder, *train, find_pair(folder, names, "t10k", with_labels)};
 }
 
 const std::vector<std::string>& built_in_names() {
@@ -71,7 +73,7 @@ const std::vector<std::string>& built_in_names() {
   return names;
 }
 
-IdxFolder find_built_in(const std::string& name) {
+IdxFolder find_built_in(const std::string& name, bool with_labels) {
   std::vector<fs::path> places;
   const char* own = std::getenv("TRAINER_DATA");
   const bool has_own = own != nullptr && *own != '\0';
@@ -82,7 +84,7 @@ IdxFolder find_built_in(const std::string& name) {
   for (const fs::path& place : places) {
     std::error_code ignored;
     if (fs::is_directory(place, ignored)) {
-      if (std::optional<IdxFolder> found = find_idx_files(place.string())) return *found;
+      if (std::optional<IdxFolder> found = find_idx_files(place.string(), with_labels)) return *found;
     }
     looked += (&place == &places.front() ? "" : ", ") + place.string();
   }

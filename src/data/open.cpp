@@ -32,21 +32,26 @@ ClassFacts class_facts(const Plan& plan, const Labels& labels) {
   return out;
 }
 
+std::string task_note(const Plan& plan, const DataFacts& train) {
+  if (train.kind == TargetKind::none) return "task: autoencoder, the targets are the scaled inputs";
+  const bool classes = train.kind == TargetKind::classes;
+  return text("task: ", classes ? "classification" : "regression", ", ", train.targets,
+              classes ? " classes" : " target columns",
+              plan.task == Task::unsaid ? " (from the data; --task says otherwise)" : "");
+}
+
 std::vector<std::string> notes_on(const Plan& plan, const DataFacts& train, const DataFacts* test,
                                   const std::string& absent) {
-  const bool classes = train.kind == TargetKind::classes;
   std::vector<std::string> notes;
   notes.push_back(text("data: ", train.name, " from ", plan.origin, ": ", train.rows, " rows of ",
                        shape_text(train), " ", train.element_type,
                        test != nullptr ? text(", ", test->rows, " test rows") : ""));
-  notes.push_back(text("task: ", classes ? "classification" : "regression", ", ", train.targets,
-                       classes ? " classes" : " target columns",
-                       plan.task == Task::unsaid ? " (from the data; --task says otherwise)" : ""));
+  notes.push_back(task_note(plan, train));
   if (!absent.empty()) notes.push_back("note: no training row has class " + absent);
   return notes;
 }
 
-/// The labels of all splits, read without the inputs. Empty for a regression.
+/// The labels of all splits, read without the inputs. Empty unless they are classes.
 std::vector<std::vector<std::int32_t>> read_labels(const Plan& plan) {
   std::vector<std::vector<std::int32_t>> out;
   for (const Source& source : plan.splits) {

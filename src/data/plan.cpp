@@ -24,8 +24,9 @@ Task task_of(const std::string& task) {
   if (task.empty()) return Task::unsaid;
   if (task == "classification") return Task::classification;
   if (task == "regression") return Task::regression;
-  require(task != "autoencoder", ErrorKind::usage, "--task: autoencoder is not available yet");
-  fail(ErrorKind::usage, "--task: '", task, "' is not known; expected classification or regression");
+  if (task == "autoencoder") return Task::autoencoder;
+  fail(ErrorKind::usage, "--task: '", task,
+       "' is not known; expected classification, regression or autoencoder");
 }
 
 std::string file_name(const std::string& path) { return fs::path(path).filename().string(); }
@@ -39,22 +40,26 @@ std::string plain_name(const std::string& path) {
 
 struct OpenPair {
   IdxFile images;
-  IdxFile labels;
+  std::optional<IdxFile> labels;  ///< none for an autoencoder
 };
 
 bool is_whole(IdxType type) { return type != IdxType::float32 && type != IdxType::float64; }
 
-void check_pair(const OpenPair& pair, Task task) {
-  const IdxFile& labels = pair.labels;
-  require(pair.images.shape().front() == labels.shape().front(), ErrorKind::data, pair.images.path(),
-          " holds ", pair.images.shape().front(), " rows but ", labels.path(), " holds ",
-          labels.shape().front(), "; they do not belong together");
+void check_labels(const IdxFile& labels, const IdxFile& images, Task task) {
+  require(images.shape().front() == labels.shape().front(), ErrorKind::data, images.path(), " holds ",
+          images.shape().front(), " rows but ", labels.path(), " holds ", labels.shape().front(),
+          "; they do not belong together");
   if (task == Task::regression) return;
   require(labels.shape().size() == 1, ErrorKind::data, labels.path(),
           ": class labels must have one dimension, found ", labels.shape().size(),
           "; for targets that are numbers say --task regression");
   require(is_whole(labels.type()), ErrorKind::data, labels.path(), ": holds ", name_of(labels.type()),
           ", which are no class labels; for targets that are numbers say --task regression");
+}
+
+TargetKind kind_of(Task task) {
+  if (task == Task::autoencoder) return TargetKind::none;
+  return task == Task::regression ? TargetKind::values : TargetKind::classes;
 }
 
 DataFacts facts_of(const OpenPair& pair, const std::string& name, Task task) {
@@ -66,8 +71,8 @@ DataFacts facts_of(const OpenPair& pair, const std::string& name, Task task) {
   if (facts.feature_shape.empty()) facts.feature_shape.push_back(1);
   facts.features = pair.images.elements() / facts.rows;
   facts.element_type = name_of(pair.images.type());
-  facts.kind = task == Task::regression ? TargetKind::values : TargetKind::classes;
-  if (task == Task::regression) facts.targets = pair.labels.elements() / facts.rows;
+  facts.kind = kind_of(task);
+  if (facts.kind == TargetKind::values) facts.targets = pair.labels->elements() / facts.rows;
   return facts;
 }
 
@@ -80,15 +85,20 @@ std::string seen(const IdxFile& file) {
 
 /// Opens the files, checks what can be checked without reading them through, and keeps them open to be read.
 Source idx_source(const IdxPair& paths, const std::string& name, Task task, std::string& visible) {
-  auto pair = std::make_shared<OpenPair>(OpenPair{IdxFile(paths.images), IdxFile(paths.labels)});
-  check_pair(*pair, task);
-  visible += seen(pair->images) + seen(pair->labels);
+  auto pair = std::make_shared<OpenPair>(OpenPair{IdxFile(paths.images), std::nullopt});
+  visible += seen(pair->images);
   Source source;
+  source.identity = plain_name(paths.images);
+  if (!paths.labels.empty()) {
+    pair->labels.emplace(paths.labels);
+    check_labels(*pair->labels, pair->images, task);
+    visible += seen(*pair->labels);
+    source.identity += "\n" + plain_name(paths.labels);
+  }
   source.facts = facts_of(*pair, name, task);
-  source.identity = plain_name(paths.images) + "\n" + plain_name(paths.labels);
   source.fill = [pair](const RowStore& store) {
-    if (store.classes != nullptr) pair->labels.read(store.classes);
-    if (store.values != nullptr) pair->labels.read(store.values);
+    if (store.classes != nullptr) pair->labels->read(store.classes);
+    if (store.values != nullptr) pair->labels->read(store.values);
     if (store.bytes != nullptr) pair->images.read(store.bytes);
     if (store.floats != nullptr) pair->images.read(store.floats);
   };
@@ -118,13 +128,14 @@ Plan generated_plan(const std::string& spec, Task task) {
           "--task: classification does not fit --data ", spec, ", whose targets are numbers");
   require(!classes || task != Task::regression, ErrorKind::usage, "--task: regression does not fit --data ",
           spec, ", whose targets are classes");
+  const bool reconstructs = task == Task::autoencoder;
   Source source;
   source.facts = {.name = kGenerate + generator->name(),
                   .rows = generator->rows(),
                   .features = generator->features(),
                   .feature_shape = {generator->features()},
-                  .kind = generator->kind(),
-                  .targets = generator->targets(),
+                  .kind = reconstructs ? TargetKind::none : generator->kind(),
+                  .targets = reconstructs ? 0 : generator->targets(),
                   .class_names = {},
                   .element_type = "float32",
                   .fingerprint = ""};
@@ -149,9 +160,10 @@ Plan folder_plan(const std::string& spec, Task task) {
   }
   require(fs::is_directory(status), ErrorKind::data, "--data: ", spec,
           " is not a folder; only folders of IDX files can be read so far");
-  const std::optional<IdxFolder> folder = find_idx_files(spec);
+  const bool with_labels = kind_of(task) != TargetKind::none;
+  const std::optional<IdxFolder> folder = find_idx_files(spec, with_labels);
   require(folder.has_value(), ErrorKind::data, "--data: ", fs::absolute(spec).string(),
-          " holds no train-images-idx3-ubyte[.gz] and train-labels-idx1-ubyte[.gz]");
+          " holds no train-images-idx3-ubyte[.gz]", with_labels ? " and train-labels-idx1-ubyte[.gz]" : "");
   fs::path path = fs::absolute(spec).lexically_normal();
   if (path.filename().empty()) path = path.parent_path();  // written with a slash at its end
   return idx_plan(*folder, path.filename().string(), task);
@@ -161,7 +173,7 @@ Plan plan_for(const std::string& spec, Task task) {
   if (spec.starts_with(kGenerate)) return generated_plan(spec, task);
   const auto& names = built_in_names();
   if (std::find(names.begin(), names.end(), spec) != names.end())
-    return idx_plan(find_built_in(spec), spec, task);
+    return idx_plan(find_built_in(spec, kind_of(task) != TargetKind::none), spec, task);
   require(!spec.empty(), ErrorKind::usage,
           "--data: is empty; expected fashion-mnist, mnist, a folder or generate:NAME");
   return folder_plan(spec, task);

@@ -8,7 +8,7 @@
 
 namespace trainer::data {
 
-enum class Task { unsaid, classification, regression };
+enum class Task { unsaid, classification, regression, autoencoder };
 
 /// What `--data` names and `--task` makes of it, before any row is read.
 struct Plan {

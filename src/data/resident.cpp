@@ -77,8 +77,10 @@ ResidentData::ResidentData(const comm::Communicator& world, const comm::Communic
 }
 
 std::string ResidentData::content_digest(const std::string& identity) const {
-  std::string head = text(identity, "\n", facts_.element_type,
-                          store_.classes != nullptr ? " classes " : " values ", facts_.rows);
+  const char* const kind = store_.classes != nullptr  ? " classes "
+                           : store_.values != nullptr ? " values "
+                                                      : " inputs ";
+  std::string head = text(identity, "\n", facts_.element_type, kind, facts_.rows);
   for (const std::int64_t size : facts_.feature_shape) head += text(" ", size);
   Digest digest;
   digest.add(head);
@@ -110,12 +112,12 @@ void ResidentData::gather_scaled(std::span<const std::int64_t> rows, const Scali
 }
 
 void ResidentData::gather_classes(std::span<const std::int64_t> rows, std::int32_t* classes) const {
-  require(store_.classes != nullptr, ErrorKind::internal, "classes were asked of a regression");
+  require(store_.classes != nullptr, ErrorKind::internal, "classes were asked of data without them");
   for (std::size_t i = 0; i < rows.size(); ++i) classes[i] = store_.classes[rows[i]];
 }
 
 void ResidentData::gather_values(std::span<const std::int64_t> rows, float* values) const {
-  require(store_.values != nullptr, ErrorKind::internal, "values were asked of a classification");
+  require(store_.values != nullptr, ErrorKind::internal, "values were asked of data without them");
   gather_raw(store_.values, facts_.targets, rows, values);
 }
 

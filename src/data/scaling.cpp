@@ -10,6 +10,7 @@
 #include "scale_row.h"
 #include "trainer/core/error.h"
 #include "trainer/core/grammar.h"
+#include "trainer/core/moments.h"
 #include "trainer/core/tree.h"
 #include "trainer/data/data_set.h"
 
@@ -37,16 +38,10 @@ struct Moments {
   std::vector<double> m2;
 };
 
-/// Chan, Golub, LeVeque: Updating formulae and a pairwise algorithm for computing sample variances, 1979.
 Moments merge(Moments left, const Moments& right) {
-  const double count = left.count + right.count;
-  const double weight = right.count / count;
-  for (std::size_t j = 0; j < left.mean.size(); ++j) {
-    const double difference = right.mean[j] - left.mean[j];
-    left.mean[j] += difference * weight;
-    left.m2[j] += right.m2[j] + difference * difference * (left.count * weight);
-  }
-  left.count = count;
+  merge_moments(static_cast<std::int64_t>(left.mean.size()), left.count, left.mean.data(), left.m2.data(),
+                right.count, right.mean.data(), right.m2.data());
+  left.count += right.count;
   return left;
 }
 
@@ -189,9 +184,10 @@ Scaling input_scaling(const DataSet& data, std::span<const std::int64_t> rows, c
 
 Scaling target_scaling(const DataSet& data, std::span<const std::int64_t> rows, const std::string& option) {
   const DataFacts& facts = data.facts();
-  if (facts.kind == TargetKind::classes) {
+  if (facts.kind != TargetKind::values) {
     require(option.empty() || option == "none", ErrorKind::usage, "--scale-targets: '", option,
-            "' needs a regression, but the targets are classes; expected none");
+            "' needs a regression, but the targets are ",
+            facts.kind == TargetKind::classes ? "classes" : "the inputs", "; expected none");
     return Scaling::none(0);
   }
   require(option != "log", ErrorKind::usage,

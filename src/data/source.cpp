@@ -35,6 +35,7 @@ std::int64_t input_bytes(const DataFacts& facts) {
 }
 
 std::int64_t target_bytes(const DataFacts& facts) {
+  // Classes are one column, and not counted yet; of no targets there are 0.
   return product(facts.rows, facts.kind == TargetKind::classes ? 1 : facts.targets, 4);
 }
 
@@ -56,7 +57,7 @@ RowStore store_in(std::byte* memory, const DataFacts& facts) {
   std::byte* const targets = memory + padded_input_bytes(facts);
   if (facts.kind == TargetKind::classes) {
     store.classes = reinterpret_cast<std::int32_t*>(targets);
-  } else {
+  } else if (facts.kind == TargetKind::values) {
     store.values = reinterpret_cast<float*>(targets);
   }
   return store;

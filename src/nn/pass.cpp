@@ -8,6 +8,7 @@
 #include "loss_function.h"
 #include "operations.h"
 #include "trainer/core/finite.h"
+#include "trainer/core/moments.h"
 #include "trainer/core/vectorise.h"
 #include "watch.h"
 
@@ -70,15 +71,11 @@ std::vector<Range> regions_of(const Network::Plan& plan) {
   return regions;
 }
 
-/// Merged moments of two groups of rows (Chan, Golub, LeVeque, 1979): record = mean [width], m2 [width].
-void merge_moments(double* left, const double* right, std::int64_t width, double left_rows,
-                   double right_rows) {
-  const double rows = left_rows + right_rows;
-  for (std::int64_t c = 0; c < width; ++c) {
-    const double delta = right[c] - left[c];
-    left[c] += delta * (right_rows / rows);
-    left[width + c] += right[width + c] + delta * delta * (left_rows * right_rows / rows);
-  }
+/// Records: mean [width], m2 [width].
+void merge_records(double* left, const double* right, std::int64_t width, std::int64_t left_rows,
+                   std::int64_t right_rows) {
+  merge_moments(width, static_cast<double>(left_rows), left, left + width, static_cast<double>(right_rows),
+                right, right + width);
 }
 
 }  // namespace
@@ -133,7 +130,8 @@ struct TrainingPass::State {
   View view;
 
   State(const Network& net, const Loss& loss_text, TargetForm target_form, const Team& the_team,
-        ShardPlan shard_plan, std::span<const std::int64_t> batches, ShardFold& shard_fold)
+        ShardPlan shard_plan, std::span<const std::int64_t> batches, ShardFold& shard_fold,
+        std::span<const std::int64_t> measured)
       : network(net),
         team(the_team),
         plan(std::move(shard_plan)),
@@ -142,7 +140,7 @@ struct TrainingPass::State {
         loss(loss_text, net.model().outputs(), the_team.size(), unit_rows(batches[0], plan.shards)),
         regions(regions_of(net.plan())),
         unit_limit(unit_rows(batches[0], plan.shards)),
-        max_rows(most_rows(batches)),
+        max_rows(std::max(most_rows(batches), most_rows(measured))),
         buffers(net.plan(), max_rows, true),
         norms(make_norms(net.plan(), std::max<std::int64_t>(1, plan.run.size()), true)),
         watch(net.plan(), plan.run, the_team.size()) {
@@ -154,6 +152,7 @@ struct TrainingPass::State {
     samples = Buffer<std::int64_t>(max_rows);
     weights = Buffer<float>(max_rows);
     prepare_kernels(batches);
+    prepare_kernels(measured);
     prepare_tiles();
     view.training = true;
     view.values = buffers.value_pointers.data();
@@ -328,8 +327,7 @@ struct TrainingPass::State {
     if (population->rows == 0)
       moments = total;
     else
-      merge_moments(moments.data(), total.data(), width, static_cast<double>(population->rows),
-                    static_cast<double>(batch));
+      merge_records(moments.data(), total.data(), width, population->rows, batch);
   }
 
   void compute_moments(const BatchNorm& norm, float* statistics) {
@@ -347,8 +345,7 @@ struct TrainingPass::State {
         if (rows > 0) norm.set_group(state, shard - plan.run.begin, mine, mine + width, rows);
       }
     const auto combine = [&](Range left, Range right, double* into, const double* from) {
-      merge_moments(into, from, width, static_cast<double>(node_rows(left)),
-                    static_cast<double>(node_rows(right)));
+      merge_records(into, from, width, node_rows(left), node_rows(right));
     };
     start_fold(2 * norm.index(), records, record, combine);
     std::vector<double> total(static_cast<std::size_t>(record));
@@ -357,10 +354,13 @@ struct TrainingPass::State {
     take_in(norm, total, statistics);
   }
 
-  void load(const RowSource& source, const Unit& unit) {
+  void load_inputs(const RowSource& source, const Unit& unit) {
     source.inputs(unit.rows, buffers.values[static_cast<std::size_t>(network.plan().input.value)].data() +
                                  unit.rows.begin * network.model().inputs());
     for (std::int64_t r = unit.rows.begin; r < unit.rows.end; ++r) samples[r] = source.sample(r);
+  }
+
+  void load_targets(const RowSource& source, const Unit& unit) {
     if (form == TargetForm::classes)
       source.classes(unit.rows, classes.data() + unit.rows.begin);
     else
@@ -381,19 +381,34 @@ struct TrainingPass::State {
                 view.gradients[output.gradient] + offset, thread);
   }
 
+  void forward_unit(const RowSource& source, std::size_t region, const Unit& unit, int thread) {
+    if (region == 0) load_inputs(source, unit);
+    for (std::int64_t i = regions[region].begin; i < regions[region].end; ++i)
+      operation(i).forward(view, unit, thread);
+  }
+
   void forward(const RowSource& source, float* statistics) {
     for (std::size_t region = 0; region < regions.size(); ++region) {
       if (const BatchNorm* norm = leading_norm(region)) compute_moments(*norm, statistics);
       const bool first = region == 0, last = region + 1 == regions.size();
       team.run(static_cast<std::int64_t>(units.size()), [&](std::int64_t u, int thread) {
         const Unit& unit = units[static_cast<std::size_t>(u)];
-        if (first) load(source, unit);
-        for (std::int64_t i = regions[region].begin; i < regions[region].end; ++i)
-          operation(i).forward(view, unit, thread);
+        if (first) load_targets(source, unit);
+        forward_unit(source, region, unit, thread);
         if (last) unit_sums[static_cast<std::size_t>(u)] = compute_loss(unit, thread);
       });
     }
     sum_losses();
+  }
+
+  /// Ends with the moments of the last batch norm: nothing that comes after them is asked for.
+  void measure(const RowSource& source) {
+    for (std::size_t region = 0; region + 1 < regions.size(); ++region) {
+      team.run(static_cast<std::int64_t>(units.size()), [&](std::int64_t u, int thread) {
+        forward_unit(source, region, units[static_cast<std::size_t>(u)], thread);
+      });
+      compute_moments(*leading_norm(region + 1), nullptr);
+    }
   }
 
   /// Units within a shard in their order, shards in the tree.
@@ -513,8 +528,9 @@ struct TrainingPass::State {
 };
 
 TrainingPass::TrainingPass(const Network& network, const Loss& loss, TargetForm form, const Team& team,
-                           ShardPlan plan, std::span<const std::int64_t> batches, ShardFold& fold)
-    : state_(std::make_unique<State>(network, loss, form, team, std::move(plan), batches, fold)) {}
+                           ShardPlan plan, std::span<const std::int64_t> batches, ShardFold& fold,
+                           std::span<const std::int64_t> measured)
+    : state_(std::make_unique<State>(network, loss, form, team, std::move(plan), batches, fold, measured)) {}
 
 TrainingPass::~TrainingPass() = default;
 
@@ -546,10 +562,9 @@ void TrainingPass::measure(const RowSource& source, std::int64_t batch, const fl
   state.view.parameters = parameters;
   state.view.draws = false;
   state.view.active = nullptr;
-  state.weighted = false;
   state.population = &population;
   population.moments.resize(state.norms.size());
-  state.forward(source, nullptr);
+  state.measure(source);
   population.rows += batch;
   state.population = nullptr;
   state.view.draws = true;

@@ -23,6 +23,7 @@ struct LoadedModel {
   std::int64_t inputs = 0, outputs = 0, classes = 0, split_seed = 0;
   Scalings scalings;
   std::vector<checkpoint::Tensor> tensors;  // rank 0 only
+  bool is_average = false;                  // likewise
 };
 
 std::vector<double> broadcast(const comm::Communicator& world, std::vector<double> values) {
@@ -61,7 +62,9 @@ LoadedModel load_model(const comm::Communicator& world, const std::string& path)
     loaded.outputs = number_of("output_size");
     loaded.classes = number_of("classes");
     loaded.scalings = read_scalings(file, loaded.file);
-    loaded.tensors = std::move(file.model);
+    // With --average the average is the model that is evaluated; best.h5 holds nothing else.
+    loaded.is_average = !file.average.empty();
+    loaded.tensors = std::move(loaded.is_average ? file.average : file.model);
   });
   for (std::string* field : {&loaded.file, &loaded.model, &loaded.loss, &loaded.task, &loaded.validation})
     *field = world.broadcast(*field, 0);
@@ -160,7 +163,7 @@ int run_evaluation(const comm::Communicator& world, const EvaluateRequest& reque
     std::vector<std::string> names = {"loss"};
     if (loaded.task == "classification") names.emplace_back("accuracy");
     names.insert(names.end(), metrics.names().begin(), metrics.names().end());
-    std::string lines = text("rows ", source.size(), "\n");
+    std::string lines = text("rows ", source.size(), "\n", loaded.is_average ? "weights average\n" : "");
     for (const std::string& name : names) {
       json.add(name, values.at(name));
       lines += text(name, " ", format_number(values.at(name)), "\n");

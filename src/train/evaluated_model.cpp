@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "trainer/core/tree.h"
+
 namespace trainer::train {
 
 void EvaluatedModel::refresh() {
@@ -13,17 +15,26 @@ void EvaluatedModel::refresh() {
     for (std::vector<float>* values : {&parameters_, &statistics_})
       world_.broadcast(values->data(), static_cast<std::int64_t>(values->size() * sizeof(float)), 0);
   }
-  if (settings_.exact && !step_.statistics().empty()) measure();
+  if (settings_.exact && !step_.statistics().empty()) measure_population();
 }
 
-void EvaluatedModel::measure() {
+std::vector<std::int64_t> EvaluatedModel::sizes(const Settings& settings) {
+  constexpr std::int64_t kFew = 256;
+  const std::int64_t most = std::max(settings.batch, kFew), parts = (settings.rows + most - 1) / most;
+  std::vector<std::int64_t> list;
+  for (std::int64_t part = 0; part < parts; ++part) list.push_back(cut(settings.rows, parts, part).size());
+  return list;
+}
+
+void EvaluatedModel::measure_population() {
   statistics_.assign(step_.statistics().begin(), step_.statistics().end());
   nn::Population population;
-  for (std::int64_t place = 0; place < settings_.rows; place += settings_.batch) {
-    const std::int64_t batch = std::min(settings_.batch, settings_.rows - place);
+  std::int64_t place = 0;
+  for (const std::int64_t batch : sizes(settings_)) {
     const Range mine = step_.rows(batch);
     source_.take(order_, 0, place + mine.begin, mine.size());
     step_.measure(source_, batch, parameters().data(), population);
+    place += batch;
     world_.poll();
   }
   population.store(network_, statistics_.data());

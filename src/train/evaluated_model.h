@@ -21,9 +21,13 @@ class EvaluatedModel {
   struct Settings {
     bool average = false;
     bool exact = false;      ///< statistics
-    std::int64_t batch = 0;  ///< rows of a batch in the pass over the training rows
+    std::int64_t batch = 0;  ///< rows of a training step
     std::int64_t rows = 0;   ///< training rows
   };
+  /// The rows of each part of the pass over the training rows that exact statistics take: even parts of at
+  /// most a batch or 256 rows, whichever is more. In a part of a few rows a batch norm would hide from the
+  /// next one how far rows differ.
+  static std::vector<std::int64_t> sizes(const Settings& settings);
   /// `order`: of the training rows; the pass takes them as epoch 0 does. `source`: as they are, not
   /// augmented. All references outlive this object.
   EvaluatedModel(const comm::Communicator& world, const nn::Network& network, Step& step,
@@ -37,7 +41,7 @@ class EvaluatedModel {
   std::span<const float> statistics() const;
 
  private:
-  void measure();
+  void measure_population();
 
   const comm::Communicator& world_;
   const nn::Network& network_;

@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "trainer/core/error.h"
+#include "trainer/core/moments.h"
 
 namespace trainer::train {
 namespace {
@@ -167,20 +168,13 @@ void Tally::add_classes(Range rows, const Thread& mine) {
   }
 }
 
-// The moments: Chan, Golub, LeVeque, Updating formulae and a pairwise algorithm for computing sample
-// variances, 1979.
 void Tally::merge(const Asked& asked, std::int64_t left_rows, std::int64_t right_rows, double* left,
                   const double* right) {
   if (!asked.measures.errors) return;
   const std::int64_t columns = asked.facts.outputs;
   for (std::int64_t i = 0; i < 2 * columns; ++i) left[i] += right[i];
-  const double weight = static_cast<double>(right_rows) / static_cast<double>(left_rows + right_rows);
-  double *mean = left + 2 * columns, *m2 = left + 3 * columns;
-  for (std::int64_t k = 0; k < columns; ++k) {
-    const double difference = right[2 * columns + k] - mean[k];
-    mean[k] += difference * weight;
-    m2[k] += right[3 * columns + k] + difference * difference * (static_cast<double>(left_rows) * weight);
-  }
+  merge_moments(columns, static_cast<double>(left_rows), left + 2 * columns, left + 3 * columns,
+                static_cast<double>(right_rows), right + 2 * columns, right + 3 * columns);
 }
 
 std::span<const std::int64_t> Tally::finish_counts(const comm::Communicator& world, const Team& team) {

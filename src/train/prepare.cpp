@@ -207,14 +207,12 @@ std::string PreparedData::weights_digest() const {
 PreparedData prepare_data(const comm::Communicator& world, const comm::Communicator& node,
                           const Configuration& configuration, const Scalings* stored) {
   PreparedData data;
-  // An autoencoder looks at no targets: they may be of any kind.
   const bool reconstructs = configuration.task == "autoencoder";
-  data.opened = data::open_data(world, node, configuration.data, reconstructs ? "" : configuration.task);
+  data.opened = data::open_data(world, node, configuration.data, configuration.task);
   comm::together(world, [&] {
     const data::DataFacts& facts = data.facts();
     data.task = task_of(configuration, facts);
-    data.form = facts.kind == data::TargetKind::classes && !reconstructs ? nn::TargetForm::classes
-                                                                         : nn::TargetForm::values;
+    data.form = facts.kind == data::TargetKind::classes ? nn::TargetForm::classes : nn::TargetForm::values;
     require(!reconstructs || configuration.scale_targets.empty(), ErrorKind::usage, "--scale-targets ",
             configuration.scale_targets,
             ": the targets of an autoencoder are its scaled inputs; leave it out, and take --scale");
@@ -241,10 +239,7 @@ PreparedData prepare_data(const comm::Communicator& world, const comm::Communica
         data.scalings.targets =
             data::target_scaling(*data.opened.train, data.split.training, configuration.scale_targets);
     }
-    for (const std::string& note : data.opened.notes)
-      data.notes.push_back(reconstructs && note.starts_with("task: ")
-                               ? "task: autoencoder, the targets are the scaled inputs"
-                               : note);
+    data.notes = data.opened.notes;
   });
   return data;
 }

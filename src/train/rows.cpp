@@ -5,18 +5,15 @@
 namespace trainer::train {
 
 void ListedRows::inputs(Range rows, float* out) const {
-  if (augments())
-    use_.augmentation->inputs(source(), list(rows), out);
-  else
-    data_.gather_scaled(list(rows), scalings_.inputs, out);
+  use_.augmentation->inputs(source(), list(rows), out);
 }
 
 void ListedRows::classes(Range rows, std::int32_t* out) const { data_.gather_classes(list(rows), out); }
 
 void ListedRows::values(Range rows, float* out) const {
   own_targets(list(rows), out);
-  if (!augments() || !use_.augmentation->mixes()) return;
-  static thread_local std::vector<float> partner;
+  if (!use_.augmentation->mixes()) return;
+  static thread_local std::vector<float> partner;  // see the header
   const std::int64_t columns = target_columns();
   partner.resize(static_cast<std::size_t>(columns));
   for (const std::int64_t row : list(rows)) {
@@ -34,13 +31,7 @@ std::int64_t ListedRows::target_columns() const {
 }
 
 void ListedRows::own_targets(std::span<const std::int64_t> rows, float* out) const {
-  if (use_.reconstructs) {
-    if (augments())
-      use_.augmentation->clean_inputs(source(), rows, out);
-    else
-      data_.gather_scaled(rows, scalings_.inputs, out);
-    return;
-  }
+  if (use_.reconstructs) return use_.augmentation->clean_inputs(source(), rows, out);
   if (data_.facts().kind == data::TargetKind::classes) {
     for (const std::int64_t row : rows) {
       std::int32_t label = 0;

@@ -145,6 +145,9 @@ class Session {
     settings.shards = plan.shards;
     settings.batches = {plan.batch};
     if (rows % plan.batch != 0) settings.batches.push_back(rows % plan.batch);
+    const EvaluatedModel::Settings evaluation{
+        prepared_.averages, configuration_.population_statistics == "exact", plan.batch, rows};
+    if (evaluation.exact) settings.measured = EvaluatedModel::sizes(evaluation);
     settings.penalty = {configuration_.l1, configuration_.l2, configuration_.penalty_scope == "all"};
     settings.clip_norm = configuration_.clip_norm;
     settings.max_norm = configuration_.max_norm;
@@ -163,10 +166,8 @@ class Session {
                                                   std::vector<std::int64_t>{}, use);
     population_rows_ = std::make_unique<ListedRows>(*prepared_.data.opened.train, prepared_.data.scalings,
                                                     std::vector<std::int64_t>{}, in_evaluation);
-    evaluated_ = std::make_unique<EvaluatedModel>(
-        world_, *prepared_.network, *step_, order_, *population_rows_,
-        EvaluatedModel::Settings{prepared_.averages, configuration_.population_statistics == "exact",
-                                 plan.batch, rows});
+    evaluated_ = std::make_unique<EvaluatedModel>(world_, *prepared_.network, *step_, order_,
+                                                  *population_rows_, evaluation);
     std::vector<std::int64_t> sizes;
     const RowFacts facts = row_facts();
     const auto add = [&](std::unique_ptr<ListedRows>& source, std::unique_ptr<Evaluator>& evaluator,
@@ -415,6 +416,7 @@ class Session {
     }
     record(metrics);
     const bool best = prepared_.stopping->update(progress_.stopping, metrics, progress_.step);
+    warn_of_nan(metrics.at(prepared_.stopping->metric()));
     if (best && records_->active()) {
       auto model = std::make_shared<BestModel>();
       model->model = copy_of(evaluated_->parameters(), evaluated_->statistics());
@@ -445,6 +447,15 @@ class Session {
   /// Collective. With the scaling of the moment: a resumed run has that of its checkpoint.
   Measured run_of(Evaluator& evaluator) const {
     return evaluator.run(*inference_, prepared_.data.target_scaling());
+  }
+
+  void warn_of_nan(double value) {
+    if (progress_.step == 0 || !std::isnan(value) || told_of_nan_) return;
+    told_of_nan_ = true;
+    records_->note(text(
+        "warning: ", prepared_.stopping->metric(), " is nan after step ", progress_.step,
+        ": such an evaluation counts as no improvement, and until there is a better one the newest model "
+        "is kept as best; take other --validation rows or another metric"));
   }
 
   void record(const Metrics& metrics) {
@@ -567,6 +578,7 @@ class Session {
   StepSeconds row_start_;
   std::int64_t row_samples_ = 0, first_step_ = 0;  // of this process, since the last row
   double goal_seconds_ = 0;
+  bool told_of_nan_ = false;
 };
 
 }  // namespace

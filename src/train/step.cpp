@@ -94,7 +94,7 @@ struct Step::State {
         settings(std::move(given)),
         deal(settings.shards, world.size()),
         fold(world, deal),
-        pass(network, loss, form, team, shard_plan(), settings.batches, fold),
+        pass(network, loss, form, team, shard_plan(), settings.batches, fold, settings.measured),
         block(block_floats(network.parameter_floats())),
         exchange(world, deal, SliceUpdate::segments(network), block),
         loss_fold(world, deal, 2 * static_cast<std::int64_t>(sizeof(double))),

@@ -27,7 +27,7 @@ std::string unknown_metric(const std::string& name, const std::vector<std::strin
   if (name.starts_with("val_") && is_metric(name.substr(4)) && contains(available, "val_loss"))
     return text(name, " is not among the figures of this run (", list(available), "); name it in --metrics");
   const std::string near = nearest_name(name, available);
-  return text("there is no metric \"", name, "\" here", near.empty() ? "" : "; did you mean " + near + "?",
+  return text("there is no metric \"", name, "\" here", near.empty() ? "." : "; did you mean " + near + "?",
               " There are: ", list(available));
 }
 
@@ -59,8 +59,14 @@ Stopping::Stopping(const std::string& source, const std::vector<std::string>& av
 bool Stopping::update(State& state, const Metrics& metrics, std::int64_t step) const {
   const double value = metrics.at(metric_);
   const double sign = larger_is_better(metric_) ? 1 : -1;
-  const bool first = state.best_step < 0;
-  if (std::isnan(value) && first) return false;  // nothing was measured yet, as before the first step
+  const bool first = state.best_step < 0 || std::isnan(state.best);
+  if (std::isnan(value) && first && step == 0) return false;  // nothing was measured yet
+  if (std::isnan(value) && first) {                           // the newest model is as good as any
+    ++state.without;
+    state.best = value;
+    state.best_step = step;
+    return true;
+  }
   if (std::isnan(value) || (!first && !(sign * value > sign * state.reference + min_delta_))) {
     ++state.without;
   } else {

@@ -393,7 +393,19 @@ TEST(Augmentation, NothingIsDoneWithoutAText) {
   const Images data({9, 7});
   EXPECT_EQ(augmented(data, "", data.all()), data.values);
   EXPECT_TRUE(Augmentation("", data.facts(), 1).is_empty());
+  EXPECT_FALSE(Augmentation("flip", data.facts(), 1).is_empty());
   EXPECT_FALSE(Augmentation("flip", data.facts(), 1).mixes());
+  const Scaling scaling("global", std::vector<double>(63, 100), std::vector<double>(63, 50));
+  const std::vector<std::int64_t> all = data.all();
+  std::vector<float> wanted(data.values.size()), found(data.values.size());
+  data.gather_scaled(all, scaling, wanted.data());
+  const AugmentationSource source{data, scaling, {}, kEpoch};
+  Augmentation::none().inputs(source, all, found.data());
+  EXPECT_EQ(found, wanted);
+  found.assign(found.size(), 0);
+  Augmentation::none().clean_inputs(source, all, found.data());
+  EXPECT_EQ(found, wanted);
+  EXPECT_TRUE(Augmentation::none().is_empty());
 }
 
 std::string refusal(const std::string& text, std::vector<std::int64_t> shape) {
@@ -421,6 +433,29 @@ TEST(Augmentation, WrongTextsAreUsageErrorsWithACaret) {
   EXPECT_NE(refusal("blur(2)", {28, 28}).find("elastic"), std::string::npos);  // all names
   EXPECT_NE(refusal("noise(1) shift(2)", {28, 28}).find("before noise"), std::string::npos);
   EXPECT_NE(refusal("mixup(1) flip", {28, 28}).find("before noise and mixup"), std::string::npos);
+}
+
+TEST(Augmentation, RowsHaveALimit) {
+  for (const std::string text : {"noise(1)", "shift(1)", "rotate(5)", "mixup(1)"}) {
+    DataFacts facts;
+    facts.name = "panorama";
+    facts.feature_shape = {1, (1 << 24) + 1};
+    facts.features = (1 << 24) + 1;
+    try {
+      const Augmentation augmentation(text, facts, 1);
+      EXPECT_EQ(text, "mixup(1)");
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::usage);
+      EXPECT_NE(text, "mixup(1)");
+      for (const char* part : {"16777216 values", "16777217", "panorama"})
+        EXPECT_NE(std::string(error.what()).find(part), std::string::npos) << error.what();
+    }
+    facts.feature_shape = {1, 1 << 24};
+    facts.features = 1 << 24;
+    if (text == "noise(1)") {
+      EXPECT_FALSE(Augmentation(text, facts, 1).is_empty());
+    }
+  }
 }
 
 TEST(Augmentation, OperationsOnPixelsNeedImages) {

@@ -110,12 +110,13 @@ void expect_pixels(const DataSet& data) {
   std::vector<float> inputs(rows.size() * 6);
   data.gather(rows, inputs.data());
   std::vector<std::int32_t> classes(rows.size());
-  data.gather_classes(rows, classes.data());
+  const bool labelled = data.facts().kind == TargetKind::classes;
+  if (labelled) data.gather_classes(rows, classes.data());
   for (std::size_t i = 0; i < rows.size(); ++i) {
     for (std::int64_t j = 0; j < 6; ++j) {
       EXPECT_EQ(inputs[i * 6 + static_cast<std::size_t>(j)], static_cast<float>(pixel(rows[i], j)));
     }
-    EXPECT_EQ(classes[i], rows[i] % 3);
+    EXPECT_EQ(classes[i], labelled ? rows[i] % 3 : 0);
   }
 }
 
@@ -299,7 +300,64 @@ TEST_F(Open, CountsAndShapesThatDisagreeAreErrors) {
   expect_says(error_of(ErrorKind::data, "fashon-mnist"), "did you mean fashion-mnist?");
   error_of(ErrorKind::usage, "");
   error_of(ErrorKind::usage, path("counts"), "clasification");
-  error_of(ErrorKind::usage, path("counts"), "autoencoder");
+}
+
+TEST_F(Open, AnAutoencoderNeedsNoTargets) {
+  prepare([](const fs::path& root) {
+    const auto folder = [&](const char* name) {
+      write_train(root / name);
+      fs::remove(root / name / "train-labels-idx1-ubyte");
+      return root / name;
+    };
+    folder("alone");
+    write_file(folder("floats") / "train-labels-idx1-float",
+               idx_bytes<float>(IdxType::float32, {10}, std::vector<float>(10, 0.5f)));
+    write_file(folder("table") / "train-labels-idx2-ubyte",
+               idx_bytes(IdxType::uint8, {10, 2}, std::vector<std::uint8_t>(20)));
+    write_file(folder("negative") / "train-labels-idx1-byte",
+               idx_bytes(IdxType::int8, {10}, std::vector<std::int8_t>(10, -1)));
+    write_file(folder("many") / "train-labels-idx1-int",
+               idx_bytes(IdxType::int32, {10}, std::vector<std::int32_t>(10, 1999)));
+    write_file(folder("counts") / "train-labels-idx1-ubyte", labels(9));
+    write_file(folder("broken") / "train-labels-idx1-ubyte", "x");
+    write_train(root / "tested");
+    write_file(root / "tested/t10k-images-idx3-ubyte", images(4));
+    fs::create_directories(root / "labels");
+    write_file(root / "labels/train-labels-idx1-ubyte", labels(10));
+  });
+  std::string fingerprint;
+  for (const char* name : {"alone", "floats", "table", "negative", "many", "counts", "broken", "tested"}) {
+    const OpenedData opened = open(path(name), "autoencoder");
+    const DataFacts& facts = opened.train->facts();
+    EXPECT_EQ(facts.kind, TargetKind::none) << name;
+    EXPECT_EQ(facts.targets, 0) << name;
+    EXPECT_EQ(opened.notes.at(1), "task: autoencoder, the targets are the scaled inputs");
+    EXPECT_EQ(opened.notes.size(), 2u);
+    expect_pixels(*opened.train);
+    EXPECT_THROW(opened.train->gather_classes(std::vector<std::int64_t>{0}, nullptr), Error);
+    EXPECT_THROW(opened.train->gather_values(std::vector<std::int64_t>{0}, nullptr), Error);
+    EXPECT_EQ(target_scaling(*opened.train, std::vector<std::int64_t>{0}, "").features(), 0);
+    if (fingerprint.empty()) fingerprint = facts.fingerprint;
+    EXPECT_EQ(facts.fingerprint, fingerprint) << name;  // the labels are no part of the data
+    EXPECT_EQ(opened.test != nullptr, std::string(name) == "tested");
+    const PeekedData peeked = peek_data(path(name), "autoencoder");
+    EXPECT_EQ(peeked.train.kind, TargetKind::none);
+    EXPECT_EQ(peeked.notes, opened.notes);
+  }
+  const std::string message = error_of(ErrorKind::data, path("labels"), "autoencoder");
+  expect_says(message, "train-images-idx3-ubyte");
+  EXPECT_EQ(message.find("train-labels"), std::string::npos) << message;
+  for (const char* spec : {"generate:sine(rows=50)", "generate:spiral(rows=50)"}) {
+    const OpenedData opened = open(spec, "autoencoder"), plain = open(spec);
+    EXPECT_EQ(opened.train->facts().kind, TargetKind::none);
+    std::vector<float> found(50 * 2), wanted(50 * 2);
+    std::vector<std::int64_t> rows(50);
+    std::iota(rows.begin(), rows.end(), std::int64_t{0});
+    opened.train->gather(rows, found.data());
+    plain.train->gather(rows, wanted.data());
+    EXPECT_EQ(found, wanted);
+    EXPECT_NE(opened.train->facts().fingerprint, plain.train->facts().fingerprint);
+  }
 }
 
 TEST_F(Open, ALabelThatNoRowHasIsNoted) {

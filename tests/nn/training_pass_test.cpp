@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 
 #include "against_reference.h"
+#include "batch_source.h"
+#include "random_values.h"
+#include "thread_fold.h"
 
 namespace trainer::nn {
 namespace {
@@ -269,6 +272,31 @@ TEST(TrainingPass, TakesAnyShapeOfBatch) {
     setup.ranks = shape.ranks;
     expect_the_reference(setup, 13);
   }
+}
+
+/// What a step gives its batch norms, without a look at the targets.
+TEST(TrainingPass, MeasuresAPopulationFromTheInputsAlone) {
+  const JobSetup setup =
+      classify("dense(8) batch_norm(momentum=1) relu dense(6) batch_norm(momentum=1) tanh dense(outputs)");
+  const Network network(simulation::joined_model(setup), setup.threads);
+  const Values values = random_values(network, 15);
+  reference::Batch batch = random_batch(37, setup, 16);
+  simulation::ThreadFold fold(setup.shards, {{{0, setup.shards}}});
+  fold.set_batch(37);
+  const Team team(setup.threads);
+  const ShardPlan plan{setup.shards, {0, setup.shards}, {{0, setup.shards}}};
+  const auto pass = [&] {
+    return TrainingPass(network, Loss::parse(setup.loss), setup.form, team, plan, setup.batches, fold.of(0));
+  };
+  std::vector<float> stepped = values.statistics, measured = values.statistics;
+  pass().forward(BatchSource(batch, {0, 37}), 37, 1, 0, values.parameters.data(), stepped.data());
+  batch.classes.clear();  // asking for them is an error
+  Population population;
+  pass().measure(BatchSource(batch, {0, 37}), 37, values.parameters.data(), population);
+  EXPECT_EQ(population.rows, 37);
+  population.store(network, measured.data());
+  EXPECT_EQ(measured, stepped);
+  EXPECT_NE(measured, values.statistics);
 }
 
 }  // namespace

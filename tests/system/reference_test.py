@@ -30,17 +30,18 @@ def write_idx(path, array):
         file.write(array.astype(np.uint8).tobytes())
 
 
-def make_data(folder):
+def make_data(folder, rows=ROWS):
+    os.mkdir(folder)
     random = np.random.default_rng(14)
-    inputs = random.integers(0, 256, (ROWS, SIDE, SIDE))
-    labels = ((inputs.reshape(ROWS, FEATURES) - 128) @ random.normal(size=(FEATURES, CLASSES))).argmax(1)
+    inputs = random.integers(0, 256, (rows, SIDE, SIDE))
+    labels = ((inputs.reshape(rows, FEATURES) - 128) @ random.normal(size=(FEATURES, CLASSES))).argmax(1)
     assert np.bincount(labels, minlength=CLASSES).min() > 3 and np.ptp(np.bincount(labels)) > 3, "classes must differ in size"
     write_idx(f"{folder}/train-images-idx3-ubyte.gz", inputs)
     write_idx(f"{folder}/train-labels-idx1-ubyte.gz", labels)
-    weights = random.uniform(0.2, 3, ROWS).astype(np.float32)
+    weights = random.uniform(0.2, 3, rows).astype(np.float32)
     with h5py.File(f"{folder}/weights.h5", "w") as file:
         file["w"] = weights
-    return inputs.reshape(ROWS, FEATURES) / 255.0, labels, weights.astype(float)
+    return inputs.reshape(rows, FEATURES) / 255.0, labels, weights.astype(float)
 
 
 def step_of(name, w, g, state, rate, step, decayed):
@@ -148,6 +149,12 @@ def noise_parts(net, x, labels, weights, shards):
     return trace, square - trace / rows
 
 
+def parts_of(rows, batch):
+    """Even parts of at most a batch or 256 rows."""
+    count = -(-rows // max(batch, 256))
+    return [slice(p * rows // count, (p + 1) * rows // count) for p in range(count)]
+
+
 def evaluated_model(case, net, average, x, batch):
     """What --average and --population-statistics make of the net."""
     model = Net(case["layers"], {})
@@ -157,8 +164,8 @@ def evaluated_model(case, net, average, x, batch):
     if not case["exact"]:
         return model
     population = {}
-    for place in range(0, len(x), batch):
-        model.forward(x[place:place + batch])
+    for part in parts_of(len(x), batch):
+        model.forward(x[part])
         for path, (mean, m2, n) in model.given.items():
             if path in population:
                 old, old_m2, old_n = population[path]
@@ -316,20 +323,19 @@ def check(name, case, ranks, folder, data):
                 near(float(text), value, f"{name}, gradients.csv, step {step}, {layer}, {column}", 50 * tolerance)
 
 
-def check_population(ranks, folder, data):
+def check_population(ranks, folder, x):
     """Exact statistics are those without dropout and noise: of the very weights in best.h5."""
     out = f"{folder}/population-{ranks}"
-    subprocess.run(["mpirun", "--oversubscribe", "--bind-to", "none", "-np", str(ranks), TRAINER, "--data", f"{folder}/data", "--model",
+    subprocess.run(["mpirun", "--oversubscribe", "--bind-to", "none", "-np", str(ranks), TRAINER, "--data", f"{folder}/larger", "--model",
                     "noise(0.5) dense(8) batch_norm relu dropout(0.5) dense(8) batch_norm(statistics=shard) dense(outputs)", "--validation", "0",
                     "--shuffle", "none", "--batch", "16", "--shards", "3", "--epochs", "2", "--population-statistics", "exact", "--threads", "1",
                     "--quiet", "--out", out], check=True, env=ENVIRONMENT, stdout=subprocess.DEVNULL)
     found = model_of(f"{out}/best.h5")
     first = found["01_dense"], found["02_batch_norm"]
     second = found["05_dense"], found["06_batch_norm"]
-    x = data[0]
     given = [], []
-    for place in range(0, ROWS, 16):  # 16, 16, 16 and 2 rows
-        h = x[place:place + 16] @ first[0]["weight"].T + first[0]["bias"]
+    for part in parts_of(len(x), 16):
+        h = x[part] @ first[0]["weight"].T + first[0]["bias"]
         given[0].append(h)
         h = (h - h.mean(0)) / np.sqrt(h.var(0) + 1e-5) * first[1]["scale"] + first[1]["shift"]
         given[1].append(np.maximum(h, 0) @ second[0]["weight"].T + second[0]["bias"])
@@ -365,12 +371,12 @@ CASES = {
 }
 
 with tempfile.TemporaryDirectory() as folder:
-    os.mkdir(f"{folder}/data")
     data = make_data(f"{folder}/data")
     for name, case in CASES.items():
         for ranks in (1, 2):
             check(name, case, ranks, folder, data)
         print(f"{name}: as the reference, on 1 and 2 ranks", flush=True)
+    inputs, _, _ = make_data(f"{folder}/larger", 600)
     for ranks in (1, 2):
-        check_population(ranks, folder, data)
+        check_population(ranks, folder, inputs)
     print("statistics without dropout and noise: as the reference, on 1 and 2 ranks", flush=True)

@@ -2,8 +2,11 @@
 #include "trainer/train/rows.h"
 
 #include <gtest/gtest.h>
+#include <stdlib.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
 
 #include "trainer/core/error.h"
 #include "trainer/train/prepare.h"
@@ -134,6 +137,90 @@ TEST(ListedRows, AnEpochAugmentsAnew) {
   taken(run, order, 30, 1)->inputs({0, 30}, next.data());
   EXPECT_EQ(first, again);
   EXPECT_NE(first, next);
+}
+
+/// A folder of 10 pictures of 2 x 2 and labels of a type and content that fit no task of their own.
+class LabelledFolder {
+ public:
+  LabelledFolder(char type, const std::string& labels) {
+    std::string pattern = (std::filesystem::temp_directory_path() / "trainer-rows-XXXXXX").string();
+    path_ = mkdtemp(pattern.data());
+    std::string pixels;
+    for (int i = 0; i < 40; ++i) pixels += static_cast<char>(i * 5);
+    write("train-images-idx3-ubyte", {'\0', '\0', 8, 3, 0, 0, 0, 10, 0, 0, 0, 2, 0, 0, 0, 2}, pixels);
+    write("train-labels-idx1-ubyte", {'\0', '\0', type, 1, 0, 0, 0, 10}, labels);
+  }
+  ~LabelledFolder() { std::filesystem::remove_all(path_); }
+  LabelledFolder(const LabelledFolder&) = delete;
+  LabelledFolder& operator=(const LabelledFolder&) = delete;
+  std::string path() const { return path_.string(); }
+
+ private:
+  void write(const std::string& name, const std::vector<char>& header, const std::string& content) const {
+    std::ofstream(path_ / name, std::ios::binary) << std::string(header.begin(), header.end()) << content;
+  }
+  std::filesystem::path path_;
+};
+
+TEST(ListedRows, AnAutoencoderDoesNotLookAtTheTargets) {
+  std::string floats, classes;  // big-endian: 0.5 each; 1,999 and so 2,000 classes
+  for (int i = 0; i < 10; ++i) {
+    floats += std::string("\x3f\0\0\0", 4);
+    classes += std::string("\0\0\x07\xcf", 4);
+  }
+  const LabelledFolder of_floats(13, floats), of_classes(12, classes);
+  for (const LabelledFolder* folder : {&of_floats, &of_classes}) {
+    EXPECT_THROW(prepared(folder->path(), ""), Error);
+    const Prepared run = prepared(folder->path(), "noise(0.1)", "autoencoder");
+    EXPECT_EQ(run.network->model().outputs(), 4);
+    EXPECT_EQ(std::ranges::count(run.data.notes, "task: autoencoder, the targets are the scaled inputs"), 1);
+    const data::EpochOrder order(1, run.data.split.training);
+    const auto rows = taken(run, order, 9);
+    std::vector<float> targets(36);
+    rows->values({0, 9}, targets.data());
+    for (std::int64_t r = 0; r < 9; ++r)
+      for (std::int64_t j = 0; j < 4; ++j)
+        EXPECT_EQ(targets[static_cast<std::size_t>(r * 4 + j)],
+                  static_cast<float>((rows->sample(r) * 4 + j) * 5) / 255.0f);
+  }
+}
+
+/// A weight is that of the row of the data set, wherever the row stands in the order or the split.
+TEST(ListedRows, WeightsAreThoseOfTheRowsOfTheDataSet) {
+  const Prepared run = prepared(kBlobs, "");
+  ASSERT_EQ(run.data.split.training.size(), 90u);
+  std::vector<float> weights(100);
+  for (std::size_t row = 0; row < weights.size(); ++row) weights[row] = 1000 + static_cast<float>(row);
+  const RowUse use{.weights = weights};
+  ListedRows rows(*run.data.opened.train, run.data.scalings, {}, use);
+  EXPECT_TRUE(rows.weighted());
+  EXPECT_FALSE(ListedRows(*run.data.opened.train, run.data.scalings, {}).weighted());
+  const data::EpochOrder order(1, run.data.split.training);
+  std::int64_t moved = 0;
+  for (const std::int64_t place : {0, 32, 64}) {
+    const std::int64_t count = std::min<std::int64_t>(32, 90 - place);
+    rows.take(order, 1, place, count);
+    std::vector<std::int64_t> wanted(static_cast<std::size_t>(count));
+    order.rows_at(1, place, wanted);
+    for (const Range part : {Range{0, count}, Range{5, 20}}) {
+      std::vector<float> found(static_cast<std::size_t>(part.size()));
+      rows.weights(part, found.data());
+      for (std::int64_t r = part.begin; r < part.end; ++r) {
+        const std::int64_t row = wanted[static_cast<std::size_t>(r)];
+        EXPECT_EQ(found[static_cast<std::size_t>(r - part.begin)], 1000 + static_cast<float>(row));
+        EXPECT_EQ(rows.sample(r), row);
+        EXPECT_EQ(std::ranges::count(run.data.split.validation, row), 0);
+        moved += row != place + r ? 1 : 0;
+      }
+    }
+  }
+  EXPECT_GT(moved, 100);  // of 135
+  // The rows that are held back have their own.
+  const ListedRows held(*run.data.opened.train, run.data.scalings, run.data.split.validation, use);
+  std::vector<float> found(10);
+  held.weights({0, 10}, found.data());
+  for (std::size_t r = 0; r < 10; ++r)
+    EXPECT_EQ(found[r], 1000 + static_cast<float>(run.data.split.validation[r]));
 }
 
 TEST(ListedRows, AnAutoencoderTakesNoScalingOfTargets) {

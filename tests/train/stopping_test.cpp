@@ -70,6 +70,22 @@ TEST(Stopping, NanIsNeverTheBestAndCountsOnceThereWasAFigure) {
   EXPECT_EQ(state.without, 1);
 }
 
+TEST(Stopping, KeepsTheNewestModelWhileNothingIsKnown) {
+  const Stopping stopping("val_auc(patience=2)", {"val_auc"}, "val_auc");
+  Stopping::State state;
+  EXPECT_FALSE(stopping.update(state, {{"val_auc", std::nan("")}}, 0));
+  EXPECT_TRUE(stopping.update(state, {{"val_auc", std::nan("")}}, 1));
+  EXPECT_EQ(state.best_step, 1);
+  EXPECT_FALSE(stopping.must_stop(state));
+  EXPECT_TRUE(stopping.update(state, {{"val_auc", std::nan("")}}, 2));
+  EXPECT_EQ(state.best_step, 2);
+  EXPECT_TRUE(stopping.must_stop(state));
+  EXPECT_TRUE(stopping.update(state, {{"val_auc", 0.1}}, 3));
+  EXPECT_EQ(state.best, 0.1);
+  EXPECT_FALSE(stopping.must_stop(state));
+  EXPECT_FALSE(stopping.update(state, {{"val_auc", 0.05}}, 4));
+}
+
 TEST(Stopping, BadTextsAreUsageErrors) {
   for (const char* source :
        {"val_lost(patience=2)", "val_loss(patience=0)", "val_loss(patience=2, min_delta=-1)",

@@ -52,18 +52,25 @@ struct AugmentationSource {
 ///   mixup(alpha)                  Zhang, Cisse, Dauphin, Lopez-Paz, mixup, 2018: the share of the row is
 ///                                 Beta(alpha, alpha), its partner uniform over the training rows, augmented
 ///                                 as in its own place of the epoch
-/// Thread-safe; a thread allocates with its first rows only.
+/// Pixels and noise take rows of up to 2^24 features.
+/// Thread-safe. The buffers that a row is worked on in belong to the thread (a caller gives no thread number
+/// by which an object could hold them): each thread allocates them with its first rows, for all augmentations
+/// alike, and keeps them until it ends. Nothing in them outlives a call.
 class Augmentation {
  public:
-  /// Nothing is done.
+  /// Nothing is done: rows are gathered and scaled.
   Augmentation();
   /// Throws Error(usage) with a caret for an unknown operation, bad arguments, an order that cannot be, and
-  /// operations on pixels where the data (`facts`) are no images. An empty text: nothing is done.
+  /// operations on pixels where the data (`facts`) are no images or of more than 2^24 features. An empty
+  /// text: nothing is done.
   Augmentation(const std::string& text, const DataFacts& facts, std::uint64_t seed);
+  /// One that does nothing, for all who need one.
+  static const Augmentation& none();
   ~Augmentation();
   Augmentation(Augmentation&&) noexcept;
   Augmentation& operator=(Augmentation&&) noexcept;
 
+  /// Whether nothing is done: for messages. The functions below need not be spared.
   bool is_empty() const;
   /// Whether rows are mixed, and their targets with them.
   bool mixes() const;
@@ -77,7 +84,7 @@ class Augmentation {
 
  private:
   struct State;
-  std::unique_ptr<const State> state_;  ///< null: nothing is done
+  std::unique_ptr<const State> state_;  ///< never null, until it is moved from
 };
 
 }  // namespace trainer::data

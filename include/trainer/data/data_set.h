@@ -9,8 +9,9 @@ namespace trainer::data {
 
 class Scaling;
 
-/// What the rows' targets are: an index of a class, or real numbers.
-enum class TargetKind { classes, values };
+/// What the rows' targets are: an index of a class, or real numbers; or an autoencoder's, which are no part
+/// of the data set.
+enum class TargetKind { classes, values, none };
 
 /// What is known about a data set before a row is read; the same on every rank.
 struct DataFacts {
@@ -19,7 +20,7 @@ struct DataFacts {
   std::int64_t features = 0;                ///< product of feature_shape
   std::vector<std::int64_t> feature_shape;  ///< such as 28, 28; never empty
   TargetKind kind = TargetKind::classes;
-  std::int64_t targets = 0;              ///< number of classes, or columns of values
+  std::int64_t targets = 0;              ///< number of classes, or columns of values; 0 for none
   std::vector<std::string> class_names;  ///< empty when unknown, else one a class
   std::string element_type;              ///< of the inputs in the file: "uint8", "int16", "float32", ...
   std::string fingerprint;               ///< digest of names without folders, types, shapes and content

@@ -43,8 +43,7 @@ class Generator {
   std::int64_t targets() const;  ///< number of classes, or columns of values
 
   /// Rows [begin, begin + count): inputs [count, features], and classes [count] or, for a regression, values
-  /// [count, targets]; the other pointer is not used, and no inputs are written when `inputs` is null.
-  /// Thread-safe.
+  /// [count, targets]; the other pointer is not used, and what is null is not written. Thread-safe.
   void fill(std::int64_t begin, std::int64_t count, float* inputs, std::int32_t* classes,
             float* values) const;
 

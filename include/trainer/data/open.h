@@ -20,7 +20,7 @@ struct OpenedData {
 /// Opens `--data` (`spec`): `fashion-mnist`, `mnist` (looked for in $TRAINER_DATA/<name>, datasets/<name>,
 /// /usr/share/datasets/<name>), a folder of IDX files (train-images*, train-labels*, optional t10k-images*
 /// and t10k-labels*, each plain or .gz), or `generate:NAME(...)` (generate.h). `task` as in --task; empty:
-/// guessed only where it is plain.
+/// guessed only where it is plain. An autoencoder has no targets: labels are neither needed nor looked at.
 /// **Collective** over `world`; `node` holds the ranks of this node (Communicator::node()): the data is in
 /// memory once per node, read by one of its ranks, after every rank has seen that it could read the files
 /// itself. Must be destroyed before MPI is finalised. Throws, on all ranks alike: Error(data) for what is

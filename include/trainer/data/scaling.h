@@ -53,8 +53,8 @@ class Scaling {
 /// passes over cached chunks. Throws Error(usage) for an unknown name and for `unit` on anything but bytes.
 Scaling input_scaling(const DataSet& data, std::span<const std::int64_t> rows, const std::string& option);
 
-/// The same for the targets of a regression (`--scale-targets`): empty or `feature`, or `none`. For classes
-/// always `none` with no columns; asking for anything else there is an Error(usage).
+/// The same for the targets of a regression (`--scale-targets`): empty or `feature`, or `none`. For other
+/// targets always `none` with no columns; asking for anything else there is an Error(usage).
 Scaling target_scaling(const DataSet& data, std::span<const std::int64_t> rows, const std::string& option);
 
 }  // namespace trainer::data

@@ -95,9 +95,10 @@ struct Population {
 class TrainingPass {
  public:
   /// `batches`: every batch size that may come (kernels are made for these and no others); the first is the
-  /// largest.
+  /// largest. `measured`: the sizes for measure(), which may be larger.
   TrainingPass(const Network& network, const Loss& loss, TargetForm form, const Team& team, ShardPlan plan,
-               std::span<const std::int64_t> batches, ShardFold& fold);
+               std::span<const std::int64_t> batches, ShardFold& fold,
+               std::span<const std::int64_t> measured = {});
   ~TrainingPass();
 
   /// The rows of the batch that this rank computes: the local rows of a RowSource count from
@@ -116,8 +117,9 @@ class TrainingPass {
   /// present piece; layers come in the order of Network::layers().
   void backward(const std::function<void(int layer)>& done);
   /// Collective through the fold when the net has batch norm. The forward pass of training, every batch norm
-  /// with the statistics of the batch, but without dropout and noise; merges what the batch norms were given
-  /// into `population` (Ioffe and Szegedy 2015, algorithm 2, with variances merged instead of averaged).
+  /// with the statistics of the batch, but without dropout and noise, as far as the last batch norm: no
+  /// targets are asked of the source and no loss is computed. Merges what the batch norms were given into
+  /// `population` (Ioffe and Szegedy 2015, algorithm 2, with variances merged instead of averaged).
   void measure(const RowSource& source, std::int64_t batch, const float* parameters, Population& population);
   /// From now on, whether steps are watched; to be set before forward. Nothing of it is computed when off (as
   /// it is at first); on, a step takes some percent longer.

@@ -20,14 +20,19 @@ struct Scalings {
 
 /// What a network makes of rows.
 struct RowUse {
-  bool reconstructs = false;                         ///< the targets are the inputs, scaled: an autoencoder
-  const data::Augmentation* augmentation = nullptr;  ///< of rows that are trained on; null: none
+  bool reconstructs = false;  ///< the targets are the inputs, scaled: an autoencoder
+  const data::Augmentation* augmentation = &data::Augmentation::none();  ///< of rows that are trained on
   std::int64_t outputs = 0;             ///< of the network; needed when the augmentation mixes classes
   std::span<const float> weights = {};  ///< of all rows of the data set; empty: the rows have none
 };
 
 /// A list of rows of a data set as the network takes them: gathered, augmented and scaled. Values of classes
 /// (for an augmentation that mixes) are one-hot rows, with one output the 0/1 label.
+/// inputs() and values() know nothing of each other: for a denoising autoencoder both gather and warp a row,
+/// and with mixup its partner too, and both draw the same shares. A row of both is not kept in between: they
+/// are called for any rows in any order, and memory for them would cost more than it is worth here.
+/// What mixing targets needs beside `out` is a buffer of the calling thread, kept until the thread ends: a
+/// RowSource is not told a number of the thread by which it could hold one.
 class ListedRows final : public nn::RowSource {
  public:
   ListedRows(const data::DataSet& data, const Scalings& scalings, std::vector<std::int64_t> rows,
@@ -51,7 +56,6 @@ class ListedRows final : public nn::RowSource {
                                                         static_cast<std::size_t>(rows.size()));
   }
   data::AugmentationSource source() const { return {data_, scalings_.inputs, partners_, epoch_}; }
-  bool augments() const { return use_.augmentation != nullptr && !use_.augmentation->is_empty(); }
   std::int64_t target_columns() const;
   /// out: [rows, target_columns()], before they are mixed.
   void own_targets(std::span<const std::int64_t> rows, float* out) const;

@@ -66,7 +66,8 @@ class Step {
  public:
   struct Settings {
     std::int64_t shards = 1;
-    std::vector<std::int64_t> batches;  ///< sizes that may come, the largest first
+    std::vector<std::int64_t> batches;        ///< sizes that may come, the largest first
+    std::vector<std::int64_t> measured = {};  ///< sizes for measure()
     optim::Penalty penalty;
     double clip_norm = 0;  ///< 0: off
     bool report_gradient_norm = false;
@@ -107,7 +108,8 @@ class Step {
   /// Takes an average, given whole on every rank.
   void set_average(std::span<const float> parameters, std::span<const float> statistics);
   /// Collective. Merges what the batch norms are given by `batch` rows into `population`: the forward pass of
-  /// training with `parameters`, without dropout and noise. Rows as in run().
+  /// training with `parameters`, without dropout and noise. Rows as in run(); `batch`: one of
+  /// Settings::measured.
   void measure(const nn::RowSource& source, std::int64_t batch, const float* parameters,
                nn::Population& population);
 

@@ -33,7 +33,8 @@ class Stopping {
            const std::string& fallback_metric);
 
   const std::string& metric() const { return metric_; }
-  /// Takes in an evaluation. True when this is the best model so far. NaN is never best.
+  /// Takes in an evaluation. True when this is the best model so far. NaN is
+  /// never best, but as long as nothing else was measured after the first step the newest model is kept.
   bool update(State& state, const Metrics& metrics, std::int64_t step) const;
   /// True when patience has run out.
   bool must_stop(const State& state) const { return patience_ > 0 && state.without >= patience_; }
