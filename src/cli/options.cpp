@@ -59,8 +59,7 @@ void add_weight_options(GroupOfOptions& group) {
              .effect = Effect::bits,
              .help = "factors of the rows' losses in training by class: none, balanced (rows / (classes * "
                      "rows of the class)), or a list such as 1,1,5"});
-  group.add(
-      any_text("sample-weights", &C::sample_weights, "none"),
+  group.add(any_text("sample-weights", &C::sample_weights, "none"),
             {.placeholder = "FILE.h5:PATH",
              .help = "factors of the rows' losses in training: a data set with a value for each row of "
                      "--data; at resume the content must be the same"});

@@ -57,8 +57,9 @@ struct Identity {
 Identity read_identity(const checkpoint::Checkpoint& file, const std::string& where) {
   return {get<std::string>(file.root, "config", where),
           get<std::string>(file.model_attributes, "fingerprint", where),
-                  get<std::string>(file.model_attributes, "row_weights", where),
-          get<std::string>(file.root, "arithmetic", where), get<std::string>(file.root, "isa", where),
+          get<std::string>(file.model_attributes, "row_weights", where),
+          get<std::string>(file.root, "arithmetic", where),
+          get<std::string>(file.root, "isa", where),
           get<std::int64_t>(file.root, "results_version", where)};
 }
 

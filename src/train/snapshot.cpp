@@ -143,7 +143,7 @@ checkpoint::Checkpoint describe_attributes(const Prepared& prepared, const RunFa
                            {"task", prepared.data.task},
                            {"data", data.name},
                            {"fingerprint", data.fingerprint},
-      {"row_weights", prepared.data.weights_digest()},
+                           {"row_weights", prepared.data.weights_digest()},
                            {"validation", facts.validation},
                            {"split_seed", static_cast<std::int64_t>(facts.split_seed)},
                            {"classes", of_classes ? data.targets : std::int64_t{0}}};
