@@ -1,4 +1,4 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Whole training runs against a double-precision reference: reference_test.py TRAINER
 
 Small nets, trained by the program as a user starts it and by numpy in double precision from the same starting weights:
