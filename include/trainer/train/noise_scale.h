@@ -9,8 +9,9 @@ namespace trainer::train {
 /// The gradient noise scale B = tr(Sigma) / |G|^2 in rows (McCandlish, Kaplan, Amodei et al. 2018, appendix
 /// A): Sigma is the covariance of a row's gradient, G the true gradient. About the batch size beyond which
 /// larger batches save few steps. Both parts are estimated without bias from the shards' gradients of one
-/// batch, and averaged over steps exponentially before they are divided. With batch norm a shard's gradient
-/// is its part of the batch's gradient, so the shards are not quite independent.
+/// batch, and averaged over steps exponentially before they are divided. With batch norm over the
+/// whole batch a shard's gradient is its part of the batch's gradient: such parts cancel each other more than
+/// independent ones would, the estimate of |G|^2 falls below 0 and the scale is NaN.
 class NoiseScale {
  public:
   /// Steps from one that is observed to the next: observing costs some percent of a step.
