@@ -305,7 +305,7 @@ struct Step::State {
                   ", rows ", found->rows.begin, " to ", found->rows.end - 1,
                   " of the batch (the first is row ", found->sample, " of the data)");
     } else if (flags.not_finite_layer >= 0) {
-      mine = gradient_rows(network.layers()[static_cast<std::size_t>(flags.not_finite_layer)]);
+      mine = rows_not_finite(network.layers()[static_cast<std::size_t>(flags.not_finite_layer)]);
       if (!mine.empty()) place = kInGradients;
     }
     const std::vector<std::int64_t> places = world.all_gather(place);
@@ -316,7 +316,7 @@ struct Step::State {
   }
 
   /// The shards of this rank whose sum of a layer's gradient is not finite; empty when all are.
-  std::string gradient_rows(const nn::ParameterLayer& layer) const {
+  std::string rows_not_finite(const nn::ParameterLayer& layer) const {
     const auto& pieces = deal.pieces[static_cast<std::size_t>(world.rank())];
     for (std::size_t p = 0; p < pieces.size(); ++p) {
       if (!nn::TrainingPass::present(pieces[p], batch_now, deal.leaves)) continue;
@@ -357,11 +357,11 @@ bool Step::has_average() const { return state_->has_average; }
 
 void Step::gather_average(std::vector<float>& parameters, std::vector<float>& statistics) const {
   const State& state = *state_;
-  if (state.has_average) parameters = state.slices.gather_average();
+  parameters = state.slices.gather_average();
+  statistics.clear();
   if (state.world.rank() != 0) return;
-  if (!state.has_average) parameters.assign(state.parameters.span().begin(), state.parameters.span().end());
-  const auto& from = state.has_average ? state.average_statistics : state.statistics;
-  statistics.assign(from.span().begin(), from.span().end());
+  const std::span<const float> mine = state.average_statistics.span();
+  statistics.assign(mine.begin(), mine.end());
 }
 
 void Step::set_average(std::span<const float> parameters, std::span<const float> statistics) {

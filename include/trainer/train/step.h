@@ -103,7 +103,7 @@ class Step {
   /// Whether there is an average: from the first step on, when it is asked for.
   bool has_average() const;
   /// Collective. The exponential average of parameters and running statistics, on rank 0 only (elsewhere
-  /// empty); before the first step the parameters as they are.
+  /// empty). When has_average().
   void gather_average(std::vector<float>& parameters, std::vector<float>& statistics) const;
   /// Takes an average, given whole on every rank.
   void set_average(std::span<const float> parameters, std::span<const float> statistics);
