@@ -20,15 +20,6 @@ namespace fs = std::filesystem;
 
 constexpr const char* kGenerate = "generate:";
 
-Task task_of(const std::string& task) {
-  if (task.empty()) return Task::unsaid;
-  if (task == "classification") return Task::classification;
-  if (task == "regression") return Task::regression;
-  if (task == "autoencoder") return Task::autoencoder;
-  fail(ErrorKind::usage, "--task: '", task,
-       "' is not known; expected classification, regression or autoencoder");
-}
-
 std::string file_name(const std::string& path) { return fs::path(path).filename().string(); }
 
 /// The name that a file and its compressed form share.
@@ -181,9 +172,18 @@ Plan plan_for(const std::string& spec, Task task) {
 
 }  // namespace
 
-Plan plan_of(const std::string& spec, const std::string& task) {
-  const Task asked = task_of(task);
-  Plan plan = plan_for(spec, asked);
+Task task_of(const std::string& task) {
+  if (task.empty()) return Task::unsaid;
+  if (task == "classification") return Task::classification;
+  if (task == "regression") return Task::regression;
+  if (task == "autoencoder") return Task::autoencoder;
+  fail(ErrorKind::usage, "--task: '", task,
+       "' is not known; expected classification, regression or autoencoder");
+}
+
+Plan plan_of(const Request& request, const ShareWork& share) {
+  const Task asked = task_of(request.task);
+  Plan plan = plan_for(request, asked, share);
   plan.task = asked;
   return plan;
 }

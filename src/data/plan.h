@@ -4,7 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "share_work.h"
 #include "source.h"
+#include "trainer/data/request.h"
 
 namespace trainer::data {
 
@@ -19,8 +21,10 @@ struct Plan {
   std::vector<std::string> class_names;  ///< as far as known
 };
 
-/// Finds and opens the files and checks all that can be checked without reading them through. No MPI. Throws
-/// Error(usage) and Error(data).
-Plan plan_of(const std::string& spec, const std::string& task);
+/// Finds the files and checks all that can be checked without reading them through. **Collective** where
+/// `share` is. Throws Error(usage) and Error(data).
+Plan plan_of(const Request& request, const ShareWork& share);
+/// --task. Throws Error(usage) for an unknown one.
+Task task_of(const std::string& task);
 
 }  // namespace trainer::data

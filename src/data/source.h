@@ -4,13 +4,15 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <vector>
 
+#include "trainer/core/tree.h"
 #include "trainer/data/data_set.h"
 
 namespace trainer::data {
 
-/// Where a source writes its rows: all of them, in order. At most one of bytes and floats is set, and one of
-/// classes and values; what is not set is not wanted.
+/// Where a source writes rows, in order: each member points to the place of the first row that is asked for.
+/// At most one of bytes and floats is set, and one of classes and values; what is not set is not wanted.
 struct RowStore {
   std::uint8_t* bytes = nullptr;    ///< [rows, features]
   float* floats = nullptr;          ///< [rows, features]
@@ -18,13 +20,23 @@ struct RowStore {
   float* values = nullptr;          ///< [rows, targets]
 };
 
-/// A data set that can be read whole, known so far by its facts. For classes, facts.targets may still be 0
-/// (to be counted); the fingerprint is still empty.
+/// A data set that can be read, known so far by its facts. For classes, facts.targets may still be 0 (to be
+/// counted); the fingerprint is still empty.
 struct Source {
   DataFacts facts;
-  std::string identity;  ///< what belongs into the fingerprint beside types, shapes and content: names of
-                         ///< files without folders
-  std::function<void(const RowStore&)> fill;
+  std::string identity;   ///< what belongs into the fingerprint beside types, shapes and content: names of
+                          ///< files without folders
+  bool any_rows = false;  ///< read() takes any rows, in any order and again; else all of them, and once
+  /// First rows of the pieces that files store together (a compressed chunk, a small file): a part of one
+  /// costs as much as all of it. Ascending from 0; empty: rows cost the same everywhere.
+  std::vector<std::int64_t> pieces = {};
+  std::vector<std::int64_t> files = {};  ///< first row of each file, ascending from 0; empty: one file
+  /// Reads rows; one thread at a time. Throws Error(data) naming file, row and column for what cannot be
+  /// read, is not finite or is beyond f32.
+  std::function<void(Range, const RowStore&)> read;
+  /// The groups that all rows belong to, by the data set or column `path`: equal numbers, equal group
+  /// (--validation groups(PATH)). Empty where the format has none.
+  std::function<std::vector<std::int64_t>(const std::string& path)> groups = {};
 };
 
 /// Bytes of all rows in memory. Throws Error(data) when they are more than this node has.

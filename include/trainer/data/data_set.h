@@ -23,7 +23,8 @@ struct DataFacts {
   std::int64_t targets = 0;              ///< number of classes, or columns of values; 0 for none
   std::vector<std::string> class_names;  ///< empty when unknown, else one a class
   std::string element_type;              ///< of the inputs in the file: "uint8", "int16", "float32", ...
-  std::string fingerprint;               ///< digest of names without folders, types, shapes and content
+  std::string encoding;     ///< how the columns of a table became inputs (categories); empty: as numbers
+  std::string fingerprint;  ///< digest of names without folders, types, shapes and content
 };
 
 /// Rows of inputs and targets that can be asked for in any order. All functions are const and thread-safe;
