@@ -38,7 +38,7 @@ std::string result_text(const Prepared& prepared, const EndingFacts& facts, cons
   result.add("parameters", prepared.network->parameter_count())
       .add("ranks", facts.ranks)
       .add("threads", facts.threads);
-  result.add("training_seconds", facts.training_seconds)
+  result.add("training_seconds", facts.seconds.total)
       .add("checkpoint_seconds", facts.checkpoint_seconds)
       .add("checkpoints", facts.checkpoints)
       .add("bytes_sent_largest_rank", facts.bytes)
@@ -55,6 +55,23 @@ std::string last_line(const Prepared& prepared, const EndingFacts& facts, const 
     if (const auto found = metrics.find(prefix + shown); found != metrics.end())
       line += text(", ", found->first, " ", four_digits(found->second));
   return line + ", weights " + facts.weights;
+}
+
+/// Where the time of the steps went, and what to do when much of it was reading.
+void tell_time(const Prepared& prepared, const StepSeconds& seconds, Records& records) {
+  if (seconds.total <= 0) return;
+  const auto percent = [&](double part) { return std::lround(100 * part / seconds.total); };
+  records.log(text("time of the steps of rank 0: compute ", percent(seconds.compute()), " %, communicate ",
+                   percent(seconds.communicate), " %, wait for the slowest rank ", percent(seconds.wait),
+                   " %, read ", percent(seconds.read), " %"));
+  constexpr int kMuch = 10;
+  if (percent(seconds.read) < kMuch) return;
+  records.note(text("note: reading took ", percent(seconds.read), " % of the time; ",
+                    prepared.data.opened.train->has_all_rows()
+                        ? "the rows are in memory, so this is copying and augmenting them: more --threads help"
+                        : "the rows come from their files: hold them in memory with a larger --memory-limit, or "
+                          "rewrite them without compression and in chunks of whole rows with `trainer data "
+                          "convert` (`trainer data describe` shows how they lie)"));
 }
 
 }  // namespace
@@ -100,6 +117,7 @@ void write_ending(const Prepared& prepared, const EndingFacts& facts, Records& r
                      "; gradients and parameters of the last step, rank 0: ", facts.bytes_last_step));
     records.log(text(facts.checkpoints, " checkpoints saved; training stood still for ",
                      four_digits(facts.checkpoint_seconds), " s for them"));
+    tell_time(prepared, facts.seconds, records);
   }
   const std::string line = last_line(prepared, facts, metrics);
   records.log(line);

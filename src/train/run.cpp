@@ -524,7 +524,7 @@ class Session {
       facts.best_metric = prepared_.stopping->metric();
       facts.goal = configuration_.goal;
       facts.goal_seconds = goal_seconds_;
-      facts.training_seconds = step_->seconds().total;
+      facts.seconds = step_->seconds();
       facts.checkpoint_seconds = keeper_->stood_still();
       facts.checkpoints = keeper_->saves();
       facts.ranks = world_.size();

@@ -38,18 +38,27 @@ class TimedSource final : public nn::RowSource {
  public:
   TimedSource(const nn::RowSource& source, int threads) : source_(source), threads_(threads) {}
   void inputs(Range rows, float* out) const override {
-    const Stopwatch watch;
-    source_.inputs(rows, out);
-    nanoseconds_.fetch_add(static_cast<std::int64_t>(watch.seconds() * 1e9), std::memory_order_relaxed);
+    timed([&] { source_.inputs(rows, out); });
   }
-  void classes(Range rows, std::int32_t* out) const override { source_.classes(rows, out); }
-  void values(Range rows, float* out) const override { source_.values(rows, out); }
+  void classes(Range rows, std::int32_t* out) const override {
+    timed([&] { source_.classes(rows, out); });
+  }
+  void values(Range rows, float* out) const override {
+    timed([&] { source_.values(rows, out); });
+  }
   bool weighted() const override { return source_.weighted(); }
   void weights(Range rows, float* out) const override { source_.weights(rows, out); }
   std::int64_t sample(std::int64_t row) const override { return source_.sample(row); }
   double seconds() const { return static_cast<double>(nanoseconds_.load()) * 1e-9 / threads_; }
 
  private:
+  template <class Work>
+  void timed(const Work& work) const {
+    const Stopwatch watch;
+    work();
+    nanoseconds_.fetch_add(static_cast<std::int64_t>(watch.seconds() * 1e9), std::memory_order_relaxed);
+  }
+
   const nn::RowSource& source_;
   int threads_;
   mutable std::atomic<std::int64_t> nanoseconds_{0};
