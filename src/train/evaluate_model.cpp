@@ -79,13 +79,13 @@ LoadedModel load_model(const comm::Communicator& world, const std::string& path)
 const data::DataSet& split_of(const PreparedData& data, const std::string& split,
                               std::vector<std::int64_t>& rows) {
   if (split == "train") {
-    rows = data.split.training;
+    rows = data.split.training.list();
     return *data.opened.train;
   }
   if (split == "validation") {
     require(!data.split.validation.empty(), ErrorKind::usage,
             "--split validation: there are no validation rows; give --validation");
-    rows = data.split.validation;
+    rows = data.split.validation.list();
     return data.validation_set();
   }
   require(data.opened.test != nullptr, ErrorKind::usage, "--split test: ", data.facts().name,
@@ -116,7 +116,8 @@ int run_evaluation(const comm::Communicator& world, const EvaluateRequest& reque
   configuration.task = loaded.task;
   configuration.validation = request.validation.value_or(loaded.validation);
   configuration.split_seed = request.split_seed.value_or(static_cast<std::uint64_t>(loaded.split_seed));
-  const PreparedData data = prepare_data(world, node, configuration, &loaded.scalings);
+  const KnownModel known{loaded.scalings, {}, "", false};
+  const PreparedData data = prepare_data(world, node, configuration, &known);
 
   nn::Loss loss;
   std::unique_ptr<nn::Network> network;
