@@ -1,7 +1,5 @@
 #include "hdf5.h"
 
-#include <glob.h>
-
 #include <algorithm>
 #include <array>
 #include <filesystem>
@@ -9,6 +7,7 @@
 #include <memory>
 #include <utility>
 
+#include "files.h"
 #include "hdf5_look.h"
 #include "hdf5_names.h"
 #include "hdf5_reader.h"
@@ -25,45 +24,11 @@ constexpr std::int64_t kMostFeatures = std::int64_t{1} << 31;
 
 std::string file_name(const std::string& path) { return fs::path(path).filename().string(); }
 
-/// The files that `pattern` names, by name.
-std::vector<std::string> matching(const std::string& pattern) {
-  glob_t found{};
-  const int result = glob(pattern.c_str(), GLOB_NOSORT, nullptr, &found);
-  std::vector<std::string> paths;
-  for (std::size_t i = 0; result == 0 && i < found.gl_pathc; ++i) paths.emplace_back(found.gl_pathv[i]);
-  globfree(&found);
-  std::ranges::sort(paths);
-  return paths;
-}
-
-/// --targets-data: one file, a pattern, or a text file that lists one file a line.
-std::vector<std::string> paths_of(const std::string& spec) {
-  if (spec.find_first_of("*?[") != std::string::npos && !fs::exists(spec)) return matching(spec);
-  if (!spec.ends_with(".txt") && !spec.ends_with(".list")) return {spec};
-  std::ifstream list(spec);
-  require(list.good(), ErrorKind::data, "--targets-data: ", spec, " cannot be read");
-  std::vector<std::string> paths;
-  for (std::string line; std::getline(list, line);) {
-    if (!line.empty()) paths.push_back(line);
-  }
-  return paths;
-}
-
 /// The files of the targets: those of the inputs unless --targets-data says others.
 std::vector<std::string> targets_paths(const std::vector<std::string>& paths, const Request& request,
                                        const ShareWork& share) {
   if (request.targets_data.empty()) return paths;
-  const std::vector<std::string> results = share(1, [&](std::int64_t) {
-    std::string out;
-    for (const std::string& path : paths_of(request.targets_data)) out += path + '\n';
-    return out;
-  });
-  std::vector<std::string> found;
-  for (std::size_t begin = 0; begin < results.at(0).size();) {
-    const std::size_t end = results[0].find('\n', begin);
-    found.push_back(results[0].substr(begin, end - begin));
-    begin = end + 1;
-  }
+  std::vector<std::string> found = files_of("--targets-data", request.targets_data, share);
   require(found.size() == paths.size(), ErrorKind::data, "--targets-data: ", request.targets_data, " names ",
           found.size(), " files, but --data names ", paths.size(),
           "; each file of inputs needs one of targets, in the same order");
