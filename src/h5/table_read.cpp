@@ -40,7 +40,9 @@ Selection select(const Table::State& table, const Slab& slab) {
   Handle file_space(checked(H5Dget_space(table.data), table.place, ": cannot be read"), H5Sclose);
   checked(H5Sselect_hyperslab(file_space, H5S_SELECT_SET, start.data(), step.data(), count.data(), nullptr),
           table.place, ": cannot be read");
-  Handle memory_space(checked(H5Screate_simple(1, &elements, nullptr), table.place, ": cannot be read"),
+  // Of the same rank: else HDF5 maps chunks to memory element by element, 50 times slower.
+  Handle memory_space(checked(H5Screate_simple(static_cast<int>(rank), count.data(), nullptr), table.place,
+                              ": cannot be read"),
                       H5Sclose);
   return {std::move(file_space), std::move(memory_space), static_cast<std::size_t>(elements)};
 }
