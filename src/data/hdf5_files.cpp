@@ -96,12 +96,12 @@ std::vector<Hdf5Column> open_side(const h5::TableFile& file, const Hdf5Side& sid
   for (const Hdf5Selection& selection : side.selections) {
     h5::Table table = file.table(selection.path);
     Hdf5Layout layout = hdf5_layout(table, selection, rows.row_axes, side.option);
-    keep_shared_chunks(table, layout);
     columns.push_back({std::move(table), std::move(layout)});
     require(columns.back().layout.rows == columns.front().layout.rows, ErrorKind::data,
             rows_text(columns.front()), " but ", rows_text(columns.back()),
             "; --row-axis says which axis counts rows");
   }
+  keep_shared_chunks(columns);
   return columns;
 }
 

@@ -28,12 +28,6 @@ struct Hdf5Rows {
   h5::Links links = h5::Links::inside;
 };
 
-/// One data set that is open, and how its rows lie.
-struct Hdf5Column {
-  h5::Table table;
-  Hdf5Layout layout;
-};
-
 /// One file (or two) that is open.
 struct Hdf5Open {
   std::vector<Hdf5Column> inputs;

@@ -14,7 +14,7 @@ constexpr std::int64_t kSlabTextBytes = std::int64_t{4} << 20;
 constexpr std::int64_t kGuessedTextBytes = 256;  // of one of variable length
 /// Rows whose values lie far apart, when nothing else says what to read together: a few 16 KiB pieces.
 constexpr std::int64_t kStridedPiece = 4096;
-constexpr std::int64_t kMostKeptBytes = std::int64_t{64} << 20;
+constexpr std::int64_t kMostKeptBytes = std::int64_t{256} << 20;
 constexpr std::int64_t kMostColumns = std::numeric_limits<std::int32_t>::max();
 
 std::string shape_text(const std::vector<std::int64_t>& shape) {
@@ -189,16 +189,26 @@ std::vector<std::int64_t> box_strides(const Hdf5Layout& layout, const h5::Slab& 
   return strides;
 }
 
-void keep_shared_chunks(h5::Table& table, const Hdf5Layout& layout) {
-  const h5::TableFacts& facts = table.facts();
-  if (!facts.is_filtered || layout.piece <= layout.slab_rows) return;
-  double bytes = static_cast<double>(facts.element_bytes);
-  for (std::size_t axis = 0; axis < facts.shape.size(); ++axis) {
-    const std::int64_t chunk = facts.chunk[axis];
-    const bool counts_rows = std::ranges::find(layout.row_axes, axis) != layout.row_axes.end();
-    bytes *= static_cast<double>(counts_rows ? chunk : (facts.shape[axis] + chunk - 1) / chunk * chunk);
+bool shares_chunks(const Hdf5Column& column) {
+  return column.table.facts().is_filtered && column.layout.piece > column.layout.slab_rows;
+}
+
+void keep_shared_chunks(std::vector<Hdf5Column>& columns) {
+  const auto sharing = std::ranges::count_if(columns, shares_chunks);
+  for (Hdf5Column& column : columns) {
+    if (!shares_chunks(column)) continue;
+    const h5::TableFacts& facts = column.table.facts();
+    const std::vector<std::size_t>& row_axes = column.layout.row_axes;
+    double bytes = static_cast<double>(facts.element_bytes);
+    for (std::size_t axis = 0; axis < facts.shape.size(); ++axis) {
+      const std::int64_t chunk = facts.chunk[axis];
+      const bool counts_rows = std::ranges::find(row_axes, axis) != row_axes.end();
+      bytes *= static_cast<double>(counts_rows ? chunk : (facts.shape[axis] + chunk - 1) / chunk * chunk);
+    }
+    // Some of them kept would be of no use: the next slab needs them all, in the same order.
+    if (bytes <= static_cast<double>(kMostKeptBytes / sharing))
+      column.table.keep_chunks(static_cast<std::int64_t>(bytes));
   }
-  table.keep_chunks(static_cast<std::int64_t>(std::min(bytes, static_cast<double>(kMostKeptBytes))));
 }
 
 }  // namespace trainer::data

@@ -11,7 +11,7 @@
 
 namespace trainer::data {
 
-/// How the rows of a data set set lie in it: which axes count rows, and what is taken of the others.
+/// How the rows of a data set lie in it: which axes count rows, and what is taken of the others.
 struct Hdf5Layout {
   h5::Slab whole;                        ///< all rows, what is selected of the other axes
   std::vector<std::size_t> row_axes;     ///< the first varies slowest
@@ -39,7 +39,15 @@ h5::Slab hdf5_place(const Hdf5Layout& layout, std::int64_t row, std::int64_t col
 /// its places.
 std::vector<std::int64_t> box_strides(const Hdf5Layout& layout, const h5::Slab& box, std::int64_t stride);
 
-/// Keeps decompressed what slabs of `table` share, where a chunk is more than a slab.
-void keep_shared_chunks(h5::Table& table, const Hdf5Layout& layout);
+/// One data set that is open, and how its rows lie.
+struct Hdf5Column {
+  h5::Table table;
+  Hdf5Layout layout;
+};
+
+/// Whether slabs share compressed chunks, which are then worth to be kept.
+bool shares_chunks(const Hdf5Column& column);
+/// Keeps decompressed what slabs of these data sets share, 256 MiB together at most.
+void keep_shared_chunks(std::vector<Hdf5Column>& columns);
 
 }  // namespace trainer::data

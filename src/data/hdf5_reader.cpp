@@ -9,17 +9,17 @@ namespace trainer::data {
 namespace {
 
 constexpr std::size_t kMostOpen = 16;
-/// Of files that keep chunks in memory.
-constexpr std::size_t kMostOpenWithChunks = 2;
+/// HDF5 may keep 1 MiB of chunks of each.
+constexpr std::size_t kMostOpenChunked = 64;
 constexpr std::int64_t kRowsAtOnce = std::int64_t{1} << 16;
 
 std::size_t most_open(const Hdf5Open& file) {
-  const auto keeps = [](const Hdf5Column& column) {
-    return column.table.facts().is_filtered && column.layout.piece > column.layout.slab_rows;
-  };
-  return std::ranges::any_of(file.inputs, keeps) || std::ranges::any_of(file.targets, keeps)
-             ? kMostOpenWithChunks
-             : kMostOpen;
+  std::size_t chunked = 0;
+  for (const auto* side : {&file.inputs, &file.targets}) {
+    if (std::ranges::any_of(*side, shares_chunks)) return 1;
+    for (const Hdf5Column& column : *side) chunked += column.table.facts().chunk.empty() ? 0 : 1;
+  }
+  return chunked == 0 ? kMostOpen : std::clamp<std::size_t>(kMostOpenChunked / chunked, 1, kMostOpen);
 }
 
 void read_side(const std::vector<Hdf5Column>& columns, Range rows, float* out) {
