@@ -140,7 +140,8 @@ TEST(CommandLine, BooleansTakeAnOptionalValue) {
   EXPECT_TRUE(parse_command_line({"train", "--resume", "--out", "r"}).resume);
   EXPECT_FALSE(parse_command_line({"train", "--resume", "off"}).resume);
   EXPECT_TRUE(parse_command_line({"inspect", "--verify", "a.h5"}).verify);
-  EXPECT_EQ(parse_command_line({"inspect", "--verify", "a.h5"}).model_or_run, "a.h5");
+  EXPECT_EQ(parse_command_line({"inspect", "--verify", "a.h5"}).models_or_run,
+            std::vector<std::string>{"a.h5"});
   EXPECT_TRUE(contains(complaint({"--log-steps=maybe"}), "true, false"));
   EXPECT_TRUE(contains(complaint({"--log-steps", "maybe"}), "one argument too many"));
 }
@@ -263,14 +264,16 @@ TEST(CommandLine, UnknownCommands) {
 TEST(CommandLine, EveryCommandIsRead) {
   const CommandLine resume = parse_command_line({"resume"});
   EXPECT_EQ(resume.command, Command::resume);
-  EXPECT_EQ(resume.model_or_run, "runs/latest");
-  EXPECT_EQ(parse_command_line({"resume", "runs/a", "--epochs", "40"}).model_or_run, "runs/a");
-  EXPECT_EQ(parse_command_line({"resume", "--epochs", "40", "runs/a"}).model_or_run, "runs/a");
+  EXPECT_EQ(resume.models_or_run, std::vector<std::string>{"runs/latest"});
+  EXPECT_EQ(parse_command_line({"resume", "runs/a", "--epochs", "40"}).models_or_run,
+            std::vector<std::string>{"runs/a"});
+  EXPECT_EQ(parse_command_line({"resume", "--epochs", "40", "runs/a"}).models_or_run,
+            std::vector<std::string>{"runs/a"});
 
   const CommandLine evaluate = parse_command_line(
       {"evaluate", "best.h5", "--data", "mnist", "--split", "validation", "--out", "f.json"});
   EXPECT_EQ(evaluate.command, Command::evaluate);
-  EXPECT_EQ(evaluate.model_or_run, "best.h5");
+  EXPECT_EQ(evaluate.models_or_run, std::vector<std::string>{"best.h5"});
   EXPECT_EQ(evaluate.split, "validation");
   EXPECT_EQ(evaluate.out_json, "f.json");
   EXPECT_EQ(evaluate.configuration.out, "");
