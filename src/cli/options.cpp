@@ -68,13 +68,56 @@ void add_weight_options(GroupOfOptions& group) {
                      "--data; at resume the content must be the same"});
 }
 
+/// How inputs and targets lie in files.
+void add_layout_options(GroupOfOptions& group) {
+  group.add(any_text("inputs", &C::inputs, "auto"),
+            {.placeholder = "LIST",
+             .effect = Effect::bits,
+             .help = "HDF5: data sets that are the inputs, joined as columns, each with an optional slice: "
+                     "\"T, Q[:,0:40], PS\"",
+             .default_text = "by their usual names: inputs, x, data, features, images, ...",
+             .commands = kWithData});
+  group.add(any_text("targets", &C::targets, "auto"),
+            {.placeholder = "LIST",
+             .effect = Effect::bits,
+             .help = "HDF5: data sets that are the targets",
+             .default_text = "by their usual names: targets, y, label, labels, ...",
+             .commands = kWithData});
+  group.add(any_text("row-axis", &C::row_axis),
+            {.placeholder = "AXIS",
+             .effect = Effect::bits,
+             .help = "HDF5: the axis that counts rows; -1 is the last, `0,2` joins two",
+             .commands = kWithData});
+  group.add(any_text("targets-data", &C::targets_data, "none"),
+            {.placeholder = "WHAT",
+             .help = "HDF5: files of the targets, when they are not in the files of --data",
+             .commands = kWithData});
+  group.add(any_text("target-columns", &C::target_columns, "auto"),
+            {.placeholder = "LIST",
+             .effect = Effect::bits,
+             .help = "CSV: columns that are the targets, by name or number from 1; last",
+             .default_text = "target, label, class or y, else the last",
+             .commands = kWithData});
+  group.add(choice("missing", &C::missing, {"error", "drop", "mean"}),
+            {.placeholder = "HOW",
+             .effect = Effect::bits,
+             .help = "missing values: error, drop (rows that have one are left out), mean",
+             .commands = kWithData});
+  group.add(
+      boolean("follow-links", &C::follow_links),
+      {.help = "HDF5: virtual data sets and external links may lead to other files", .commands = kWithData});
+}
+
 void add_data_options(std::vector<Option>& table) {
   GroupOfOptions group(table, "Data");
-  group.add(any_text("data", &C::data),
-            {.placeholder = "WHAT",
-             .help = "fashion-mnist, mnist, a folder of IDX files (.gz or not), or "
-                     "generate:NAME(...); at resume the content must be the same",
-             .commands = kWithData});
+  group.add(
+      any_text("data", &C::data),
+      {.placeholder = "WHAT",
+       .help = "fashion-mnist, mnist, a folder of IDX files (.gz or not), HDF5, netCDF-4 or CSV files "
+               "(a path, a folder, a glob in quotes, a .list of paths), or generate:NAME(...); at resume "
+               "the content must be the same",
+       .commands = kWithData});
+  add_layout_options(group);
   group.add(choice("task", &C::task, {"classification", "regression", "autoencoder"}, "auto"),
             {.placeholder = "TASK",
              .effect = Effect::bits,
@@ -84,7 +127,8 @@ void add_data_options(std::vector<Option>& table) {
             {.placeholder = "ROWS",
              .effect = Effect::bits,
              .help = "rows to validate with: a fraction of the training rows, `5000 rows`, `tail(0.1)`, "
-                     "test, or 0 for none",
+                     "`files(0.1)`, `groups(PATH)` (whole groups by a data set or column), test, files of "
+                     "their own, or 0 for none",
              .commands = kWithSplits});
   group.add(whole("validation-rows", &C::validation_rows, 1, kNoLimit, "all"),
             {.placeholder = "N", .effect = Effect::bits, .help = "at most so many rows per evaluation"});
@@ -94,7 +138,7 @@ void add_data_options(std::vector<Option>& table) {
                                                   .commands = kWithSplits});
   group.add(any_text("test", &C::test, "auto"),
             {.placeholder = "WHAT",
-             .help = "rows to test the best model with, once, at the end; none",
+             .help = "rows to test the best model with, once, at the end: files, or none",
              .default_text = "the data's own test split"});
   group.add(
       choice("scale", &C::scale, {"unit", "feature", "global", "none"}, "auto"),
@@ -114,7 +158,7 @@ void add_data_options(std::vector<Option>& table) {
              .help = "what is done to training rows, in this order: shift(pixels), flip(probability=0.5), "
                      "rotate(degrees), scale(factor), elastic(alpha, sigma), erase(size, probability=0.5) on "
                      "images; noise(stddev), mixup(alpha)"});
-  Option shuffle = choice("shuffle", &C::shuffle, {"rows", "none", "false"}, "auto");
+  Option shuffle = grammar("shuffle", &C::shuffle, "auto");
   shuffle.set = [set = shuffle.set](CommandLine& line, const std::string& value) {
     set(line, value);
     if (line.configuration.shuffle == "false") line.configuration.shuffle = "none";
@@ -122,8 +166,17 @@ void add_data_options(std::vector<Option>& table) {
   group.add(std::move(shuffle),
             {.placeholder = "HOW",
              .effect = Effect::bits,
-             .help = "order of the rows in an epoch: rows (a new permutation each), none (also: false)",
-             .default_text = "rows"});
+             .help = "order of the rows in an epoch: rows (a new permutation each); chunks(window): blocks "
+                     "of rows in a "
+                     "new order each, the rows of a window of them shuffled, as files are read; none (also: "
+                     "false)",
+             .default_text = "rows, and chunks for data above 4 GiB"});
+  group.add(
+      any_text("memory-limit", &C::memory_limit),
+      {.placeholder = "MEMORY",
+       .help = "of a node, for data: 8G, 500 MiB, `60 %`. It decides whether rows are held in memory or "
+               "read from their files, never their order",
+       .commands = kWithData});
   add_weight_options(group);
 }
 

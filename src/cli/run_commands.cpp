@@ -71,7 +71,7 @@ int run_resume(const comm::Communicator& world, const Job& job) {
 int run_evaluate(const comm::Communicator& world, const Job& job) {
   train::EvaluateRequest request;
   request.models = job.line.models_or_run;
-  request.data = job.line.configuration.data;
+  request.configuration = job.line.configuration;
   request.split = job.line.split;
   if (job.line.given.contains("validation")) request.validation = job.line.configuration.validation;
   if (job.line.given.contains("split-seed")) request.split_seed = job.line.configuration.split_seed;
@@ -86,7 +86,7 @@ int run_predict(const comm::Communicator& world, const Job& job) {
   const train::Configuration& configuration = job.line.configuration;
   train::PredictRequest request;
   request.models = job.line.models_or_run;
-  request.data = configuration.data;
+  request.configuration = configuration;
   request.split = job.line.predict_split;
   request.out = job.line.predictions;
   request.samples = job.line.samples;

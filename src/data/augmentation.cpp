@@ -167,7 +167,8 @@ struct Augmentation::State {
     RandomStream draws(key(from.epoch, mixup.place), static_cast<std::uint64_t>(row));
     Mix mix;
     mix.share = draw_share(mixup.value, draws);
-    mix.partner = from.training_rows[draws.below(from.training_rows.size())];
+    mix.partner = from.training_rows[static_cast<std::int64_t>(
+        draws.below(static_cast<std::uint64_t>(from.training_rows.size())))];
     return mix;
   }
 

@@ -1,10 +1,14 @@
 #include "trainer/data/open.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "labels.h"
+#include "memory.h"
 #include "plan.h"
 #include "resident.h"
+#include "share_over.h"
+#include "streamed.h"
 #include "trainer/comm/agreement.h"
 #include "trainer/core/error.h"
 
@@ -24,11 +28,13 @@ struct ClassFacts {
   std::string absent;
 };
 
-ClassFacts class_facts(const Plan& plan, const Labels& labels) {
+using Counts = std::vector<std::vector<std::int64_t>>;
+
+ClassFacts class_facts(const Plan& plan, const Counts& counts) {
   ClassFacts out;
-  out.count = count_classes(plan, labels);
+  out.count = count_classes(plan, counts);
   if (static_cast<std::int64_t>(plan.class_names.size()) == out.count) out.names = plan.class_names;
-  out.absent = absent_classes(labels.front(), out.count);
+  out.absent = absent_classes(counts.front(), out.count);
   return out;
 }
 
@@ -51,55 +57,139 @@ std::vector<std::string> notes_on(const Plan& plan, const DataFacts& train, cons
   return notes;
 }
 
-/// The labels of all splits, read without the inputs. Empty unless they are classes.
-std::vector<std::vector<std::int32_t>> read_labels(const Plan& plan) {
-  std::vector<std::vector<std::int32_t>> out;
+/// The labels of all splits, counted without the inputs. Empty unless they are classes.
+Counts count_labels_alone(const Plan& plan) {
+  Counts out;
   for (const Source& source : plan.splits) {
-    const std::int64_t bytes = bytes_needed(source.facts);  // before anything is allocated
+    const std::int64_t bytes = decoded_bytes(source.facts);  // before anything is allocated
     if (source.facts.kind != TargetKind::classes || bytes == 0) continue;
-    out.emplace_back(static_cast<std::size_t>(source.facts.rows));
-    source.fill({.classes = out.back().data()});
+    std::vector<std::int32_t> labels(static_cast<std::size_t>(source.facts.rows));
+    source.read({0, source.facts.rows}, {.classes = labels.data()});
+    out.push_back(count_labels(labels, source.facts.name));
   }
   return out;
 }
 
+/// The plan of the data, with the splits that --test and --validation name. `roles` tells what each split is.
+enum class Role { train, test, validation };
+Plan whole_plan(const Request& request, const ShareWork& share, std::vector<Role>& roles) {
+  Plan plan = plan_of(request, share);
+  roles.assign({Role::train});
+  if (plan.splits.size() > 1) roles.push_back(Role::test);
+  const auto add = [&](const std::string& option, const std::string& files, Role role) {
+    if (files.empty()) return;
+    Request other = request;
+    other.data = files;
+    other.targets_data.clear();
+    if (other.class_names.empty()) other.class_names = plan.class_names;
+    if (other.encoding.empty()) other.encoding = plan.splits[0].facts.encoding;
+    Plan more = plan_of(other, share);
+    const DataFacts &a = plan.splits[0].facts, &b = more.splits[0].facts;
+    require(a.feature_shape == b.feature_shape && a.kind == b.kind &&
+                (a.kind != TargetKind::values || a.targets == b.targets),
+            ErrorKind::data, option, " ", files, ": its rows are ", shape_text(b), " with ", b.targets,
+            " targets, those of --data ", request.data, " ", shape_text(a), " with ", a.targets);
+    if (role == Role::test && roles.size() > 1) {  // instead of the data's own
+      plan.splits.resize(1);
+      roles.resize(1);
+    }
+    plan.splits.push_back(std::move(more.splits[0]));
+    plan.visible += more.visible;
+    roles.push_back(role);
+  };
+  add("--test", request.test, Role::test);
+  add("--validation", request.validation, Role::validation);
+  return plan;
+}
+
+std::unique_ptr<OpenedSet> opened_set(const comm::Communicator& world, const comm::Communicator& node,
+                                      Source source, const ShareWork& share, bool resident,
+                                      const MemoryLimit& limit) {
+  if (resident) return std::make_unique<ResidentData>(world, node, source);
+  return std::make_unique<StreamedData>(world, node, std::move(source), share, limit.bytes / 2);
+}
+
+/// Whether all rows of all splits are held in memory.
+bool fits(const Plan& plan, const MemoryLimit& limit) {
+  std::int64_t bytes = 0;
+  bool any_rows = true;
+  for (const Source& source : plan.splits) {
+    bytes += decoded_bytes(source.facts);
+    any_rows = any_rows && source.any_rows;
+  }
+  if (bytes <= limit.bytes / 4 * 3) return true;
+  require(any_rows, ErrorKind::data, "--data: the rows of ", plan.origin, " need ", bytes >> 20,
+          " MiB of memory, --memory-limit ", limit.text, " leaves ", (limit.bytes / 4 * 3) >> 20,
+          " MiB for them, and this format cannot be read in parts; `trainer data convert` makes an HDF5 file "
+          "of it");
+  return false;
+}
+
 }  // namespace
 
-OpenedData open_data(const comm::Communicator& world, const comm::Communicator& node, const std::string& spec,
-                     const std::string& task) {
+MemoryLimit memory_limit(const comm::Communicator& world, const std::string& option) {
+  MemoryLimit limit{0, option};
+  comm::together(world, [&] { limit.bytes = memory_bytes("--memory-limit", option); });
+  const std::vector<std::int64_t> all = world.all_gather(limit.bytes);
+  limit.bytes = *std::min_element(all.begin(), all.end());
+  return limit;
+}
+
+OpenedData open_data(const comm::Communicator& world, const comm::Communicator& node, const Request& request,
+                     const MemoryLimit& limit) {
+  const ShareWork share = share_over(world);
   Plan plan;
-  // Every rank opens the files, although one per node will read them: a rank that cannot see them is an error
-  // here, by name.
-  comm::together(world, [&] { plan = plan_of(spec, task); });
+  std::vector<Role> roles;
+  bool resident = true;
+  // What reads IDX files opens them on every rank, although one per node will read them: a rank that cannot
+  // see them is an error here, by name. What is collective in this (share) fails on all ranks or none.
+  comm::together(world, [&] {
+    plan = whole_plan(request, share, roles);
+    resident = fits(plan, limit);
+  });
   comm::require_same(world, "the files of --data", plan.visible);
 
-  std::vector<std::unique_ptr<ResidentData>> splits;
+  OpenedData opened;
+  opened.files = plan.splits[0].files.empty() ? std::vector<std::int64_t>{0} : plan.splits[0].files;
+  opened.groups = plan.splits[0].groups;
+  std::vector<std::unique_ptr<OpenedSet>> splits;
   for (const Source& source : plan.splits)
-    splits.push_back(std::make_unique<ResidentData>(world, node, source));
+    splits.push_back(opened_set(world, node, source, share, resident, limit));
 
   ClassFacts classes;
-  comm::together(world, [&] {
-    if (splits[0]->facts().kind != TargetKind::classes) return;
-    Labels labels;
-    for (const auto& split : splits) labels.push_back(split->classes());
-    classes = class_facts(plan, labels);
+  if (splits[0]->facts().kind == TargetKind::classes) {
+    Counts counts;
+    for (const auto& split : splits) {
+      if (resident)
+        comm::together(world, [&] { counts.push_back(split->count_labels(share)); });
+      else
+        counts.push_back(split->count_labels(share));
+    }
+    comm::together(world, [&] { classes = class_facts(plan, counts); });
     for (const auto& split : splits) split->set_classes(classes.count, classes.names);
-  });
+  }
 
-  OpenedData opened;
+  const DataFacts* test = nullptr;
+  for (std::size_t i = 1; i < splits.size(); ++i)
+    if (roles[i] == Role::test) test = &splits[i]->facts();
+  opened.notes = notes_on(plan, splits[0]->facts(), test, classes.absent);
+  if (!resident)
+    opened.notes.push_back(text("data: the rows stay in their files (--memory-limit ", limit.text, " is ",
+                                limit.bytes >> 20, " MiB, the rows need ",
+                                decoded_bytes(splits[0]->facts()) >> 20, " MiB)"));
   opened.train = std::move(splits[0]);
-  if (splits.size() > 1) opened.test = std::move(splits[1]);
-  opened.notes =
-      notes_on(plan, opened.train->facts(), opened.test ? &opened.test->facts() : nullptr, classes.absent);
+  for (std::size_t i = 1; i < splits.size(); ++i)
+    (roles[i] == Role::test ? opened.test : opened.validation) = std::move(splits[i]);
   return opened;
 }
 
-PeekedData peek_data(const std::string& spec, const std::string& task) {
-  Plan plan = plan_of(spec, task);
-  const std::vector<std::vector<std::int32_t>> read = read_labels(plan);
+PeekedData peek_data(const Request& request) {
+  std::vector<Role> roles;
+  Plan plan = whole_plan(request, share_alone(), roles);
+  const Counts counts = count_labels_alone(plan);
   ClassFacts classes;
-  if (!read.empty()) {
-    classes = class_facts(plan, Labels(read.begin(), read.end()));
+  if (!counts.empty()) {
+    classes = class_facts(plan, counts);
     for (Source& source : plan.splits) {
       source.facts.targets = classes.count;
       source.facts.class_names = classes.names;
@@ -107,7 +197,8 @@ PeekedData peek_data(const std::string& spec, const std::string& task) {
   }
   PeekedData peeked;
   peeked.train = plan.splits[0].facts;
-  if (plan.splits.size() > 1) peeked.test = plan.splits[1].facts;
+  for (std::size_t i = 1; i < plan.splits.size(); ++i)
+    if (roles[i] == Role::test) peeked.test = plan.splits[i].facts;
   peeked.notes = notes_on(plan, peeked.train, peeked.test ? &*peeked.test : nullptr, classes.absent);
   return peeked;
 }

@@ -7,11 +7,15 @@
 #include <system_error>
 #include <utility>
 
+#include "csv.h"
+#include "files.h"
+#include "hdf5.h"
 #include "idx_folder.h"
 #include "trainer/core/error.h"
 #include "trainer/core/grammar.h"
 #include "trainer/data/generate.h"
 #include "trainer/data/idx.h"
+#include "trainer/data/open.h"
 
 namespace trainer::data {
 namespace {
@@ -87,7 +91,7 @@ Source idx_source(const IdxPair& paths, const std::string& name, Task task, std:
     source.identity += "\n" + plain_name(paths.labels);
   }
   source.facts = facts_of(*pair, name, task);
-  source.fill = [pair](const RowStore& store) {
+  source.read = [pair](Range, const RowStore& store) {
     if (store.classes != nullptr) pair->labels->read(store.classes);
     if (store.values != nullptr) pair->labels->read(store.values);
     if (store.bytes != nullptr) pair->images.read(store.bytes);
@@ -129,10 +133,13 @@ Plan generated_plan(const std::string& spec, Task task) {
                   .targets = reconstructs ? 0 : generator->targets(),
                   .class_names = {},
                   .element_type = "float32",
+                  .blocks = {},
+                  .encoding = "",
                   .fingerprint = ""};
   source.identity = source.facts.name;
-  source.fill = [generator](const RowStore& store) {
-    generator->fill(0, generator->rows(), store.floats, store.classes, store.values);
+  source.any_rows = true;
+  source.read = [generator](Range rows, const RowStore& store) {
+    generator->fill(rows.begin, rows.size(), store.floats, store.classes, store.values);
   };
   Plan plan;
   plan.origin = spec;
@@ -140,34 +147,71 @@ Plan generated_plan(const std::string& spec, Task task) {
   return plan;
 }
 
-Plan folder_plan(const std::string& spec, Task task) {
-  std::error_code error;
-  const fs::file_status status = fs::status(spec, error);
-  if (!fs::exists(status)) {
+Plan idx_folder_plan(const std::string& spec, const IdxFolder& folder, Task task) {
+  fs::path path = fs::absolute(spec).lexically_normal();
+  if (path.filename().empty()) path = path.parent_path();  // written with a slash at its end
+  return idx_plan(folder, path.filename().string(), task);
+}
+
+/// What the first rank sees at `spec`: "idx", "" (nothing), or "other".
+std::string kind_of_place(const std::string& spec, Task task, const ShareWork& share) {
+  return share(1,
+               [&](std::int64_t) -> std::string {
+                 std::error_code error;
+                 const fs::file_status status = fs::status(spec, error);
+                 if (!fs::exists(status)) return "";
+                 if (!fs::is_directory(status)) return "other";
+                 return find_idx_files(spec, kind_of(task) != TargetKind::none) ? "idx" : "other";
+               })
+      .front();
+}
+
+Plan place_plan(const Request& request, Task task, const ShareWork& share) {
+  const std::string& spec = request.data;
+  const std::string kind = kind_of_place(spec, task, share);
+  if (kind == "idx") {
+    const std::optional<IdxFolder> folder = find_idx_files(spec, kind_of(task) != TargetKind::none);
+    require(folder.has_value(), ErrorKind::data, "--data: ", fs::absolute(spec).string(),
+            " holds no IDX files here");
+    return idx_folder_plan(spec, *folder, task);
+  }
+  if (kind.empty() && !names_files(spec)) {
     const std::string near = nearest_name(spec, built_in_names());
     fail(ErrorKind::data, "--data: ", fs::absolute(spec).string(), " does not exist, and '", spec,
          "' is no built-in name ",
          near.empty() ? "(fashion-mnist, mnist, generate:NAME)" : "(did you mean " + near + "?)");
   }
-  require(fs::is_directory(status), ErrorKind::data, "--data: ", spec,
-          " is not a folder; only folders of IDX files can be read so far");
-  const bool with_labels = kind_of(task) != TargetKind::none;
-  const std::optional<IdxFolder> folder = find_idx_files(spec, with_labels);
-  require(folder.has_value(), ErrorKind::data, "--data: ", fs::absolute(spec).string(),
-          " holds no train-images-idx3-ubyte[.gz]", with_labels ? " and train-labels-idx1-ubyte[.gz]" : "");
-  fs::path path = fs::absolute(spec).lexically_normal();
-  if (path.filename().empty()) path = path.parent_path();  // written with a slash at its end
-  return idx_plan(*folder, path.filename().string(), task);
+  const std::vector<std::string> paths = files_of("--data", spec, share);
+  Plan plan = is_csv(paths.front()) ? csv_plan(paths, request, share) : hdf5_plan(paths, request, share);
+  return plan;
 }
 
-Plan plan_for(const std::string& spec, Task task) {
-  if (spec.starts_with(kGenerate)) return generated_plan(spec, task);
+void refuse_file_options(const Request& request) {
+  const auto refuse = [&](const std::string& option, const std::string& value) {
+    require(value.empty(), ErrorKind::usage, option, " ", value, ": --data ", request.data,
+            " has its inputs and targets by its format; leave the option out");
+  };
+  refuse("--inputs", request.inputs);
+  refuse("--targets", request.targets);
+  refuse("--targets-data", request.targets_data);
+  refuse("--target-columns", request.target_columns);
+}
+
+Plan plan_for(const Request& request, Task task, const ShareWork& share) {
+  const std::string& spec = request.data;
+  const Task wanted = request.without_targets ? Task::autoencoder : task;
+  if (spec.starts_with(kGenerate)) {
+    refuse_file_options(request);
+    return generated_plan(spec, wanted);
+  }
   const auto& names = built_in_names();
-  if (std::find(names.begin(), names.end(), spec) != names.end())
-    return idx_plan(find_built_in(spec, kind_of(task) != TargetKind::none), spec, task);
+  if (std::find(names.begin(), names.end(), spec) != names.end()) {
+    refuse_file_options(request);
+    return idx_plan(find_built_in(spec, kind_of(wanted) != TargetKind::none), spec, wanted);
+  }
   require(!spec.empty(), ErrorKind::usage,
-          "--data: is empty; expected fashion-mnist, mnist, a folder or generate:NAME");
-  return folder_plan(spec, task);
+          "--data: is empty; expected fashion-mnist, mnist, a folder, files or generate:NAME");
+  return place_plan(request, wanted, share);
 }
 
 }  // namespace

@@ -4,9 +4,10 @@
 #include <optional>
 #include <utility>
 
+#include "content.h"
+#include "labels.h"
 #include "scale_row.h"
 #include "trainer/comm/agreement.h"
-#include "trainer/core/digest.h"
 #include "trainer/core/error.h"
 
 namespace trainer::data {
@@ -62,13 +63,14 @@ comm::SharedArray reserve(const comm::Communicator& world, const comm::Communica
 
 ResidentData::ResidentData(const comm::Communicator& world, const comm::Communicator& node,
                            const Source& source)
-    : facts_(source.facts), memory_(reserve(world, node, source.facts)) {
+    : OpenedSet(source.facts), memory_(reserve(world, node, source.facts)) {
+  facts_.blocks = blocks_of(source);
   store_ = store_in(memory_.data(), facts_);
   std::string digest;
   comm::together(world, [&] {
     if (!memory_.fills()) return;
-    source.fill(store_);
-    digest = content_digest(source.identity);
+    source.read({0, facts_.rows}, store_);
+    digest = fingerprint(source);
   });
   memory_.publish();
   const std::string of_first = node.broadcast(digest, 0);
@@ -76,20 +78,13 @@ ResidentData::ResidentData(const comm::Communicator& world, const comm::Communic
   comm::require_same(world, "the content of the data (--data)", facts_.fingerprint);
 }
 
-std::string ResidentData::content_digest(const std::string& identity) const {
-  const char* const kind = store_.classes != nullptr  ? " classes "
-                           : store_.values != nullptr ? " values "
-                                                      : " inputs ";
-  std::string head = text(identity, "\n", facts_.element_type, kind, facts_.rows);
-  for (const std::int64_t size : facts_.feature_shape) head += text(" ", size);
-  Digest digest;
-  digest.add(head);
-  const void* const inputs = store_.bytes != nullptr ? static_cast<const void*>(store_.bytes) : store_.floats;
-  const void* const targets =
-      store_.classes != nullptr ? static_cast<const void*>(store_.classes) : store_.values;
-  digest.add(inputs, static_cast<std::size_t>(input_bytes(facts_)));
-  digest.add(targets, static_cast<std::size_t>(target_bytes(facts_)));
-  return digest.hex();
+std::string ResidentData::fingerprint(const Source& source) const {
+  std::vector<std::string> digests;
+  for (const std::int64_t block : sampled_blocks(facts_)) {
+    const Range rows = block_rows(facts_, block);
+    digests.push_back(content_digest(from_row(store_, facts_, rows.begin), facts_, rows.size()));
+  }
+  return fingerprint_of(source, digests);
 }
 
 void ResidentData::gather(std::span<const std::int64_t> rows, float* inputs) const {
@@ -121,13 +116,9 @@ void ResidentData::gather_values(std::span<const std::int64_t> rows, float* valu
   gather_raw(store_.values, facts_.targets, rows, values);
 }
 
-std::span<const std::int32_t> ResidentData::classes() const {
-  return {store_.classes, static_cast<std::size_t>(store_.classes != nullptr ? facts_.rows : 0)};
-}
-
-void ResidentData::set_classes(std::int64_t count, std::vector<std::string> names) {
-  facts_.targets = count;
-  facts_.class_names = std::move(names);
+std::vector<std::int64_t> ResidentData::count_labels(const ShareWork&) const {
+  require(store_.classes != nullptr, ErrorKind::internal, "classes were asked of data without them");
+  return data::count_labels({store_.classes, static_cast<std::size_t>(facts_.rows)}, facts_.name);
 }
 
 }  // namespace trainer::data

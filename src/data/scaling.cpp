@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <functional>
 #include <limits>
 #include <optional>
 #include <utility>
 
 #include "scale_row.h"
+#include "share_over.h"
 #include "trainer/core/error.h"
 #include "trainer/core/grammar.h"
 #include "trainer/core/moments.h"
@@ -64,19 +66,51 @@ Moments moments_of(const float* raw, std::int64_t rows, std::int64_t columns) {
 
 using Gather = std::function<void(std::span<const std::int64_t>, float*)>;
 
-Moments moments_of_rows(std::span<const std::int64_t> rows, std::int64_t columns, const Gather& gather) {
-  const auto total = static_cast<std::int64_t>(rows.size());
+std::string bytes_of(const Moments& moments) {
+  std::string bytes(reinterpret_cast<const char*>(&moments.count), sizeof(double));
+  for (const std::vector<double>* list : {&moments.mean, &moments.m2})
+    bytes.append(reinterpret_cast<const char*>(list->data()), list->size() * sizeof(double));
+  return bytes;
+}
+
+Moments moments_in(const std::string& bytes, std::int64_t columns) {
+  const auto size = static_cast<std::size_t>(columns);
+  Moments moments{0, std::vector<double>(size), std::vector<double>(size)};
+  std::memcpy(&moments.count, bytes.data(), sizeof(double));
+  std::memcpy(moments.mean.data(), bytes.data() + sizeof(double), size * sizeof(double));
+  std::memcpy(moments.m2.data(), bytes.data() + (1 + size) * sizeof(double), size * sizeof(double));
+  return moments;
+}
+
+bool never(Range) { return false; }
+
+/// **Collective**. The fixed tree over chunks is cut into subtrees of kSubtree chunks, which the ranks share.
+Moments moments_of_rows(const comm::Communicator& world, const RowSet& rows, std::int64_t columns,
+                        const Gather& gather) {
+  constexpr std::int64_t kSubtree = 64;  // a power of two, so that each is a node of the tree
+  const std::int64_t total = rows.size();
   require(total > 0, ErrorKind::internal, "a scaling of no rows was asked for");
-  std::vector<float> raw(static_cast<std::size_t>(std::min(total, kChunkRows) * columns));
+  std::vector<float> raw;
+  std::vector<std::int64_t> list;
   const auto chunk = [&](Range node) -> std::optional<Moments> {
     const std::int64_t begin = node.begin * kChunkRows;
     const std::int64_t count = std::min(kChunkRows, total - begin);
-    gather(rows.subspan(static_cast<std::size_t>(begin), static_cast<std::size_t>(count)), raw.data());
+    raw.resize(static_cast<std::size_t>(count * columns));
+    list.resize(static_cast<std::size_t>(count));
+    rows.rows_at(begin, list);
+    gather(list, raw.data());
     return moments_of(raw.data(), count, columns);
   };
-  const Range chunks{0, (total + kChunkRows - 1) / kChunkRows};
-  return *fold_tree<Moments>(
-      chunks, [](Range) { return false; }, chunk, merge);
+  const std::int64_t chunks = (total + kChunkRows - 1) / kChunkRows;
+  const std::int64_t subtrees = (chunks + kSubtree - 1) / kSubtree;
+  const std::vector<std::string> parts = share_over(world)(subtrees, [&](std::int64_t i) {
+    const Range node{i * kSubtree, std::min(chunks, (i + 1) * kSubtree)};
+    return bytes_of(*fold_tree<Moments>(node, never, chunk, merge));
+  });
+  const auto part = [&](Range node) -> std::optional<Moments> {
+    return moments_in(parts[static_cast<std::size_t>(node.begin)], columns);
+  };
+  return *fold_tree<Moments>({0, subtrees}, never, part, merge);
 }
 
 /// All columns together, as if they were one.
@@ -86,8 +120,7 @@ Moments over_columns(const Moments& moments) {
     return Moments{moments.count, {moments.mean[j]}, {moments.m2[j]}};
   };
   const Range columns{0, static_cast<std::int64_t>(moments.mean.size())};
-  return *fold_tree<Moments>(
-      columns, [](Range) { return false; }, column, merge);
+  return *fold_tree<Moments>(columns, never, column, merge);
 }
 
 /// Population deviation; 1 where the column is constant, or so nearly that a float division by it would
@@ -97,9 +130,9 @@ double deviation_of(double m2, double count) {
   return deviation < static_cast<double>(std::numeric_limits<float>::min()) ? 1.0 : deviation;
 }
 
-Scaling measured(Scaling::Mode mode, std::span<const std::int64_t> rows, std::int64_t columns,
-                 const Gather& gather) {
-  const Moments moments = moments_of_rows(rows, columns, gather);
+Scaling measured(const comm::Communicator& world, Scaling::Mode mode, const RowSet& rows,
+                 std::int64_t columns, const Gather& gather) {
+  const Moments moments = moments_of_rows(world, rows, columns, gather);
   const auto size = static_cast<std::size_t>(columns);
   if (mode == Scaling::Mode::global) {
     const Moments all = over_columns(moments);
@@ -168,7 +201,8 @@ void Scaling::invert(const float* scaled, std::int64_t rows, float* raw) const {
   }
 }
 
-Scaling input_scaling(const DataSet& data, std::span<const std::int64_t> rows, const std::string& option) {
+Scaling input_scaling(const comm::Communicator& world, const DataSet& data, const RowSet& rows,
+                      const std::string& option) {
   const DataFacts& facts = data.facts();
   const bool bytes = facts.element_type == "uint8";
   const std::string name = !option.empty() ? option : bytes ? "unit" : "feature";
@@ -179,10 +213,12 @@ Scaling input_scaling(const DataSet& data, std::span<const std::int64_t> rows, c
           "; expected feature, global or none");
   if (*mode == Scaling::Mode::none) return Scaling::none(facts.features);
   if (*mode == Scaling::Mode::unit) return Scaling::unit(facts.features);
-  return measured(*mode, rows, facts.features, [&](auto chunk, float* raw) { data.gather(chunk, raw); });
+  return measured(world, *mode, rows, facts.features,
+                  [&](auto chunk, float* raw) { data.gather(chunk, raw); });
 }
 
-Scaling target_scaling(const DataSet& data, std::span<const std::int64_t> rows, const std::string& option) {
+Scaling target_scaling(const comm::Communicator& world, const DataSet& data, const RowSet& rows,
+                       const std::string& option) {
   const DataFacts& facts = data.facts();
   if (facts.kind != TargetKind::values) {
     require(option.empty() || option == "none", ErrorKind::usage, "--scale-targets: '", option,
@@ -194,7 +230,7 @@ Scaling target_scaling(const DataSet& data, std::span<const std::int64_t> rows, 
           "--scale-targets: log is not available yet; expected feature or none");
   if (option == "none") return Scaling::none(facts.targets);
   if (!option.empty() && option != "feature") fail_unknown("--scale-targets", option, {"feature", "none"});
-  return measured(Scaling::Mode::feature, rows, facts.targets,
+  return measured(world, Scaling::Mode::feature, rows, facts.targets,
                   [&](auto chunk, float* raw) { data.gather_values(chunk, raw); });
 }
 

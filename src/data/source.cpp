@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <limits>
 
 #include "trainer/core/error.h"
@@ -39,8 +40,41 @@ std::int64_t target_bytes(const DataFacts& facts) {
   return product(facts.rows, facts.kind == TargetKind::classes ? 1 : facts.targets, 4);
 }
 
+std::int64_t decoded_bytes(const DataFacts& facts) { return padded_input_bytes(facts) + target_bytes(facts); }
+
+std::vector<std::int64_t> blocks_of(const Source& source) {
+  constexpr std::int64_t kLeastBytes = std::int64_t{1} << 20;
+  const std::int64_t rows = source.facts.rows;
+  const std::int64_t row_bytes = std::max<std::int64_t>(1, decoded_bytes(with_rows(source.facts, 1)));
+  const std::int64_t least = std::clamp<std::int64_t>((kLeastBytes + row_bytes - 1) / row_bytes, 1, rows);
+  std::vector<std::int64_t> blocks;
+  if (source.pieces.empty()) {
+    for (std::int64_t row = 0; row < rows; row += least) blocks.push_back(row);
+    return blocks;
+  }
+  for (const std::int64_t piece : source.pieces)
+    if (blocks.empty() || piece - blocks.back() >= least) blocks.push_back(piece);
+  return blocks;
+}
+
+Range block_rows(const DataFacts& facts, std::int64_t block) {
+  const auto b = static_cast<std::size_t>(block);
+  return {facts.blocks[b], b + 1 < facts.blocks.size() ? facts.blocks[b + 1] : facts.rows};
+}
+
+std::int64_t largest_block_rows(const DataFacts& facts) {
+  std::int64_t most = 0;
+  for (std::size_t b = 0; b < facts.blocks.size(); ++b)
+    most = std::max(most, block_rows(facts, static_cast<std::int64_t>(b)).size());
+  return most;
+}
+
+std::int64_t largest_block_bytes(const DataFacts& facts) {
+  return decoded_bytes(with_rows(facts, largest_block_rows(facts)));
+}
+
 std::int64_t bytes_needed(const DataFacts& facts) {
-  const std::int64_t bytes = padded_input_bytes(facts) + target_bytes(facts);
+  const std::int64_t bytes = decoded_bytes(facts);
   const std::int64_t present = std::int64_t{sysconf(_SC_PHYS_PAGES)} * sysconf(_SC_PAGESIZE);
   require(bytes < present, ErrorKind::data, "--data: the rows need ", bytes >> 20,
           " MiB of memory, but this node has ", present >> 20, " MiB");
@@ -61,6 +95,20 @@ RowStore store_in(std::byte* memory, const DataFacts& facts) {
     store.values = reinterpret_cast<float*>(targets);
   }
   return store;
+}
+
+RowStore from_row(const RowStore& store, const DataFacts& facts, std::int64_t row) {
+  RowStore part;
+  if (store.bytes != nullptr) part.bytes = store.bytes + row * facts.features;
+  if (store.floats != nullptr) part.floats = store.floats + row * facts.features;
+  if (store.classes != nullptr) part.classes = store.classes + row;
+  if (store.values != nullptr) part.values = store.values + row * facts.targets;
+  return part;
+}
+
+DataFacts with_rows(DataFacts facts, std::int64_t rows) {
+  facts.rows = rows;
+  return facts;
 }
 
 }  // namespace trainer::data

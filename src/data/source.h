@@ -39,12 +39,26 @@ struct Source {
   std::function<std::vector<std::int64_t>(const std::string& path)> groups = {};
 };
 
-/// Bytes of all rows in memory. Throws Error(data) when they are more than this node has.
+/// Bytes of all rows in memory. Throws Error(data) when that is more than any memory.
+std::int64_t decoded_bytes(const DataFacts& facts);
+/// First rows of the blocks in which a source is read and shuffled: at least 1 MiB each, of whole pieces.
+std::vector<std::int64_t> blocks_of(const Source& source);
+/// Rows and bytes in memory of the largest of facts.blocks.
+std::int64_t largest_block_rows(const DataFacts& facts);
+std::int64_t largest_block_bytes(const DataFacts& facts);
+/// The rows of a block.
+Range block_rows(const DataFacts& facts, std::int64_t block);
+
+/// The same for memory that must be there. Throws Error(data) when they are more than this node has.
 std::int64_t bytes_needed(const DataFacts& facts);
 /// Bytes of the inputs and of the targets alone.
 std::int64_t input_bytes(const DataFacts& facts);
 std::int64_t target_bytes(const DataFacts& facts);
 /// The parts of `memory`, which has bytes_needed(facts) bytes and is aligned to 64.
 RowStore store_in(std::byte* memory, const DataFacts& facts);
+/// The same store from its row `row` on.
+RowStore from_row(const RowStore& store, const DataFacts& facts, std::int64_t row);
+/// `facts` of so many of the rows: for stores of a part.
+DataFacts with_rows(DataFacts facts, std::int64_t rows);
 
 }  // namespace trainer::data

@@ -18,13 +18,13 @@ namespace {
 const data::DataSet& split_of(const PreparedData& data, const std::string& split,
                               std::vector<std::int64_t>& rows) {
   if (split == "train") {
-    rows = data.split.training;
+    rows = data.split.training.list();
     return *data.opened.train;
   }
   if (split == "validation") {
     require(!data.split.validation.empty(), ErrorKind::usage,
             "--split validation: there are no validation rows; give --validation");
-    rows = data.split.validation;
+    rows = data.split.validation.list();
     return data.validation_set();
   }
   require(data.opened.test != nullptr, ErrorKind::usage, "--split test: ", data.facts().name,
@@ -85,12 +85,12 @@ int run_evaluation(const comm::Communicator& world, const EvaluateRequest& reque
   const comm::Communicator node = world.node();
   const std::vector<LoadedModel> models = load_models(world, request.models, request.threads);
   const LoadedModel& first = models.front();
-  Configuration configuration;
-  configuration.data = request.data;
+  Configuration configuration = request.configuration;
   configuration.task = first.task;
   configuration.validation = request.validation.value_or(first.validation);
   configuration.split_seed = request.split_seed.value_or(static_cast<std::uint64_t>(first.split_seed));
-  const PreparedData data = prepare_data(world, node, configuration, &first.scalings);
+  const KnownModel known{first.scalings, first.class_names, first.encoding, false};
+  const PreparedData data = prepare_data(world, node, configuration, &known);
 
   std::vector<std::int64_t> rows;
   const data::DataSet* set = nullptr;

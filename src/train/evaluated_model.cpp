@@ -32,6 +32,7 @@ void EvaluatedModel::measure_population() {
   std::int64_t place = 0;
   for (const std::int64_t batch : sizes(settings_)) {
     const Range mine = step_.rows(batch);
+    source_.data().approach(order_, 0, place, batch);
     source_.take(order_, 0, place + mine.begin, mine.size());
     step_.measure(source_, batch, parameters().data(), population);
     place += batch;

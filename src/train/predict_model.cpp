@@ -8,8 +8,8 @@
 #include "prediction_file.h"
 #include "trainer/comm/agreement.h"
 #include "trainer/core/clock.h"
-#include "trainer/data/open.h"
 #include "trainer/train/evaluator.h"
+#include "trainer/train/prepare.h"
 #include "trainer/train/run.h"
 
 namespace trainer::train {
@@ -60,7 +60,7 @@ void require_other_file(const PredictRequest& request, const std::vector<LoadedM
     std::error_code error;  // a file that is not there is no other's
     return std::filesystem::equivalent(request.out, file, error);
   };
-  require(!same(request.data), ErrorKind::usage, "--out ", request.out,
+  require(!same(request.configuration.data), ErrorKind::usage, "--out ", request.out,
           " is the data itself; choose another file");
   for (const LoadedModel& model : models)
     require(!same(model.file), ErrorKind::usage, "--out ", request.out,
@@ -215,11 +215,16 @@ int run_prediction(const comm::Communicator& world, const PredictRequest& reques
   comm::together(world, [&] { require_prediction_path(request.out); });
   const comm::Communicator node = world.node();
   const std::vector<LoadedModel> models = load_models(world, request.models, request.threads);
-  const data::OpenedData opened = data::open_data(world, node, request.data, models[0].task);
+  const LoadedModel& first = models.front();
+  Configuration configuration = request.configuration;
+  configuration.task = first.task;
+  configuration.validation = "0";
+  const KnownModel known{first.scalings, first.class_names, first.encoding, true};
+  const PreparedData data = prepare_data(world, node, configuration, &known);
   const data::DataSet* set = nullptr;
   comm::together(world, [&] {
-    require_fit(models[0], opened.train->facts());
-    set = &rows_to_predict(opened, request.split);
+    require_fit(first, data.facts());
+    set = &rows_to_predict(data.opened, request.split);
     require_samples_differ(models, request.samples);
     if (world.rank() == 0) require_other_file(request, models);
   });

@@ -80,6 +80,18 @@ std::vector<std::string> evaluated_names(const Prepared& prepared) {
   return names;
 }
 
+data::Split split_of(const Configuration& configuration, const data::OpenedData& opened) {
+  const data::DataFacts& facts = opened.train->facts();
+  data::Splittable splittable;
+  splittable.rows = facts.rows;
+  splittable.test_rows = opened.test ? opened.test->facts().rows : 0;
+  splittable.own_rows = opened.validation ? opened.validation->facts().rows : 0;
+  splittable.files = opened.files;
+  splittable.groups = opened.groups;
+  if (data::is_large(facts)) splittable.blocks = facts.blocks;
+  return data::split_rows(configuration.validation, configuration.split_seed, splittable);
+}
+
 void check_supported(const Configuration& configuration) {
   require(configuration.precision == "f32", ErrorKind::usage, "--precision ", configuration.precision,
           ": this build computes in f32");
@@ -103,8 +115,7 @@ void resolve(Prepared& prepared, const Configuration& configuration, int threads
   prepared.network = std::make_unique<nn::Network>(nn::join(std::move(model), prepared.loss), threads);
   require_fitting_targets(prepared.loss, data, prepared.network->model().outputs());
   prepared.optimizer = optim::Optimizer::parse(configuration.optimizer);
-  prepared.plan = make_plan(configuration, static_cast<std::int64_t>(data.split.training.size()),
-                            *prepared.optimizer, data.notes);
+  prepared.plan = make_plan(configuration, data.split.training.size(), *prepared.optimizer, data.notes);
   prepared.averages = configuration.average > 0;
   prepared.tensor_norms = configuration.log_gradients;
   const double asked_rate = prepared.plan.rate;
@@ -145,7 +156,7 @@ void resolve(Prepared& prepared, const Configuration& configuration, int threads
                        {"lr", format_number(asked_rate)},
                        {"shards", std::to_string(prepared.plan.shards)},
                        {"scale", data.scalings.inputs.mode_name()},
-                       {"shuffle", configuration.shuffle.empty() ? "rows" : configuration.shuffle}};
+                       {"shuffle", data.shuffle}};
   if (data.form == nn::TargetForm::values && !data.reconstructs())
     prepared.resolved["scale-targets"] = data.scalings.targets.mode_name();
   const double margin = parse_duration("--time-margin", configuration.time_margin);
@@ -200,47 +211,62 @@ double parse_duration(const std::string& option, const std::string& source) {
   return static_cast<double>(days * 86400 + seconds);
 }
 
+data::Request request_of(const Configuration& configuration, const KnownModel* known) {
+  data::Request request;
+  request.data = configuration.data;
+  request.task = configuration.task;
+  request.inputs = configuration.inputs;
+  request.targets = configuration.targets;
+  request.row_axis = configuration.row_axis;
+  request.targets_data = configuration.targets_data;
+  request.target_columns = configuration.target_columns;
+  request.missing = configuration.missing;
+  request.follow_links = configuration.follow_links;
+  if (configuration.test != "none") request.test = configuration.test;
+  if (data::names_files(configuration.validation)) request.validation = configuration.validation;
+  if (known != nullptr) {
+    request.class_names = known->class_names;
+    request.encoding = known->encoding;
+    request.without_targets = known->without_targets;
+  }
+  return request;
+}
+
 std::string PreparedData::weights_digest() const {
   return row_weights.empty() ? "" : digest_of(row_weights.data(), row_weights.size() * sizeof(float));
 }
 
 PreparedData prepare_data(const comm::Communicator& world, const comm::Communicator& node,
-                          const Configuration& configuration, const Scalings* stored) {
+                          const Configuration& configuration, const KnownModel* known) {
   PreparedData data;
   const bool reconstructs = configuration.task == "autoencoder";
-  data.opened = data::open_data(world, node, configuration.data, configuration.task);
+  data.opened = data::open_data(world, node, request_of(configuration, known),
+                                data::memory_limit(world, configuration.memory_limit));
+  const data::DataFacts& facts = data.facts();
   comm::together(world, [&] {
-    const data::DataFacts& facts = data.facts();
     data.task = task_of(configuration, facts);
     data.form = facts.kind == data::TargetKind::classes ? nn::TargetForm::classes : nn::TargetForm::values;
     require(!reconstructs || configuration.scale_targets.empty(), ErrorKind::usage, "--scale-targets ",
             configuration.scale_targets,
             ": the targets of an autoencoder are its scaled inputs; leave it out, and take --scale");
-    data.split = data::split_rows(configuration.validation, configuration.split_seed, facts.rows,
-                                  data.opened.test ? data.opened.test->facts().rows : 0);
-    if (configuration.validation_rows > 0 &&
-        configuration.validation_rows < static_cast<std::int64_t>(data.split.validation.size())) {
-      std::vector<std::int64_t> some;  // spread evenly over the split
-      const auto all = static_cast<std::int64_t>(data.split.validation.size());
-      for (std::int64_t i = 0; i < configuration.validation_rows; ++i)
-        some.push_back(
-            data.split
-                .validation[static_cast<std::size_t>(cut(all, configuration.validation_rows, i).begin)]);
-      data.split.validation = std::move(some);
-    }
-    if (stored != nullptr) {
-      require(stored->inputs.features() == facts.features, ErrorKind::data, "the model takes ",
-              stored->inputs.features(), " input columns, ", facts.name, " has ", facts.features);
-      data.scalings = *stored;
-    } else {
-      data.scalings.inputs =
-          data::input_scaling(*data.opened.train, data.split.training, configuration.scale);
-      if (!reconstructs)
-        data.scalings.targets =
-            data::target_scaling(*data.opened.train, data.split.training, configuration.scale_targets);
-    }
+    data.shuffle = data::resolved_shuffle(configuration.shuffle, facts);
+    data.split = split_of(configuration, data.opened);
+    if (configuration.validation_rows > 0)
+      data.split.validation = data::spread(data.split.validation, configuration.validation_rows);
     data.notes = data.opened.notes;
+    if (known != nullptr)
+      require(known->scalings.inputs.features() == facts.features, ErrorKind::data, "the model takes ",
+              known->scalings.inputs.features(), " input columns, ", facts.name, " has ", facts.features);
   });
+  if (known != nullptr) {
+    data.scalings = known->scalings;
+  } else {
+    data.scalings.inputs =
+        data::input_scaling(world, *data.opened.train, data.split.training, configuration.scale);
+    if (!reconstructs)
+      data.scalings.targets =
+          data::target_scaling(world, *data.opened.train, data.split.training, configuration.scale_targets);
+  }
   return data;
 }
 

@@ -13,7 +13,7 @@ namespace {
 std::vector<double> balanced(const PreparedData& data, std::int64_t classes) {
   std::vector<std::int64_t> counts(static_cast<std::size_t>(classes), 0);
   std::int32_t label = 0;
-  for (const std::int64_t row : data.split.training) {
+  for (const std::int64_t row : data.split.training.list()) {
     data.opened.train->gather_classes({&row, 1}, &label);
     ++counts[static_cast<std::size_t>(label)];
   }
@@ -71,7 +71,7 @@ std::vector<float> read_weights(const std::string& source, std::int64_t rows) {
 /// A product that no loss can be multiplied by, or factors that leave nothing to train.
 void require_usable(const std::vector<float>& weights, const PreparedData& data) {
   double sum = 0;
-  for (const std::int64_t row : data.split.training) {
+  for (const std::int64_t row : data.split.training.list()) {
     const float weight = weights[static_cast<std::size_t>(row)];
     require(std::isfinite(weight), ErrorKind::data, "--class-weights times --sample-weights: row ", row,
             " gets the factor ", format_number(static_cast<double>(weight)), "; give smaller ones");

@@ -59,7 +59,7 @@ void ListedRows::take(const data::EpochOrder& order, std::int64_t epoch, std::in
                       std::int64_t count) {
   rows_.resize(static_cast<std::size_t>(count));
   order.rows_at(epoch, place, rows_);
-  partners_ = order.rows();
+  partners_ = &order.rows();
   epoch_ = epoch;
 }
 

@@ -28,12 +28,6 @@
 namespace trainer::train {
 namespace {
 
-std::vector<std::int64_t> all_rows(std::int64_t count) {
-  std::vector<std::int64_t> rows(static_cast<std::size_t>(count));
-  for (std::int64_t i = 0; i < count; ++i) rows[static_cast<std::size_t>(i)] = i;
-  return rows;
-}
-
 /// The clock's part, on rank 0 alone: what it decides, the others are told. Collective.
 std::optional<Deadline> make_deadline(const comm::Communicator& world, const Configuration& configuration) {
   std::optional<Deadline> deadline;
@@ -51,7 +45,8 @@ class Session {
         configuration_(request.configuration),
         team_(request.threads),
         prepared_(prepare(world, node, configuration_, request.threads)),
-        order_(configuration_.seed, prepared_.data.split.training, prepared_.resolved.at("shuffle")) {}
+        order_(configuration_.seed, prepared_.data.split.training, prepared_.data.shuffle,
+               prepared_.data.facts().blocks) {}
 
   int run() {
     compare_ranks();
@@ -140,7 +135,7 @@ class Session {
   void make_passes() {
     world_.watchdog().set_phase("the preparation of the model");
     const Plan& plan = prepared_.plan;
-    const auto rows = static_cast<std::int64_t>(prepared_.data.split.training.size());
+    const auto rows = prepared_.data.split.training.size();
     Step::Settings settings;
     settings.shards = plan.shards;
     settings.batches = {plan.batch};
@@ -177,10 +172,11 @@ class Session {
       for (const std::int64_t size : Evaluator::sizes(source->size())) sizes.push_back(size);
     };
     if (prepared_.has_validation)
-      add(validation_rows_, validation_, prepared_.data.validation_set(), prepared_.data.split.validation,
-          prepared_.metrics.measures());
+      add(validation_rows_, validation_, prepared_.data.validation_set(),
+          prepared_.data.split.validation.list(), prepared_.metrics.measures());
     if (prepared_.has_test)
-      add(test_rows_, test_, *prepared_.data.opened.test, all_rows(prepared_.data.opened.test->facts().rows),
+      add(test_rows_, test_, *prepared_.data.opened.test,
+          data::RowSet::all(prepared_.data.opened.test->facts().rows).list(),
           prepared_.metrics.measures().with_details(facts));
     inference_ = std::make_unique<nn::InferencePass>(*prepared_.network, prepared_.loss, prepared_.data.form,
                                                      request_.threads, sizes);
@@ -299,7 +295,7 @@ class Session {
     row_start_ = step_->seconds();
     first_step_ = progress_.step;
     bool first = true;
-    const auto rows = static_cast<std::int64_t>(prepared_.data.split.training.size());
+    const auto rows = prepared_.data.split.training.size();
     const Plan& plan = prepared_.plan;
     while (progress_.step < plan.total_steps) {
       const std::int64_t step = progress_.step + 1, epoch = progress_.step / plan.steps_per_epoch;
@@ -320,9 +316,10 @@ class Session {
       const bool log_gradients = configuration_.log_gradients && is_gradient_step(step, plan.evaluate_every);
       requests.observe = log_gradients || observes_noise(step);
       const Range mine = step_->rows(batch);
-      training_rows_->take(order_, epoch, place + mine.begin, mine.size());
       world_.watchdog().set_phase("step", step);
       const Stopwatch watch;
+      prepared_.data.opened.train->approach(order_, epoch, place, batch);
+      training_rows_->take(order_, epoch, place + mine.begin, mine.size());
       const StepResult result = step_->run(*training_rows_, batch, step, rate, requests);
       world_.watchdog().step_took(watch.seconds());
       take_in(result, step, rate);
@@ -399,7 +396,7 @@ class Session {
 
   std::int64_t samples_done() const {
     const Plan& plan = prepared_.plan;
-    const auto rows = static_cast<std::int64_t>(prepared_.data.split.training.size());
+    const auto rows = prepared_.data.split.training.size();
     return progress_.step / plan.steps_per_epoch * rows +
            std::min(rows, progress_.step % plan.steps_per_epoch * plan.batch);
   }

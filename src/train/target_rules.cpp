@@ -14,7 +14,7 @@ void require_fitting_targets(const nn::Loss& loss, const PreparedData& data, std
   if (data.form != nn::TargetForm::values || joint == nn::LayerKind::dense) return;
   constexpr std::int64_t kRows = 256;
   constexpr double kTolerance = 1e-3;  // of a sum of values that were rounded to 16 bits
-  const ListedRows rows(*data.opened.train, data.scalings, data.split.training,
+  const ListedRows rows(*data.opened.train, data.scalings, data.split.training.list(),
                         {.reconstructs = data.reconstructs(), .outputs = outputs});
   std::vector<float> values(static_cast<std::size_t>(kRows * outputs));
   const auto refuse = [&](std::int64_t row, const std::string& what, const std::string& range) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "trainer/data/data_set.h"
+#include "trainer/data/row_set.h"
 #include "trainer/data/scaling.h"
 
 namespace trainer::data {
@@ -28,7 +29,7 @@ struct Mix {
 struct AugmentationSource {
   const DataSet& data;
   const Scaling& scaling;
-  std::span<const std::int64_t> training_rows;  ///< among which partners are drawn
+  const RowSet& training_rows;  ///< among which partners are drawn
   std::int64_t epoch = 0;
 };
 

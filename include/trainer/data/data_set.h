@@ -7,6 +7,7 @@
 
 namespace trainer::data {
 
+class EpochOrder;
 class Scaling;
 
 /// What the rows' targets are: an index of a class, or real numbers; or an autoencoder's, which are no part
@@ -23,6 +24,9 @@ struct DataFacts {
   std::int64_t targets = 0;              ///< number of classes, or columns of values; 0 for none
   std::vector<std::string> class_names;  ///< empty when unknown, else one a class
   std::string element_type;              ///< of the inputs in the file: "uint8", "int16", "float32", ...
+  /// First rows of the blocks that are read and shuffled together when rows stay in their files; ascending
+  /// from 0. A function of the layout of the files alone.
+  std::vector<std::int64_t> blocks;
   std::string encoding;     ///< how the columns of a table became inputs (categories); empty: as numbers
   std::string fingerprint;  ///< digest of names without folders, types, shapes and content
 };
@@ -33,6 +37,13 @@ class DataSet {
  public:
   virtual ~DataSet() = default;
   virtual const DataFacts& facts() const = 0;
+
+  /// The next batch, of all ranks together: places [place, place + count) of `epoch`. Rows that stay in their
+  /// files are then on their way into memory, with what follows them. By one thread, before the rows are
+  /// gathered. **Collective**: when a rank comes here, no rank gathers rows of a batch before any more.
+  /// Throws what reading ahead has met, on the rank that met it.
+  virtual void approach(const EpochOrder& /*order*/, std::int64_t /*epoch*/, std::int64_t /*place*/,
+                        std::int64_t /*count*/) const {}
 
   /// inputs: [rows, features] f32, the raw values (a byte 7 is 7.0f).
   virtual void gather(std::span<const std::int64_t> rows, float* inputs) const = 0;

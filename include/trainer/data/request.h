@@ -15,6 +15,8 @@ struct Request {
   std::string targets_data;       ///< --targets-data: files of the targets; empty: those of the inputs
   std::string target_columns;     ///< --target-columns: of CSV
   std::string missing = "error";  ///< --missing: error|drop|mean
+  std::string test;               ///< files of the test split; empty: the data's own
+  std::string validation;         ///< files of the validation rows; empty: by --validation
   bool follow_links = false;      ///< --follow-links: virtual data sets and external links may be read
 
   // What a model knows already, when one is evaluated or predicts; empty otherwise.

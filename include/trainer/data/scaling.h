@@ -5,6 +5,9 @@
 #include <string>
 #include <vector>
 
+#include "trainer/comm/communicator.h"
+#include "trainer/data/row_set.h"
+
 namespace trainer::data {
 
 class DataSet;
@@ -45,16 +48,18 @@ class Scaling {
   std::vector<float> float_mean_, float_deviation_;
 };
 
-/// The scaling of the inputs that `--scale` (`option`) names, from `rows` (the training rows, sorted) alone.
+/// The scaling of the inputs that `--scale` (`option`) names, from `rows` (the training rows) alone.
 /// Empty: `unit` for bytes, `feature` for everything else. `feature`: mean and population deviation (divided
 /// by the number of rows) per column; `global`: over all columns together. Both are merged (count, mean, M2),
 /// in double, over chunks of 256 rows folded in the fixed tree, so they depend on the rows alone. A constant
-/// column has deviation 1. Not collective: every rank computes the same bits. Cost: O(rows * features), two
-/// passes over cached chunks. Throws Error(usage) for an unknown name and for `unit` on anything but bytes.
-Scaling input_scaling(const DataSet& data, std::span<const std::int64_t> rows, const std::string& option);
+/// column has deviation 1. **Collective**: every rank reads a part of the rows, once. Throws Error(usage) for
+/// an unknown name and for `unit` on anything but bytes.
+Scaling input_scaling(const comm::Communicator& world, const DataSet& data, const RowSet& rows,
+                      const std::string& option);
 
 /// The same for the targets of a regression (`--scale-targets`): empty or `feature`, or `none`. For other
 /// targets always `none` with no columns; asking for anything else there is an Error(usage).
-Scaling target_scaling(const DataSet& data, std::span<const std::int64_t> rows, const std::string& option);
+Scaling target_scaling(const comm::Communicator& world, const DataSet& data, const RowSet& rows,
+                       const std::string& option);
 
 }  // namespace trainer::data

@@ -10,15 +10,22 @@ namespace trainer::train {
 /// Texts are in the project's grammar and are parsed by the room that knows them.
 struct Configuration {
   std::string data = "fashion-mnist";
-  std::string task;                  ///< classification|regression|autoencoder; empty: from the data
-  std::string validation = "0.1";    ///< a fraction, `5000 rows`, `tail(0.1)`, `test`, a path, `0`
-  std::int64_t validation_rows = 0;  ///< at most so many rows per evaluation; 0: all
-  std::string test;                  ///< empty: the data's own test split; `none`; a path
+  std::string task;                   ///< classification|regression|autoencoder; empty: from the data
+  std::string inputs, targets;        ///< data sets of HDF5; empty: by their usual names
+  std::string row_axis = "0";         ///< of HDF5
+  std::string targets_data;           ///< files of the targets; empty: those of the inputs
+  std::string target_columns;         ///< of CSV; empty: by its usual names, else the last
+  std::string missing = "error";      ///< error|drop|mean
+  bool follow_links = false;          ///< virtual data sets and external links may be read
+  std::string memory_limit = "60 %";  ///< of a node, for data
+  std::string validation = "0.1";     ///< a fraction, `5000 rows`, `tail(0.1)`, `test`, a path, `0`
+  std::int64_t validation_rows = 0;   ///< at most so many rows per evaluation; 0: all
+  std::string test;                   ///< empty: the data's own test split; `none`; a path
   std::uint64_t split_seed = 0;
   std::string scale;                   ///< unit|feature|global|none; empty: by type
   std::string scale_targets;           ///< feature|log|none; empty: by task
   std::string augment;                 ///< of the training rows: "shift(2) flip noise(0.1)"; empty: none
-  std::string shuffle;                 ///< rows|none; empty: rows
+  std::string shuffle;                 ///< rows|chunks(window)|none; empty: by size
   std::string class_weights = "none";  ///< none|balanced|a list
   std::string sample_weights;          ///< FILE.h5:PATH; empty: none
 

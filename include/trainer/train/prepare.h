@@ -41,6 +41,7 @@ struct PreparedData {
   Scalings scalings;
   nn::TargetForm form = nn::TargetForm::classes;
   std::string task;
+  std::string shuffle;  ///< resolved
   std::vector<std::string> notes;
   std::vector<float> row_weights;  ///< of all rows of opened.train, for training; empty: 1
 
@@ -53,7 +54,8 @@ struct PreparedData {
   const data::Scaling& target_scaling() const { return reconstructs() ? scalings.inputs : scalings.targets; }
   bool reconstructs() const { return task == "autoencoder"; }
   const data::DataSet& validation_set() const {
-    return split.validation_is_test ? *opened.test : *opened.train;
+    if (split.of == data::Split::Of::own) return *opened.validation;
+    return split.of == data::Split::Of::test ? *opened.test : *opened.train;
   }
 };
 
@@ -88,10 +90,18 @@ struct Prepared {
 Prepared prepare(const comm::Communicator& world, const comm::Communicator& node,
                  const Configuration& configuration, int threads);
 
-/// Collective. Opens, splits and scales the data alone. `stored`: the scalings of a checkpoint, instead of
-/// new ones.
+/// What a model of a checkpoint says about the data that it takes.
+struct KnownModel {
+  Scalings scalings;
+  std::vector<std::string> class_names;
+  std::string encoding;          ///< DataFacts::encoding
+  bool without_targets = false;  ///< targets are not looked for
+};
+
+/// Collective. Opens, splits and scales the data alone. `known`: the model that it is for, whose scalings are
+/// taken instead of new ones.
 PreparedData prepare_data(const comm::Communicator& world, const comm::Communicator& node,
-                          const Configuration& configuration, const Scalings* stored = nullptr);
+                          const Configuration& configuration, const KnownModel* known = nullptr);
 
 /// A duration: "90 min", "30 s", "2 h", "24:00:00", "1-00:00:00"; in seconds. Throws Error(usage) naming the
 /// option.

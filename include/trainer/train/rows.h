@@ -45,6 +45,7 @@ class ListedRows final : public nn::RowSource {
   bool weighted() const override { return !use_.weights.empty(); }
   void weights(Range rows, float* out) const override;
 
+  const data::DataSet& data() const { return data_; }
   std::int64_t size() const { return static_cast<std::int64_t>(rows_.size()); }
   /// Replaces the list: rows [place, place + count) of an epoch's order, which must outlive their use. The
   /// epoch is that of the augmentation.
@@ -55,7 +56,7 @@ class ListedRows final : public nn::RowSource {
     return std::span<const std::int64_t>(rows_).subspan(static_cast<std::size_t>(rows.begin),
                                                         static_cast<std::size_t>(rows.size()));
   }
-  data::AugmentationSource source() const { return {data_, scalings_.inputs, partners_, epoch_}; }
+  data::AugmentationSource source() const { return {data_, scalings_.inputs, *partners_, epoch_}; }
   std::int64_t target_columns() const;
   /// out: [rows, target_columns()], before they are mixed.
   void own_targets(std::span<const std::int64_t> rows, float* out) const;
@@ -64,7 +65,7 @@ class ListedRows final : public nn::RowSource {
   const Scalings& scalings_;
   std::vector<std::int64_t> rows_;
   RowUse use_;
-  std::span<const std::int64_t> partners_;  ///< all training rows
+  const data::RowSet* partners_ = &data::RowSet::none();  ///< all training rows
   std::int64_t epoch_ = 0;
 };
 

@@ -1,0 +1,16 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "share_work.h"
+
+namespace trainer::data {
+
+/// The files that `spec` names: a file; a glob such as `run-*.h5`; a list, which is a file called .list with
+/// a path a line (counted from the list's own folder); or a folder, for its HDF5 or CSV files. In the order
+/// of the list, else by their bytes. `option` is what the user wrote it for (--data), for messages.
+/// **Collective** where `share` is: one rank looks. Throws Error(data) for what is not there.
+std::vector<std::string> files_of(const std::string& option, const std::string& spec, const ShareWork& share);
+
+}  // namespace trainer::data

@@ -1,0 +1,165 @@
+#include "streamed.h"
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "content.h"
+#include "labels.h"
+#include "scale_row.h"
+#include "trainer/comm/agreement.h"
+#include "trainer/core/error.h"
+
+namespace trainer::data {
+namespace {
+
+DataFacts with_blocks(const Source& source) {
+  DataFacts facts = source.facts;
+  facts.blocks = blocks_of(source);
+  return facts;
+}
+
+std::string bytes_of(const std::vector<std::int64_t>& numbers) {
+  return {reinterpret_cast<const char*>(numbers.data()), numbers.size() * sizeof(std::int64_t)};
+}
+
+std::vector<std::int64_t> numbers_of(const std::string& bytes) {
+  std::vector<std::int64_t> numbers(bytes.size() / sizeof(std::int64_t));
+  std::memcpy(numbers.data(), bytes.data(), bytes.size());
+  return numbers;
+}
+
+}  // namespace
+
+StreamedData::StreamedData(const comm::Communicator& world, const comm::Communicator& node, Source source,
+                           const ShareWork& share, std::int64_t most_bytes)
+    : OpenedSet(with_blocks(source)),
+      world_(world),
+      node_(node),
+      source_(std::move(source)),
+      most_bytes_(most_bytes),
+      cache_(facts_, [this](std::int64_t block, const RowStore& store) { read_block(block, store); }) {
+  const std::vector<std::int64_t> sample = sampled_blocks(facts_);
+  const std::vector<std::string> digests =
+      share(static_cast<std::int64_t>(sample.size()), [&](std::int64_t i) {
+        const std::int64_t block = sample[static_cast<std::size_t>(i)];
+        return content_digest(cache_.get(block)->store, facts_, block_rows(facts_, block).size());
+      });
+  facts_.fingerprint = fingerprint_of(source_, digests);
+}
+
+void StreamedData::read_block(std::int64_t block, const RowStore& store) const {
+  const std::lock_guard lock(reading_);
+  source_.read(block_rows(facts_, block), store);
+}
+
+void StreamedData::approach(const EpochOrder& order, std::int64_t epoch, std::int64_t place,
+                            std::int64_t count) const {
+  require(order.has_windows(), ErrorKind::internal, "an order without windows met data that stay in files");
+  const Range windows = WindowReader::windows_of(order, epoch, place, count);
+  if (!reader_ || reader_->windows() < windows.size() + 1) {
+    // What a batch lies in, and what is read meanwhile.
+    const std::int64_t most = 2 + (count - 1) / order.least_window_rows();
+    const std::int64_t kept = std::max(windows.size() + 1, most);
+    const std::int64_t bytes = WindowReader::memory_bytes(kept, order.window_blocks(), facts_);
+    require(bytes <= most_bytes_, ErrorKind::usage, "--memory-limit: ", kept, " windows of ",
+            order.window_blocks(), " blocks of rows need ", bytes >> 20, " MiB, half the limit is ",
+            most_bytes_ >> 20, " MiB; give more memory, or fewer blocks with --shuffle \"chunks(",
+            std::max<std::int64_t>(1, order.window_blocks() * most_bytes_ / bytes), ")\"");
+    reader_.reset();  // its memory goes first
+    reader_ = std::make_unique<WindowReader>(
+        node_, kept, order.window_blocks(), facts_,
+        [this](std::int64_t block, const RowStore& store) { read_block(block, store); });
+  }
+  reader_->approach(order, windows);
+}
+
+/// take(i, store, row): row i of those asked for is row `row` of `store`.
+template <class Take>
+void StreamedData::visit(std::span<const std::int64_t> rows, const Take& take) const {
+  const auto& blocks = facts_.blocks;
+  std::shared_ptr<const Block> held;
+  RowStore store;
+  Range present{0, 0};
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (rows[i] < present.begin || rows[i] >= present.end) {
+      const std::int64_t block = std::upper_bound(blocks.begin(), blocks.end(), rows[i]) - blocks.begin() - 1;
+      std::optional<RowStore> ahead;
+      if (reader_) ahead = reader_->find(block);
+      if (!ahead) {
+        held = cache_.get(block);
+        ahead = held->store;
+      }
+      store = *ahead;
+      present = block_rows(facts_, block);
+    }
+    take(i, store, rows[i] - present.begin);
+  }
+}
+
+void StreamedData::gather(std::span<const std::int64_t> rows, float* inputs) const {
+  const std::int64_t columns = facts_.features;
+  visit(rows, [&](std::size_t i, const RowStore& store, std::int64_t row) {
+    float* const out = inputs + static_cast<std::int64_t>(i) * columns;
+    if (store.bytes != nullptr)
+      std::copy_n(store.bytes + row * columns, columns, out);
+    else
+      std::copy_n(store.floats + row * columns, columns, out);
+  });
+}
+
+void StreamedData::gather_scaled(std::span<const std::int64_t> rows, const Scaling& scaling,
+                                 float* inputs) const {
+  const std::int64_t columns = facts_.features;
+  require(scaling.features() == columns, ErrorKind::internal, "a scaling of ", scaling.features(),
+          " columns met data of ", columns);
+  visit(rows, [&](std::size_t i, const RowStore& store, std::int64_t row) {
+    float* const out = inputs + static_cast<std::int64_t>(i) * columns;
+    if (store.bytes != nullptr)
+      scale_row(store.bytes + row * columns, scaling, out);
+    else
+      scale_row(store.floats + row * columns, scaling, out);
+  });
+}
+
+void StreamedData::gather_classes(std::span<const std::int64_t> rows, std::int32_t* classes) const {
+  require(facts_.kind == TargetKind::classes, ErrorKind::internal, "classes were asked of data without them");
+  visit(rows,
+        [&](std::size_t i, const RowStore& store, std::int64_t row) { classes[i] = store.classes[row]; });
+}
+
+void StreamedData::gather_values(std::span<const std::int64_t> rows, float* values) const {
+  require(facts_.kind == TargetKind::values, ErrorKind::internal, "values were asked of data without them");
+  const std::int64_t columns = facts_.targets;
+  visit(rows, [&](std::size_t i, const RowStore& store, std::int64_t row) {
+    std::copy_n(store.values + row * columns, columns, values + static_cast<std::int64_t>(i) * columns);
+  });
+}
+
+std::vector<std::int64_t> StreamedData::count_labels(const ShareWork& share) const {
+  constexpr std::int64_t kParts = 64;
+  const auto blocks = static_cast<std::int64_t>(facts_.blocks.size());
+  std::vector<std::int64_t> counts;
+  const auto add = [&](const std::vector<std::int64_t>& more) {
+    counts.resize(std::max(counts.size(), more.size()));
+    for (std::size_t c = 0; c < more.size(); ++c) counts[c] += more[c];
+  };
+  const auto part = [&](std::int64_t i) {
+    std::vector<std::int64_t> all;
+    std::vector<std::int32_t> labels(static_cast<std::size_t>(largest_block_rows(facts_)));
+    const Range mine = cut(blocks, kParts, i);
+    for (std::int64_t block = mine.begin; block < mine.end; ++block) {
+      const Range rows = block_rows(facts_, block);
+      source_.read(rows, {.classes = labels.data()});
+      const auto some =
+          data::count_labels({labels.data(), static_cast<std::size_t>(rows.size())}, facts_.name);
+      all.resize(std::max(all.size(), some.size()));
+      for (std::size_t c = 0; c < some.size(); ++c) all[c] += some[c];
+    }
+    return bytes_of(all);
+  };
+  for (const std::string& one : share(kParts, part)) add(numbers_of(one));
+  return counts;
+}
+
+}  // namespace trainer::data

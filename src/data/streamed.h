@@ -1,0 +1,51 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "block_cache.h"
+#include "opened_set.h"
+#include "source.h"
+#include "trainer/comm/communicator.h"
+#include "window_reader.h"
+
+namespace trainer::data {
+
+/// A data set whose rows stay in their files. Rows of the batch that approach() named come from windows read
+/// ahead; all others from a few blocks read when they are asked for. Gathering throws Error(data) for what
+/// cannot be read, on the rank that reads it.
+class StreamedData final : public OpenedSet {
+ public:
+  /// **Collective** over `world`, as `share` is. `most_bytes`: of memory that windows may take on a node. The
+  /// communicators outlive this object.
+  StreamedData(const comm::Communicator& world, const comm::Communicator& node, Source source,
+               const ShareWork& share, std::int64_t most_bytes);
+
+  void approach(const EpochOrder& order, std::int64_t epoch, std::int64_t place,
+                std::int64_t count) const override;
+  void gather(std::span<const std::int64_t> rows, float* inputs) const override;
+  void gather_scaled(std::span<const std::int64_t> rows, const Scaling& scaling,
+                     float* inputs) const override;
+  void gather_classes(std::span<const std::int64_t> rows, std::int32_t* classes) const override;
+  void gather_values(std::span<const std::int64_t> rows, float* values) const override;
+  std::vector<std::int64_t> count_labels(const ShareWork& share) const override;
+
+ private:
+  void read_block(std::int64_t block, const RowStore& store) const;
+  template <class Take>
+  void visit(std::span<const std::int64_t> rows, const Take& take) const;
+
+  const comm::Communicator& world_;
+  const comm::Communicator& node_;
+  Source source_;
+  std::int64_t most_bytes_;
+  mutable std::mutex reading_;  ///< of source_
+  mutable BlockCache cache_;
+  mutable std::unique_ptr<WindowReader> reader_;
+};
+
+}  // namespace trainer::data

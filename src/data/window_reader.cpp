@@ -1,0 +1,169 @@
+#include "window_reader.h"
+
+#include <algorithm>
+#include <chrono>
+#include <new>
+#include <utility>
+
+#include "trainer/core/error.h"
+
+namespace trainer::data {
+namespace {
+
+constexpr std::int64_t kLine = 64;
+
+std::int64_t slot_bytes_of(const DataFacts& facts) {
+  return (largest_block_bytes(facts) + kLine - 1) / kLine * kLine;
+}
+
+std::int64_t flag_bytes(std::int64_t slots) {
+  return slots * static_cast<std::int64_t>(sizeof(std::atomic<std::int64_t>));
+}
+
+}  // namespace
+
+std::int64_t WindowReader::memory_bytes(std::int64_t windows, std::int64_t window_blocks,
+                                        const DataFacts& facts) {
+  const std::int64_t slots = windows * window_blocks;
+  return slots * slot_bytes_of(facts) + flag_bytes(slots);
+}
+
+WindowReader::WindowReader(const comm::Communicator& node, std::int64_t windows, std::int64_t window_blocks,
+                           const DataFacts& facts, Read read)
+    : facts_(facts),
+      read_(std::move(read)),
+      windows_(windows),
+      window_blocks_(window_blocks),
+      slot_bytes_(slot_bytes_of(facts)),
+      memory_(node, memory_bytes(windows, window_blocks, facts)),
+      slot_facts_(with_rows(facts, largest_block_rows(facts))),
+      slot_of_block_(facts.blocks.size(), -1),
+      load_of_slot_(static_cast<std::size_t>(windows * window_blocks), 0) {
+  slot_facts_.blocks.clear();
+  const std::int64_t slots = windows_ * window_blocks_;
+  ready_ = reinterpret_cast<std::atomic<std::int64_t>*>(memory_.data() + slots * slot_bytes_);
+  if (memory_.fills())
+    for (std::int64_t slot = 0; slot < slots; ++slot) new (ready_ + slot) std::atomic<std::int64_t>(0);
+  memory_.publish();
+  if (memory_.is_shared()) {
+    readers_ = node.size();
+    reader_ = node.rank();
+  }
+  thread_ = std::thread([this] { read_ahead(); });
+}
+
+WindowReader::~WindowReader() {
+  {
+    const std::lock_guard lock(mutex_);
+    ends_ = true;
+    queue_.clear();
+  }
+  wake_.notify_all();
+  thread_.join();
+}
+
+Range WindowReader::windows_of(const EpochOrder& order, std::int64_t epoch, std::int64_t place,
+                               std::int64_t count) {
+  const std::int64_t before = epoch * order.windows();
+  return {before + order.window_at(epoch, place),
+          before + order.window_at(epoch, place + std::max<std::int64_t>(1, count) - 1) + 1};
+}
+
+void WindowReader::rethrow() const {
+  if (has_failed_.load(std::memory_order_acquire)) std::rethrow_exception(failure_);
+}
+
+std::int64_t WindowReader::first_slot(std::int64_t load_number) const {
+  return load_number % windows_ * window_blocks_;
+}
+
+RowStore WindowReader::store_of(std::int64_t slot) const {
+  return store_in(const_cast<std::byte*>(memory_.data()) + slot * slot_bytes_, slot_facts_);
+}
+
+void WindowReader::approach(const EpochOrder& order, Range windows) {
+  rethrow();
+  if (windows == now_) return;
+  now_ = windows;
+  require(windows.size() <= windows_, ErrorKind::internal, "a batch lies in ", windows.size(),
+          " windows, there is memory for ", windows_);
+  std::vector<Load> added;
+  const bool follows = windows.begin >= first_window_ && windows.begin <= next_window_ && next_load_ > 1;
+  if (!follows) {  // the start, a resume, or another pass over the data
+    const std::lock_guard lock(mutex_);
+    queue_.clear();
+    present_.clear();
+    first_window_ = next_window_ = windows.begin;
+    first_load_ = next_load_;
+  }
+  const std::int64_t gone = windows.begin - first_window_;
+  present_.erase(present_.begin(), present_.begin() + std::min<std::ptrdiff_t>(gone, std::ssize(present_)));
+  first_window_ += gone;
+  first_load_ += gone;
+  for (; next_window_ < first_window_ + windows_; ++next_window_) {
+    const std::int64_t per_epoch = order.windows();
+    present_.push_back({next_load_++, order.blocks_of(next_window_ / per_epoch, next_window_ % per_epoch)});
+    added.push_back(present_.back());
+  }
+  std::fill(slot_of_block_.begin(), slot_of_block_.end(), -1);
+  for (std::int64_t w = windows.begin; w < windows.end; ++w) {
+    const Load& load = present_[static_cast<std::size_t>(w - first_window_)];
+    for (std::size_t j = 0; j < load.blocks.size(); ++j) {
+      const std::int64_t slot = first_slot(load.number) + static_cast<std::int64_t>(j);
+      slot_of_block_[static_cast<std::size_t>(load.blocks[j])] = slot;
+      load_of_slot_[static_cast<std::size_t>(slot)] = load.number;
+    }
+  }
+  if (added.empty()) return;
+  {
+    const std::lock_guard lock(mutex_);
+    queue_.insert(queue_.end(), added.begin(), added.end());
+  }
+  wake_.notify_all();
+}
+
+std::optional<RowStore> WindowReader::find(std::int64_t block) const {
+  const std::int64_t slot = slot_of_block_[static_cast<std::size_t>(block)];
+  if (slot < 0) return std::nullopt;
+  const std::int64_t wanted = load_of_slot_[static_cast<std::size_t>(slot)];
+  // Nothing of MPI waits for this thread meanwhile: all messages of the step before have arrived.
+  while (ready_[slot].load(std::memory_order_acquire) != wanted) {
+    rethrow();
+    std::this_thread::sleep_for(std::chrono::microseconds(50));
+  }
+  return store_of(slot);
+}
+
+void WindowReader::read_ahead() {
+  try {
+    while (true) {
+      Load next;
+      {
+        std::unique_lock lock(mutex_);
+        wake_.wait(lock, [this] { return ends_ || !queue_.empty(); });
+        if (ends_) return;
+        next = std::move(queue_.front());
+        queue_.pop_front();
+      }
+      load(next);
+    }
+  } catch (...) {
+    failure_ = std::current_exception();
+    has_failed_.store(true, std::memory_order_release);
+  }
+}
+
+void WindowReader::load(const Load& load) {
+  for (std::size_t j = static_cast<std::size_t>(reader_); j < load.blocks.size();
+       j += static_cast<std::size_t>(readers_)) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (ends_) return;
+    }
+    const std::int64_t slot = first_slot(load.number) + static_cast<std::int64_t>(j);
+    read_(load.blocks[j], store_of(slot));
+    ready_[slot].store(load.number, std::memory_order_release);
+  }
+}
+
+}  // namespace trainer::data
