@@ -292,7 +292,7 @@ void add_length_options(std::vector<Option>& table) {
        .effect = Effect::bits,
        .help = "figures of evaluations beside loss and accuracy, as in \"top(5) f1 auc\": top(k), precision, "
                "recall, f1, balanced_accuracy, auc; of values r2, rmse, mae",
-       .commands = kWithData});
+       .commands = kWithSplits});
   group.add(
       whole("seed", &C::seed),
       {.placeholder = "N", .effect = Effect::bits, .help = "of the starting weights, the order and dropout"});

@@ -97,14 +97,12 @@ AtomicFile::AtomicFile(AtomicFile&& other) noexcept
     : path_(std::move(other.path_)),
       temporary_(std::move(other.temporary_)),
       file_(std::exchange(other.file_, -1)),
-      end_(other.end_),
       owner_(std::exchange(other.owner_, false)) {}
 
 AtomicFile& AtomicFile::operator=(AtomicFile&& other) noexcept {
   std::swap(path_, other.path_);
   std::swap(temporary_, other.temporary_);
   std::swap(file_, other.file_);
-  std::swap(end_, other.end_);
   std::swap(owner_, other.owner_);
   return *this;
 }
@@ -130,8 +128,13 @@ void AtomicFile::write_at(std::int64_t offset, std::span<const std::byte> bytes)
 }
 
 void AtomicFile::append(std::span<const std::byte> bytes) {
-  write_at(end_, bytes);
-  end_ += static_cast<std::int64_t>(bytes.size());
+  while (!bytes.empty()) {
+    const ssize_t written =
+        retried([&] { return ::write(file_, bytes.data(), std::min(bytes.size(), kPieceBytes)); });
+    if (written < 0) fail_writing(path_, "write", errno);
+    if (written == 0) fail_writing(path_, "write", EIO);
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+  }
 }
 
 void AtomicFile::sync() {

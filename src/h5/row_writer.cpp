@@ -77,6 +77,9 @@ std::int64_t make_set(hid_t file, const RowSet& set, std::int64_t rows, const st
   const haddr_t offset = rows > 0 ? H5Dget_offset(data) : HADDR_UNDEF;
   require(rows == 0 || offset != HADDR_UNDEF, ErrorKind::internal, place, ": has no place in the file");
   checked(data.close(), place, ": cannot be made");
+  if (!set.also.empty())
+    checked(H5Lcreate_hard(file, set.path.c_str(), file, set.also.c_str(), H5P_DEFAULT, H5P_DEFAULT), place,
+            ": cannot be called ", set.also, " too");
   return rows > 0 ? static_cast<std::int64_t>(offset) : -1;
 }
 

@@ -212,7 +212,11 @@ void tell(const PredictRequest& request, const PredictionLayout& layout,
 }  // namespace
 
 int run_prediction(const comm::Communicator& world, const PredictRequest& request) {
-  comm::together(world, [&] { require_prediction_path(request.out); });
+  comm::together(world, [&] {
+    require_prediction_path(request.out);
+    require(request.configuration.missing != "drop", ErrorKind::usage,
+            "--missing drop: predictions are a row for each row of the data; take --missing mean");
+  });
   const comm::Communicator node = world.node();
   const std::vector<LoadedModel> models = load_models(world, request.models, request.threads);
   const LoadedModel& first = models.front();

@@ -19,7 +19,7 @@ std::string quoted(const std::string& value) {
   return result + "\"";
 }
 
-/// /predictions, of a classification also /probabilities (the same) and /classes, and /deviation.
+/// /predictions, of a classification also called /probabilities, and /classes; /deviation.
 class Hdf5File final : public PredictionFile {
  public:
   explicit Hdf5File(const PredictionLayout& layout)
@@ -29,7 +29,6 @@ class Hdf5File final : public PredictionFile {
     std::size_t set = 0;
     writer_.write(set++, block.first, block.outputs);
     if (layout_.classification) {
-      writer_.write(set++, block.first, block.outputs);
       const std::vector<std::int64_t> classes(block.classes.begin(), block.classes.end());
       writer_.write(set++, block.first, classes);
     }
@@ -41,7 +40,7 @@ class Hdf5File final : public PredictionFile {
   static std::vector<h5::RowSet> sets(const PredictionLayout& layout) {
     std::vector<h5::RowSet> list = {{.path = "/predictions", .columns = layout.outputs}};
     if (layout.classification) {
-      list.push_back({.path = "/probabilities", .columns = layout.outputs});
+      list.back().also = "/probabilities";
       list.push_back({.path = "/classes", .type = h5::RowSet::Type::i64});
       if (!layout.class_names.empty()) list.back().attributes["class_names"] = layout.class_names;
     }

@@ -162,6 +162,7 @@ TEST(CommandLine, NamesMatchExactly) {
       Words words = {"--" + prefix, "1"};
       if (command == Command::resume) words.insert(words.begin(), "resume");
       if (command == Command::evaluate) words.insert(words.begin(), {"evaluate", "m.h5"});
+      if (command == Command::predict) words.insert(words.begin(), {"predict", "m.h5"});
       if (command == Command::inspect) words.insert(words.begin(), {"inspect", "m.h5"});
       EXPECT_TRUE(contains(complaint(words), "is no option")) << prefix;
     }
@@ -284,6 +285,29 @@ TEST(CommandLine, EveryCommandIsRead) {
   EXPECT_TRUE(contains(complaint({"inspect"}), "FILE"));
   EXPECT_TRUE(parse_command_line({"train", "--dry-run"}).dry_run);
   EXPECT_TRUE(contains(complaint({"train", "--resume"}), "--out"));
+}
+
+TEST(CommandLine, PredictTakesModelsDataAndAFile) {
+  const CommandLine line =
+      parse_command_line({"predict", "a.h5", "--data", "mnist", "runs/b", "--out", "y.csv", "--samples", "50",
+                          "--seed", "3", "--split", "train"});
+  EXPECT_EQ(line.command, Command::predict);
+  EXPECT_EQ(line.models_or_run, (std::vector<std::string>{"a.h5", "runs/b"}));
+  EXPECT_EQ(line.predictions, "y.csv");
+  EXPECT_EQ(line.configuration.out, "");
+  EXPECT_EQ(line.samples, 50);
+  EXPECT_EQ(line.configuration.seed, 3U);
+  EXPECT_EQ(line.predict_split, "train");
+  const CommandLine least = parse_command_line({"predict", "a.h5", "--data", "mnist", "--out", "y.h5"});
+  EXPECT_EQ(least.samples, 0);
+  EXPECT_EQ(least.predict_split, "");
+  EXPECT_TRUE(contains(complaint({"predict", "--data", "mnist", "--out", "y.h5"}), "MODEL"));
+  EXPECT_TRUE(contains(complaint({"predict", "a.h5", "--out", "y.h5"}), "--data"));
+  EXPECT_TRUE(contains(complaint({"predict", "a.h5", "--data", "mnist"}), "--out"));
+  EXPECT_TRUE(contains(complaint({"predict", "a.h5", "--samples", "0"}), "from 1"));
+  EXPECT_TRUE(contains(complaint({"predict", "a.h5", "", "--data", "mnist", "--out", "y.h5"}), "is empty"));
+  EXPECT_TRUE(contains(complaint({"predict", "a.h5", "--epochs", "3"}), "no option of `trainer predict`"));
+  EXPECT_EQ(parse_command_line({"evaluate", "a.h5", "b.h5", "--data", "mnist"}).models_or_run.size(), 2U);
 }
 
 TEST(CommandLine, HelpAndVersionNeedNothingElse) {

@@ -16,6 +16,20 @@ namespace {
 
 class RowWriterTest : public Scratch {};
 
+/// An identifier of HDF5, closed in the end.
+class Handle {
+ public:
+  Handle(hid_t id, herr_t (*close)(hid_t)) : id_(id), close_(close) {}
+  ~Handle() { close_(id_); }
+  Handle(const Handle&) = delete;
+  Handle& operator=(const Handle&) = delete;
+  operator hid_t() const { return id_; }  // NOLINT: handed to C functions, as itself
+
+ private:
+  hid_t id_;
+  herr_t (*close_)(hid_t);
+};
+
 std::string bytes_of(const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};
@@ -69,6 +83,19 @@ TEST_F(RowWriterTest, WritesAnyRowsInAnyOrder) {
   EXPECT_EQ(file.read_i64("/deep/down/classes"), wholes(1000));
   EXPECT_EQ(file.attributes("/"), kRoot);
   EXPECT_EQ(file.attributes("/predictions"), two_sets()[0].attributes);
+}
+
+TEST_F(RowWriterTest, GivesASetTwoNames) {
+  RowWriter writer(at("rows.h5"), 2, {{.path = "/a", .columns = 1, .also = "/b"}}, {});
+  writer.write(0, 0, std::vector<float>{1, 2});
+  writer.finish();
+  const Handle file(H5Fopen(at("rows.h5").c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
+  for (const char* name : {"/a", "/b"}) {
+    const Handle set(H5Dopen2(file, name, H5P_DEFAULT), H5Dclose);
+    float values[2] = {};
+    EXPECT_GE(H5Dread(set, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, values), 0) << name;
+    EXPECT_EQ(values[1], 2) << name;
+  }
 }
 
 TEST_F(RowWriterTest, OthersWriteTheirRows) {

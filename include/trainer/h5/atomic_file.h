@@ -29,7 +29,7 @@ class AtomicFile {
   /// before the work begins.
   void reserve(std::int64_t bytes);
   void write_at(std::int64_t offset, std::span<const std::byte> bytes);
-  /// Behind what was appended before.
+  /// Behind what was appended before; not together with write_at().
   void append(std::span<const std::byte> bytes);
   /// Waits until what this object wrote is on the disk.
   void sync();
@@ -40,7 +40,6 @@ class AtomicFile {
   AtomicFile() = default;
   std::filesystem::path path_, temporary_;
   int file_ = -1;
-  std::int64_t end_ = 0;
   bool owner_ = false;
 };
 

@@ -19,6 +19,7 @@ struct RowSet {
   Type type = Type::f32;
   std::int64_t columns = 0;  ///< shape [rows, columns]; 0: [rows]
   Attributes attributes = {};
+  std::string also = {};  ///< a second name of it (a hard link), in a group that is there; or empty
 };
 
 /// Writes an HDF5 file of row sets, of any size, in bounded memory: any rows at any time, by any number of
