@@ -53,25 +53,28 @@ void StreamedData::read_block(std::int64_t block, const RowStore& store) const {
   source_.read(block_rows(facts_, block), store);
 }
 
+void StreamedData::require_room(const EpochOrder& order, std::int64_t batch) const {
+  require(order.has_windows(), ErrorKind::usage, "--shuffle rows: the ", decoded_bytes(facts_) >> 20,
+          " MiB of rows are more than --memory-limit allows, and rows in any order cannot be read from files; "
+          "take --shuffle chunks, or give more memory");
+  const std::int64_t windows = WindowReader::windows_for(order, batch);
+  const std::int64_t bytes = WindowReader::memory_bytes(windows, order.window_blocks(), facts_);
+  require(bytes <= most_bytes_, ErrorKind::usage, "--memory-limit: ", windows, " windows of ",
+          order.window_blocks(), " blocks of rows need ", bytes >> 20, " MiB, half the limit is ",
+          most_bytes_ >> 20, " MiB; give more memory, or fewer blocks with --shuffle \"chunks(",
+          std::max<std::int64_t>(1, order.window_blocks() * most_bytes_ / bytes), ")\"");
+}
+
 void StreamedData::approach(const EpochOrder& order, std::int64_t epoch, std::int64_t place,
                             std::int64_t count) const {
-  require(order.has_windows(), ErrorKind::internal, "an order without windows met data that stay in files");
-  const Range windows = WindowReader::windows_of(order, epoch, place, count);
-  if (!reader_ || reader_->windows() < windows.size() + 1) {
-    // What a batch lies in, and what is read meanwhile.
-    const std::int64_t most = 2 + (count - 1) / order.least_window_rows();
-    const std::int64_t kept = std::max(windows.size() + 1, most);
-    const std::int64_t bytes = WindowReader::memory_bytes(kept, order.window_blocks(), facts_);
-    require(bytes <= most_bytes_, ErrorKind::usage, "--memory-limit: ", kept, " windows of ",
-            order.window_blocks(), " blocks of rows need ", bytes >> 20, " MiB, half the limit is ",
-            most_bytes_ >> 20, " MiB; give more memory, or fewer blocks with --shuffle \"chunks(",
-            std::max<std::int64_t>(1, order.window_blocks() * most_bytes_ / bytes), ")\"");
+  const std::int64_t needed = WindowReader::windows_for(order, count);
+  if (!reader_ || reader_->windows() < needed) {
     reader_.reset();  // its memory goes first
     reader_ = std::make_unique<WindowReader>(
-        node_, kept, order.window_blocks(), facts_,
+        node_, needed, order.window_blocks(), facts_,
         [this](std::int64_t block, const RowStore& store) { read_block(block, store); });
   }
-  reader_->approach(order, windows);
+  reader_->approach(order, WindowReader::windows_of(order, epoch, place, count));
 }
 
 /// take(i, store, row): row i of those asked for is row `row` of `store`.

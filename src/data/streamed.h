@@ -25,6 +25,8 @@ class StreamedData final : public OpenedSet {
   StreamedData(const comm::Communicator& world, const comm::Communicator& node, Source source,
                const ShareWork& share, std::int64_t most_bytes);
 
+  bool has_all_rows() const override { return false; }
+  void require_room(const EpochOrder& order, std::int64_t batch) const override;
   void approach(const EpochOrder& order, std::int64_t epoch, std::int64_t place,
                 std::int64_t count) const override;
   void gather(std::span<const std::int64_t> rows, float* inputs) const override;

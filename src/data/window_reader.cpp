@@ -69,6 +69,11 @@ Range WindowReader::windows_of(const EpochOrder& order, std::int64_t epoch, std:
           before + order.window_at(epoch, place + std::max<std::int64_t>(1, count) - 1) + 1};
 }
 
+std::int64_t WindowReader::windows_for(const EpochOrder& order, std::int64_t count) {
+  const std::int64_t least = order.least_window_rows();
+  return std::max<std::int64_t>(2, 1 + (count - 1 + least - 1) / least);
+}
+
 void WindowReader::rethrow() const {
   if (has_failed_.load(std::memory_order_acquire)) std::rethrow_exception(failure_);
 }

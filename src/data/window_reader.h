@@ -39,6 +39,8 @@ class WindowReader {
   /// The windows that a batch lies in.
   static Range windows_of(const EpochOrder& order, std::int64_t epoch, std::int64_t place,
                           std::int64_t count);
+  /// The most windows that a batch of `count` rows can lie in; 2 at least, so that one is read ahead.
+  static std::int64_t windows_for(const EpochOrder& order, std::int64_t count);
   std::int64_t windows() const { return windows_; }
   static std::int64_t memory_bytes(std::int64_t windows, std::int64_t window_blocks, const DataFacts& facts);
 

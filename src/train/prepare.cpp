@@ -116,6 +116,9 @@ void resolve(Prepared& prepared, const Configuration& configuration, int threads
   require_fitting_targets(prepared.loss, data, prepared.network->model().outputs());
   prepared.optimizer = optim::Optimizer::parse(configuration.optimizer);
   prepared.plan = make_plan(configuration, data.split.training.size(), *prepared.optimizer, data.notes);
+  prepared.order = std::make_unique<data::EpochOrder>(configuration.seed, data.split.training, data.shuffle,
+                                                      facts.blocks);
+  data.opened.train->require_room(*prepared.order, prepared.plan.batch);
   prepared.averages = configuration.average > 0;
   prepared.tensor_norms = configuration.log_gradients;
   const double asked_rate = prepared.plan.rate;
@@ -141,6 +144,10 @@ void resolve(Prepared& prepared, const Configuration& configuration, int threads
       configuration.augment,
       ": mixup makes rows of two, which have no weight of their own; leave it out, or --class-weights and "
       "--sample-weights");
+  require(!prepared.augmentation.mixes() || data.opened.train->has_all_rows(), ErrorKind::usage, "--augment ",
+          configuration.augment,
+          ": mixup takes any two rows together, and the rows stay in their files; leave it out, or give a "
+          "larger --memory-limit");
   if (!prepared.augmentation.is_empty()) data.notes.push_back("augment: " + configuration.augment);
   prepared.metric_names = {"loss"};
   if (data.task == "classification") prepared.metric_names.push_back("accuracy");

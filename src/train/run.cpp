@@ -44,9 +44,7 @@ class Session {
         request_(request),
         configuration_(request.configuration),
         team_(request.threads),
-        prepared_(prepare(world, node, configuration_, request.threads)),
-        order_(configuration_.seed, prepared_.data.split.training, prepared_.data.shuffle,
-               prepared_.data.facts().blocks) {}
+        prepared_(prepare(world, node, configuration_, request.threads)) {}
 
   int run() {
     compare_ranks();
@@ -161,7 +159,7 @@ class Session {
                                                   std::vector<std::int64_t>{}, use);
     population_rows_ = std::make_unique<ListedRows>(*prepared_.data.opened.train, prepared_.data.scalings,
                                                     std::vector<std::int64_t>{}, in_evaluation);
-    evaluated_ = std::make_unique<EvaluatedModel>(world_, *prepared_.network, *step_, order_,
+    evaluated_ = std::make_unique<EvaluatedModel>(world_, *prepared_.network, *step_, *prepared_.order,
                                                   *population_rows_, evaluation);
     std::vector<std::int64_t> sizes;
     const RowFacts facts = row_facts();
@@ -318,8 +316,8 @@ class Session {
       const Range mine = step_->rows(batch);
       world_.watchdog().set_phase("step", step);
       const Stopwatch watch;
-      prepared_.data.opened.train->approach(order_, epoch, place, batch);
-      training_rows_->take(order_, epoch, place + mine.begin, mine.size());
+      prepared_.data.opened.train->approach(*prepared_.order, epoch, place, batch);
+      training_rows_->take(*prepared_.order, epoch, place + mine.begin, mine.size());
       const StepResult result = step_->run(*training_rows_, batch, step, rate, requests);
       world_.watchdog().step_took(watch.seconds());
       take_in(result, step, rate);
@@ -558,7 +556,6 @@ class Session {
   const Configuration& configuration_;
   Team team_;
   Prepared prepared_;
-  data::EpochOrder order_;
   RunFacts facts_;
   std::unique_ptr<Step> step_;
   std::unique_ptr<ListedRows> training_rows_, population_rows_, validation_rows_, test_rows_;

@@ -38,6 +38,10 @@ class DataSet {
   virtual ~DataSet() = default;
   virtual const DataFacts& facts() const = 0;
 
+  /// Whether every row is in memory, so that any may be gathered at any time.
+  virtual bool has_all_rows() const { return true; }
+  /// Throws Error(usage) when there is no memory to come to batches of `batch` rows in this order.
+  virtual void require_room(const EpochOrder& /*order*/, std::int64_t /*batch*/) const {}
   /// The next batch, of all ranks together: places [place, place + count) of `epoch`. Rows that stay in their
   /// files are then on their way into memory, with what follows them. By one thread, before the rows are
   /// gathered. **Collective**: when a rank comes here, no rank gathers rows of a batch before any more.

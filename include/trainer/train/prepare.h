@@ -75,6 +75,7 @@ struct Prepared {
   bool averages = false;                        ///< the weights: --average
   bool tensor_norms = false;                    ///< are measured: --log-gradients
   data::Augmentation augmentation;              ///< of the training rows
+  std::unique_ptr<const data::EpochOrder> order;
   std::map<std::string, std::string> resolved;  ///< option values that were left open, by option name
 
   /// The figures of an evaluation, without prefix: metric_names and metrics.
