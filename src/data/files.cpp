@@ -63,8 +63,7 @@ std::vector<std::string> in_folder(const std::string& option, const std::string&
           " HDF5 and ", csv.size(), " CSV files; say which, as in ", option, " '", folder, "/*.h5'");
   std::vector<std::string>& paths = csv.empty() ? hdf5 : csv;
   require(!paths.empty(), ErrorKind::data, option, ": ", fs::absolute(folder).string(),
-          " holds no data: no train-images-idx3-ubyte[.gz] and train-labels-idx1-ubyte[.gz], no .h5, .nc or "
-          ".csv files");
+          " holds no data: no train-images-idx3-ubyte[.gz] with its labels, no .h5, .nc or .csv files");
   std::sort(paths.begin(), paths.end());
   return paths;
 }

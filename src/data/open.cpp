@@ -61,7 +61,7 @@ std::vector<std::string> notes_on(const Plan& plan, const DataFacts& train, cons
 Counts count_labels_alone(const Plan& plan) {
   Counts out;
   for (const Source& source : plan.splits) {
-    const std::int64_t bytes = decoded_bytes(source.facts);  // before anything is allocated
+    const std::int64_t bytes = bytes_needed(source.facts);  // before anything is allocated
     if (source.facts.kind != TargetKind::classes || bytes == 0) continue;
     std::vector<std::int32_t> labels(static_cast<std::size_t>(source.facts.rows));
     source.read({0, source.facts.rows}, {.classes = labels.data()});
@@ -157,14 +157,18 @@ OpenedData open_data(const comm::Communicator& world, const comm::Communicator& 
     splits.push_back(opened_set(world, node, source, share, resident, limit));
 
   ClassFacts classes;
+  const bool are_known = !resident && plan.splits[0].facts.targets > 0;  // without a pass over the files
   if (splits[0]->facts().kind == TargetKind::classes) {
     Counts counts;
     for (const auto& split : splits) {
+      if (are_known) break;
       if (resident)
         comm::together(world, [&] { counts.push_back(split->count_labels(share)); });
       else
         counts.push_back(split->count_labels(share));
     }
+    if (are_known)
+      counts.assign(1, std::vector<std::int64_t>(static_cast<std::size_t>(plan.splits[0].facts.targets), 1));
     comm::together(world, [&] { classes = class_facts(plan, counts); });
     for (const auto& split : splits) split->set_classes(classes.count, classes.names);
   }

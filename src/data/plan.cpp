@@ -182,8 +182,13 @@ Plan place_plan(const Request& request, Task task, const ShareWork& share) {
          near.empty() ? "(fashion-mnist, mnist, generate:NAME)" : "(did you mean " + near + "?)");
   }
   const std::vector<std::string> paths = files_of("--data", spec, share);
-  Plan plan = is_csv(paths.front()) ? csv_plan(paths, request, share) : hdf5_plan(paths, request, share);
-  return plan;
+  if (is_csv(paths.front())) return csv_plan(paths, request, share);
+  const bool hdf5 = share(1, [&](std::int64_t) {
+                      return std::string(is_hdf5(paths.front()) ? "yes" : "");
+                    }).front() == "yes";
+  require(hdf5, ErrorKind::data, "--data: ", paths.front(),
+          " is neither HDF5 nor CSV: no file of that name or signature");
+  return hdf5_plan(paths, request, share);
 }
 
 void refuse_file_options(const Request& request) {

@@ -54,9 +54,10 @@ void StreamedData::read_block(std::int64_t block, const RowStore& store) const {
 }
 
 void StreamedData::require_room(const EpochOrder& order, std::int64_t batch) const {
-  require(order.has_windows(), ErrorKind::usage, "--shuffle rows: the ", decoded_bytes(facts_) >> 20,
-          " MiB of rows are more than --memory-limit allows, and rows in any order cannot be read from files; "
-          "take --shuffle chunks, or give more memory");
+  require(
+      order.has_windows(), ErrorKind::usage, "--shuffle rows: the ", decoded_bytes(facts_) >> 20,
+      " MiB of rows are more than --memory-limit allows, and rows in any order cannot be read from files; "
+      "take --shuffle chunks, or give more memory");
   const std::int64_t windows = WindowReader::windows_for(order, batch);
   const std::int64_t bytes = WindowReader::memory_bytes(windows, order.window_blocks(), facts_);
   require(bytes <= most_bytes_, ErrorKind::usage, "--memory-limit: ", windows, " windows of ",

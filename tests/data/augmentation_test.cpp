@@ -67,7 +67,7 @@ std::vector<float> augmented(const Images& data, const std::string& text, std::s
                              std::int64_t epoch = kEpoch, const Scaling* scaling = nullptr) {
   const Scaling none = Scaling::none(data.facts().features);
   const Augmentation augmentation(text, data.facts(), kSeed);
-  const std::vector<std::int64_t> all = data.all();
+  const RowSet all = RowSet::of(data.all());
   std::vector<float> out(rows.size() * static_cast<std::size_t>(data.facts().features));
   augmentation.inputs({data, scaling != nullptr ? *scaling : none, all, epoch}, rows, out.data());
   return out;
@@ -295,7 +295,7 @@ TEST(Augmentation, TheShareOfAMixIsBetaAndThePartnerUniform) {
   constexpr std::int64_t kRows = 20000;
   const Images data({1, 2}, kRows);
   const Scaling none = Scaling::none(2);
-  const std::vector<std::int64_t> partners = {4, 7, 9, 11};
+  const RowSet partners({{4, 5}, {7, 8}, {9, 10}, {11, 12}});
   for (const double alpha : {0.05, 0.2, 1.0, 5.0}) {
     const Augmentation augmentation(text("mixup(", alpha, ")"), data.facts(), kSeed);
     double moments[5] = {};
@@ -312,7 +312,7 @@ TEST(Augmentation, TheShareOfAMixIsBetaAndThePartnerUniform) {
       EXPECT_NEAR(moments[k], wanted[k], 5 * std::sqrt((wanted[2 * k] - wanted[k] * wanted[k]) / kRows))
           << alpha << " " << k;
     ASSERT_EQ(times.size(), 4u);
-    for (const std::int64_t partner : partners)
+    for (const std::int64_t partner : partners.list())
       EXPECT_NEAR(times[partner], kRows / 4, 5 * std::sqrt(kRows * 3.0 / 16));
   }
 }
@@ -324,7 +324,7 @@ TEST(Augmentation, MixupMixesWithThePartnerAsAugmented) {
   const std::string before = "shift(2) noise(3)";
   const Augmentation augmentation(before + " mixup(1)", data.facts(), kSeed);
   for (const std::int64_t row : all) {
-    const Mix mix = augmentation.mix({data, none, all, kEpoch}, row);
+    const Mix mix = augmentation.mix({data, none, RowSet::of(all), kEpoch}, row);
     const std::vector<float> mine = augmented(data, before, row),
                              other = augmented(data, before, mix.partner);
     const std::vector<float> found = augmented(data, before + " mixup(1)", row);
@@ -383,7 +383,7 @@ TEST(Augmentation, WhatAnAutoencoderGivesBackHasNoNoise) {
   const std::vector<std::int64_t> all = data.all();
   const Augmentation augmentation("shift(2) erase(3, 1) rotate(30) noise(1) mixup(1)", data.facts(), kSeed);
   std::vector<float> clean(data.values.size());
-  augmentation.clean_inputs({data, none, all, kEpoch}, all, clean.data());
+  augmentation.clean_inputs({data, none, RowSet::of(all), kEpoch}, all, clean.data());
   // The same places in the text, so the same draws.
   const std::vector<float> wanted = augmented(data, "shift(2) flip(1e-300) rotate(30)", all);
   EXPECT_EQ(clean, wanted);

@@ -30,6 +30,11 @@ std::vector<float> made_up(std::int64_t rows) {
   return out;
 }
 
+const comm::Communicator& alone() {
+  static const comm::Communicator kAlone = comm::Communicator::alone();
+  return kAlone;
+}
+
 std::vector<std::int64_t> counting(std::int64_t size) {
   std::vector<std::int64_t> rows(static_cast<std::size_t>(size));
   std::iota(rows.begin(), rows.end(), std::int64_t{0});
@@ -61,8 +66,8 @@ TEST(Scaling, MeansAndDeviationsAreThoseOfTheGivenRows) {
   const MemoryData data(kFeatures, all, 1, std::vector<float>(3000));
   for (const std::int64_t size : {2, 3, 255, 256, 257, 512, 513, 1000, 2999}) {
     std::vector<std::int64_t> rows = counting(size);
-    for (std::int64_t& row : rows) row = (row * 7) % 3000;  // not the first ones only
-    const Scaling scaling = input_scaling(data, rows, "");
+    for (std::int64_t& row : rows) row = 1 + row * 2999 / size;  // not the first ones only
+    const Scaling scaling = input_scaling(alone(), data, RowSet::of(rows), "");
     const Reference expected = reference(all, rows);
     EXPECT_EQ(scaling.mode(), Scaling::Mode::feature);
     for (std::size_t j = 0; j + 1 < kFeatures; ++j) {
@@ -79,14 +84,14 @@ TEST(Scaling, MeansAndDeviationsAreThoseOfTheGivenRows) {
 TEST(Scaling, AConstantColumnBecomesExactlyZero) {
   const std::vector<float> all = made_up(1000);
   const MemoryData data(kFeatures, all, 1, std::vector<float>(1000));
-  const Scaling scaling = input_scaling(data, counting(1000), "feature");
+  const Scaling scaling = input_scaling(alone(), data, RowSet::of(counting(1000)), "feature");
   EXPECT_EQ(scaling.mean()[4], static_cast<double>(0.1f));
   EXPECT_EQ(scaling.deviation()[4], 1.0);
   std::vector<float> scaled(all.size());
   scaling.apply(all.data(), 1000, scaled.data());
   for (std::size_t i = 0; i < 1000; ++i) ASSERT_EQ(scaled[i * kFeatures + 4], 0.0f);
   // One row: every column is constant.
-  const Scaling one = input_scaling(data, counting(1), "feature");
+  const Scaling one = input_scaling(alone(), data, RowSet::of(counting(1)), "feature");
   for (const double deviation : one.deviation()) EXPECT_EQ(deviation, 1.0);
 }
 
@@ -94,7 +99,7 @@ TEST(Scaling, AppliesOneExpressionInEveryMode) {
   const std::vector<float> all = made_up(300);
   const MemoryData data(kFeatures, all, 1, std::vector<float>(300));
   for (const char* mode : {"feature", "global", "none"}) {
-    const Scaling scaling = input_scaling(data, counting(300), mode);
+    const Scaling scaling = input_scaling(alone(), data, RowSet::of(counting(300)), mode);
     EXPECT_EQ(scaling.mode_name(), mode);
     std::vector<float> scaled(all.size());
     scaling.apply(all.data(), 300, scaled.data());
@@ -113,7 +118,7 @@ TEST(Scaling, AppliesOneExpressionInEveryMode) {
 
 TEST(Scaling, GlobalIsOneMeanAndDeviationOfAllColumns) {
   const MemoryData data(2, {1, 2, 3, 4, 5, 9}, 1, {0, 0, 0});
-  const Scaling scaling = input_scaling(data, counting(3), "global");
+  const Scaling scaling = input_scaling(alone(), data, RowSet::of(counting(3)), "global");
   EXPECT_TRUE(scaling.is_uniform());
   EXPECT_NEAR(scaling.mean()[0], 4.0, 1e-14);
   EXPECT_NEAR(scaling.deviation()[1], std::sqrt(40.0 / 6), 1e-14);
@@ -124,7 +129,7 @@ TEST(Scaling, UnitIsExactlyTheByteOver255) {
   std::vector<float> bytes(256);
   std::iota(bytes.begin(), bytes.end(), 0.0f);
   const MemoryData data(256, bytes, 1, {0}, "uint8");
-  const Scaling scaling = input_scaling(data, counting(1), "");
+  const Scaling scaling = input_scaling(alone(), data, RowSet::of(counting(1)), "");
   EXPECT_EQ(scaling.mode(), Scaling::Mode::unit);
   std::vector<float> scaled(256);
   scaling.apply(bytes.data(), 1, scaled.data());
@@ -135,22 +140,23 @@ TEST(Scaling, UnitIsExactlyTheByteOver255) {
 
 TEST(Scaling, TargetsOfARegressionHaveTheirOwn) {
   MemoryData data(1, {0, 0, 0, 0}, 2, {1, 10, 2, 10, 3, 10, 4, 10});
-  const Scaling scaling = target_scaling(data, counting(4), "");
+  const Scaling scaling = target_scaling(alone(), data, RowSet::of(counting(4)), "");
   EXPECT_EQ(scaling.mean(), (std::vector<double>{2.5, 10}));
   EXPECT_EQ(scaling.deviation(), (std::vector<double>{std::sqrt(1.25), 1}));
-  EXPECT_EQ(target_scaling(data, counting(4), "none").deviation(), (std::vector<double>{1, 1}));
-  EXPECT_THROW(target_scaling(data, counting(4), "log"), Error);
-  EXPECT_THROW(target_scaling(data, counting(4), "unit"), Error);
+  EXPECT_EQ(target_scaling(alone(), data, RowSet::of(counting(4)), "none").deviation(),
+            (std::vector<double>{1, 1}));
+  EXPECT_THROW(target_scaling(alone(), data, RowSet::of(counting(4)), "log"), Error);
+  EXPECT_THROW(target_scaling(alone(), data, RowSet::of(counting(4)), "unit"), Error);
   data.pretend_classes();
-  EXPECT_EQ(target_scaling(data, counting(4), "").features(), 0);
-  EXPECT_THROW(target_scaling(data, counting(4), "feature"), Error);
+  EXPECT_EQ(target_scaling(alone(), data, RowSet::of(counting(4)), "").features(), 0);
+  EXPECT_THROW(target_scaling(alone(), data, RowSet::of(counting(4)), "feature"), Error);
 }
 
 TEST(Scaling, ComesBackFromWhatACheckpointStores) {
   const std::vector<float> all = made_up(100);
   const MemoryData data(kFeatures, all, 1, std::vector<float>(100));
   for (const char* mode : {"feature", "global", "none"}) {
-    const Scaling original = input_scaling(data, counting(100), mode);
+    const Scaling original = input_scaling(alone(), data, RowSet::of(counting(100)), mode);
     const Scaling restored(original.mode_name(), original.mean(), original.deviation());
     std::vector<float> one(all.size());
     std::vector<float> other(all.size());
@@ -164,7 +170,7 @@ TEST(Scaling, RefusesBadNamesAndBadStoredValues) {
   const MemoryData data(1, {1, 2}, 1, {0, 0});
   for (const char* bad : {"unit", "features", "mean", "None"}) {
     try {
-      input_scaling(data, counting(2), bad);
+      input_scaling(alone(), data, RowSet::of(counting(2)), bad);
       ADD_FAILURE() << bad;
     } catch (const Error& error) {
       EXPECT_EQ(error.kind(), ErrorKind::usage) << error.what();

@@ -53,7 +53,7 @@ TEST(ListedRows, MixedClassesAreDistributionsOfTheTwo) {
     const std::int64_t row = rows->sample(r);
     const data::Mix mix =
         run.augmentation.mix({*run.data.opened.train, run.data.scalings.inputs, order.rows(), 2}, row);
-    EXPECT_TRUE(std::ranges::count(run.data.split.training, mix.partner) == 1) << mix.partner;
+    EXPECT_TRUE(std::ranges::count(run.data.split.training.list(), mix.partner) == 1) << mix.partner;
     std::int32_t label[2];
     float x[2][4];
     run.data.opened.train->gather_classes(std::vector<std::int64_t>{row, mix.partner}, label);
@@ -188,7 +188,7 @@ TEST(ListedRows, AnAutoencoderDoesNotLookAtTheTargets) {
 /// A weight is that of the row of the data set, wherever the row stands in the order or the split.
 TEST(ListedRows, WeightsAreThoseOfTheRowsOfTheDataSet) {
   const Prepared run = prepared(kBlobs, "");
-  ASSERT_EQ(run.data.split.training.size(), 90u);
+  ASSERT_EQ(run.data.split.training.size(), 90);
   std::vector<float> weights(100);
   for (std::size_t row = 0; row < weights.size(); ++row) weights[row] = 1000 + static_cast<float>(row);
   const RowUse use{.weights = weights};
@@ -209,14 +209,14 @@ TEST(ListedRows, WeightsAreThoseOfTheRowsOfTheDataSet) {
         const std::int64_t row = wanted[static_cast<std::size_t>(r)];
         EXPECT_EQ(found[static_cast<std::size_t>(r - part.begin)], 1000 + static_cast<float>(row));
         EXPECT_EQ(rows.sample(r), row);
-        EXPECT_EQ(std::ranges::count(run.data.split.validation, row), 0);
+        EXPECT_EQ(std::ranges::count(run.data.split.validation.list(), row), 0);
         moved += row != place + r ? 1 : 0;
       }
     }
   }
   EXPECT_GT(moved, 100);  // of 135
   // The rows that are held back have their own.
-  const ListedRows held(*run.data.opened.train, run.data.scalings, run.data.split.validation, use);
+  const ListedRows held(*run.data.opened.train, run.data.scalings, run.data.split.validation.list(), use);
   std::vector<float> found(10);
   held.weights({0, 10}, found.data());
   for (std::size_t r = 0; r < 10; ++r)
