@@ -33,6 +33,8 @@ std::string command_name(Command command) {
       return "resume";
     case Command::evaluate:
       return "evaluate";
+    case Command::predict:
+      return "predict";
     case Command::inspect:
       return "inspect";
     case Command::doctor:

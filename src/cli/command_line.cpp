@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/program_options.hpp>
+#include <limits>
 #include <utility>
 
 #include "apply_option.h"
@@ -28,8 +29,8 @@ struct Parsed {
   Arguments positional;
 };
 
-constexpr Command kCommands[] = {Command::train, Command::resume, Command::evaluate, Command::inspect,
-                                 Command::doctor};
+constexpr Command kCommands[] = {Command::train,   Command::resume,  Command::evaluate,
+                                 Command::predict, Command::inspect, Command::doctor};
 
 /// The command and what is behind it. No command means train.
 std::pair<Command, Arguments> take_command(const Arguments& arguments) {
@@ -43,7 +44,7 @@ std::pair<Command, Arguments> take_command(const Arguments& arguments) {
   const std::string near = nearest_name(arguments.front(), names);
   fail(ErrorKind::usage, "\"", arguments.front(), "\" is no command; ",
        near.empty() ? "" : "did you mean " + near + "? ",
-       "there are train, resume, evaluate, inspect and doctor, see `trainer --help`");
+       "there are train, resume, evaluate, predict, inspect and doctor, see `trainer --help`");
 }
 
 /// Boost would take any next word for the value of a boolean: it is written behind `=`, where there is one,
@@ -110,24 +111,35 @@ void require_no_option_as_value(const Parsed& parsed) {
   }
 }
 
+std::size_t most_arguments(Command command) {
+  switch (command) {
+    case Command::evaluate:
+    case Command::predict:
+      return std::numeric_limits<std::size_t>::max();
+    case Command::resume:
+    case Command::inspect:
+      return 1;
+    case Command::train:
+    case Command::doctor:
+      break;
+  }
+  return 0;
+}
+
 void take_positional(const Parsed& parsed, CommandLine& line) {
-  const bool takes_one = line.command != Command::train && line.command != Command::doctor;
   for (const std::string& word : parsed.positional) {
     require(word.empty() || word.front() != '-' || word == "-", ErrorKind::usage,
             unknown_option_text(without_dashes(word), line.command));
   }
-  const std::size_t most = takes_one ? 1 : 0;
+  const std::size_t most = most_arguments(line.command);
   require(parsed.positional.size() <= most, ErrorKind::usage, "\"",
           parsed.positional.size() > most ? parsed.positional[most] : "",
           "\" is one argument too many for `trainer ", command_name(line.command),
           "`; a value of several words needs quotes, an option two dashes");
-  if (!parsed.positional.empty()) {
-    line.model_or_run = parsed.positional.front();
-    require(!line.model_or_run.empty(), ErrorKind::usage, "an argument of `trainer ",
-            command_name(line.command), "` is empty");
-  } else if (line.command == Command::resume) {
-    line.model_or_run = "runs/latest";
-  }
+  line.models_or_run = parsed.positional;
+  require(std::ranges::none_of(line.models_or_run, &std::string::empty), ErrorKind::usage,
+          "an argument of `trainer ", command_name(line.command), "` is empty");
+  if (line.models_or_run.empty() && line.command == Command::resume) line.models_or_run = {"runs/latest"};
 }
 
 const std::string* find_given(const Parsed& parsed, const std::string& name) {
@@ -154,13 +166,15 @@ CommandLine base_of(const Parsed& parsed, Command command) {
 
 void require_complete(const CommandLine& line) {
   if (line.help || line.version) return;
-  const bool needs_file = line.command == Command::evaluate || line.command == Command::inspect;
-  require(
-      !needs_file || !line.model_or_run.empty(), ErrorKind::usage, "`trainer ", command_name(line.command),
-      "` needs ",
-      line.command == Command::evaluate ? "MODEL, a checkpoint file or a run folder" : "FILE, a checkpoint");
-  require(line.command != Command::evaluate || line.given.contains("data"), ErrorKind::usage,
-          "`trainer evaluate` needs --data, such as --data fashion-mnist");
+  const bool of_models = line.command == Command::evaluate || line.command == Command::predict;
+  const std::string name = command_name(line.command);
+  require((!of_models && line.command != Command::inspect) || !line.models_or_run.empty(), ErrorKind::usage,
+          "`trainer ", name, "` needs ",
+          of_models ? "MODEL, a checkpoint file or a run folder" : "FILE, a checkpoint");
+  require(!of_models || line.given.contains("data"), ErrorKind::usage, "`trainer ", name,
+          "` needs --data, such as --data fashion-mnist");
+  require(line.command != Command::predict || line.given.contains("out"), ErrorKind::usage,
+          "`trainer predict` needs --out, a file that ends in .h5, .hdf5 or .csv");
   if (line.command != Command::train) return;
   require(!line.resume || !line.configuration.out.empty(), ErrorKind::usage,
           "--resume needs --out, the run folder to continue or to start");
@@ -178,7 +192,7 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
   const bool only_asks = find_given(parsed, "help") != nullptr || find_given(parsed, "version") != nullptr;
   if (!only_asks) {
     CommandLine base = base_of(parsed, command);
-    base.model_or_run = line.model_or_run;
+    base.models_or_run = line.models_or_run;
     line = std::move(base);
   }
   const std::set<std::string> from_file = std::exchange(line.given, {});

@@ -21,10 +21,21 @@ std::string usage_of(Command command) {
              "threads. Options\n"
              "marked [free] may change; those marked [bits] are fixed for a run.\n";
     case Command::evaluate:
-      return "Usage: mpirun -np N trainer evaluate MODEL --data D [options]\n"
+      return "Usage: mpirun -np N trainer evaluate MODEL... --data D [options]\n"
              "Computes the loss and the metrics of MODEL, a checkpoint file or a run folder (then its "
              "best.h5); one\n"
-             "`name value` a line.\n";
+             "`name value` a line. Of several models: of the mean of their outputs.\n";
+    case Command::predict:
+      return "Usage: mpirun -np N trainer predict MODEL... --data D --out Y.h5|Y.csv [options]\n"
+             "Writes what MODEL, a checkpoint file or a run folder (then its best.h5), says of each row of "
+             "the "
+             "data, in\n"
+             "their order; targets are not needed. HDF5: /predictions [rows, outputs] in original units; of "
+             "a\n"
+             "classification /classes (by number) and /probabilities. CSV: row,class,p_<class>... or\n"
+             "row,target_0,... Several models, or --samples: the mean of all, and in /deviation or sd_<...> "
+             "the\n"
+             "standard deviation. The file is there whole or not at all.\n";
     case Command::inspect:
       return "Usage: trainer inspect FILE.h5 [--verify]\n"
              "Prints what is in a checkpoint: model, shapes, step, metrics, digest.\n";
@@ -108,7 +119,9 @@ std::string program_help_text() {
   return "trainer: synchronous data-parallel training of dense networks, the same bits at any scale\n\n"
          "  trainer [train] [options]            train (no command means train)\n"
          "  trainer resume [RUN] [options]       continue a run\n"
-         "  trainer evaluate MODEL --data D      loss and metrics of a model\n"
+         "  trainer evaluate MODEL... --data D   loss and metrics of a model, or of the mean of several\n"
+         "  trainer predict MODEL... --data D --out Y.h5|Y.csv\n"
+         "                                       what a model says of each row\n"
          "  trainer inspect FILE.h5 [--verify]   what is in a checkpoint\n"
          "  trainer doctor [options]             what is wrong with machine, folder and data\n"
          "  trainer COMMAND --help               the options of a command\n\n" +

@@ -63,6 +63,19 @@ Option make(const std::string& name, std::function<void(CommandLine&, const std:
   return option;
 }
 
+std::int64_t read_whole(const std::string& name, const std::string& value, std::int64_t minimum,
+                        std::int64_t maximum, const std::string& automatic, std::int64_t unset) {
+  if (!automatic.empty() && value == automatic) return unset;
+  const std::optional<std::int64_t> read = parse_integer(value);
+  if (!read || *read < minimum || *read > maximum)
+    refuse(name, value, range_text(minimum, maximum) + or_word(automatic));
+  return *read;
+}
+
+std::string whole_text(std::int64_t value, const std::string& automatic, std::int64_t unset) {
+  return !automatic.empty() && value == unset ? automatic : std::to_string(value);
+}
+
 }  // namespace
 
 Option whole(const std::string& name, std::int64_t Configuration::*member, std::int64_t minimum,
@@ -70,20 +83,19 @@ Option whole(const std::string& name, std::int64_t Configuration::*member, std::
   return make(
       name,
       [=](CommandLine& line, const std::string& value) {
-        if (!automatic.empty() && value == automatic) {
-          line.configuration.*member = unset;
-          return;
-        }
-        const std::optional<std::int64_t> read = parse_integer(value);
-        if (!read || *read < minimum || *read > maximum) {
-          refuse(name, value, range_text(minimum, maximum) + or_word(automatic));
-        }
-        line.configuration.*member = *read;
+        line.configuration.*member = read_whole(name, value, minimum, maximum, automatic, unset);
       },
-      [=](const CommandLine& line) {
-        const std::int64_t value = line.configuration.*member;
-        return !automatic.empty() && value == unset ? automatic : std::to_string(value);
-      });
+      [=](const CommandLine& line) { return whole_text(line.configuration.*member, automatic, unset); });
+}
+
+Option whole(const std::string& name, std::int64_t CommandLine::*member, std::int64_t minimum,
+             std::int64_t maximum, const std::string& automatic, std::int64_t unset) {
+  return make(
+      name,
+      [=](CommandLine& line, const std::string& value) {
+        line.*member = read_whole(name, value, minimum, maximum, automatic, unset);
+      },
+      [=](const CommandLine& line) { return whole_text(line.*member, automatic, unset); });
 }
 
 Option whole(const std::string& name, std::uint64_t Configuration::*member) {

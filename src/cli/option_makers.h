@@ -17,6 +17,8 @@ using Configuration = train::Configuration;
 /// A whole number from `minimum` to `maximum`.
 Option whole(const std::string& name, std::int64_t Configuration::*member, std::int64_t minimum,
              std::int64_t maximum, const std::string& automatic = "", std::int64_t unset = 0);
+Option whole(const std::string& name, std::int64_t CommandLine::*member, std::int64_t minimum,
+             std::int64_t maximum, const std::string& automatic, std::int64_t unset = 0);
 Option whole(const std::string& name, std::uint64_t Configuration::*member);
 /// A finite number from `minimum` on; with `open` the minimum itself is excluded.
 Option number(const std::string& name, double Configuration::*member, double minimum, bool open = false);

@@ -16,8 +16,11 @@ using C = Configuration;
 constexpr std::int64_t kNoLimit = std::numeric_limits<std::int64_t>::max();
 
 const std::vector<Command> kTraining = {Command::train, Command::resume};
-const std::vector<Command> kWithData = {Command::train, Command::resume, Command::evaluate};
-const std::vector<Command> kAll = {Command::train, Command::resume, Command::evaluate, Command::inspect};
+const std::vector<Command> kWithSplits = {Command::train, Command::resume, Command::evaluate};
+const std::vector<Command> kWithData = {Command::train, Command::resume, Command::evaluate, Command::predict};
+const std::vector<Command> kLong = {Command::train, Command::resume, Command::predict};
+const std::vector<Command> kAll = {Command::train, Command::resume, Command::evaluate, Command::predict,
+                                   Command::inspect};
 
 /// What the table says about an option beside its name and value.
 struct Facts {
@@ -126,13 +129,13 @@ void add_data_options(std::vector<Option>& table) {
              .help = "rows to validate with: a fraction of the training rows, `5000 rows`, `tail(0.1)`, "
                      "`files(0.1)`, `groups(PATH)` (whole groups by a data set or column), test, files of "
                      "their own, or 0 for none",
-             .commands = kWithData});
+             .commands = kWithSplits});
   group.add(whole("validation-rows", &C::validation_rows, 1, kNoLimit, "all"),
             {.placeholder = "N", .effect = Effect::bits, .help = "at most so many rows per evaluation"});
   group.add(whole("split-seed", &C::split_seed), {.placeholder = "N",
                                                   .effect = Effect::bits,
                                                   .help = "seed of the draw of the validation rows",
-                                                  .commands = kWithData});
+                                                  .commands = kWithSplits});
   group.add(any_text("test", &C::test, "auto"),
             {.placeholder = "WHAT",
              .help = "rows to test the best model with, once, at the end: files, or none",
@@ -289,7 +292,7 @@ void add_length_options(std::vector<Option>& table) {
        .effect = Effect::bits,
        .help = "figures of evaluations beside loss and accuracy, as in \"top(5) f1 auc\": top(k), precision, "
                "recall, f1, balanced_accuracy, auc; of values r2, rmse, mae",
-       .commands = kWithData});
+       .commands = kWithSplits});
   group.add(
       whole("seed", &C::seed),
       {.placeholder = "N", .effect = Effect::bits, .help = "of the starting weights, the order and dropout"});
@@ -313,7 +316,8 @@ void add_machine_options(std::vector<Option>& table) {
   group.add(
       number("stall-timeout", &C::stall_timeout_seconds, 0, true),
       {.placeholder = "SECONDS",
-       .help = "end the job when a rank has not answered for so long (at least 20 times the longest step)"});
+       .help = "end the job when a rank has not answered for so long (at least 20 times the longest step)",
+       .commands = kLong});
 }
 
 std::string listed(const std::vector<std::string>& words) {
@@ -351,10 +355,11 @@ void add_output_options(std::vector<Option>& table) {
             {.help = "write gradients.csv: norms of gradients, weights and updates by layer, at steps 1, 2, "
                      "4, 8, ... and at evaluations"});
   group.add(number("log-every", &C::log_every_seconds, 0, true),
-            {.placeholder = "SECONDS", .help = "between plain progress lines"});
-  group.add(choice("progress", &C::progress, {"auto", "bar", "lines", "none"}),
-            {.placeholder = "STYLE", .help = "auto (a bar on a terminal), bar, lines, none"});
-  group.add(boolean("quiet", &C::quiet), {.help = "print the last line only"});
+            {.placeholder = "SECONDS", .help = "between plain progress lines", .commands = kLong});
+  group.add(
+      choice("progress", &C::progress, {"auto", "bar", "lines", "none"}),
+      {.placeholder = "STYLE", .help = "auto (a bar on a terminal), bar, lines, none", .commands = kLong});
+  group.add(boolean("quiet", &C::quiet), {.help = "print the last line only", .commands = kLong});
 }
 
 void add_command_options(std::vector<Option>& table) {
@@ -390,6 +395,25 @@ void add_command_options(std::vector<Option>& table) {
                                                       .effect = Effect::none,
                                                       .help = "write the figures there too",
                                                       .commands = evaluate});
+  const std::vector<Command> predict = {Command::predict};
+  group.add(
+      any_text("out", &CommandLine::predictions),
+      {.placeholder = "FILE",
+       .effect = Effect::none,
+       .help = "the predictions: an HDF5 file (.h5, .hdf5) or a table (.csv); an existing one is replaced",
+       .commands = predict});
+  group.add(choice("split", &CommandLine::predict_split, {"test", "train"}),
+            {.placeholder = "NAME",
+             .effect = Effect::none,
+             .help = "all rows of test or of train (test where the data has a test split, else all)",
+             .commands = predict});
+  group.add(whole("samples", &CommandLine::samples, 1, 1'000'000, "none"),
+            {.placeholder = "N",
+             .effect = Effect::none,
+             .help = "the mean of N passes with dropout and noise at work, and the deviation",
+             .commands = predict});
+  group.add(whole("seed", &C::seed),
+            {.placeholder = "N", .effect = Effect::none, .help = "of the samples", .commands = predict});
   group.add(boolean("verify", &CommandLine::verify),
             {.effect = Effect::none,
              .help = "read everything and check the digests: exit code 3 when it is not good",

@@ -31,7 +31,7 @@ bool done_without_mpi(const Job& job) {
   } else if (line.version) {
     print_once(version_text());
   } else if (line.command == Command::inspect) {
-    print_once(inspect_text(line.model_or_run, line.verify));
+    print_once(inspect_text(line.models_or_run.front(), line.verify));
   } else {
     return false;
   }
@@ -58,6 +58,8 @@ int run_command(const comm::Communicator& world, const Job& job) {
       return run_resume(world, job);
     case Command::evaluate:
       return run_evaluate(world, job);
+    case Command::predict:
+      return run_predict(world, job);
     case Command::doctor:
       return run_doctor(world, job);
     case Command::inspect:

@@ -65,13 +65,13 @@ int run_train(const comm::Communicator& world, const Job& job) {
 }
 
 int run_resume(const comm::Communicator& world, const Job& job) {
-  return continue_run(world, job, job.line.model_or_run.empty() ? "runs/latest" : job.line.model_or_run);
+  return continue_run(world, job, job.line.models_or_run.front());
 }
 
 int run_evaluate(const comm::Communicator& world, const Job& job) {
   train::EvaluateRequest request;
-  request.model = job.line.model_or_run;
-  request.data = job.line.configuration.data;
+  request.models = job.line.models_or_run;
+  request.configuration = job.line.configuration;
   request.split = job.line.split;
   if (job.line.given.contains("validation")) request.validation = job.line.configuration.validation;
   if (job.line.given.contains("split-seed")) request.split_seed = job.line.configuration.split_seed;
@@ -80,6 +80,23 @@ int run_evaluate(const comm::Communicator& world, const Job& job) {
   request.threads = job.threads;
   request.out = stdout;
   return train::run_evaluation(world, request);
+}
+
+int run_predict(const comm::Communicator& world, const Job& job) {
+  const train::Configuration& configuration = job.line.configuration;
+  train::PredictRequest request;
+  request.models = job.line.models_or_run;
+  request.configuration = configuration;
+  request.split = job.line.predict_split;
+  request.out = job.line.predictions;
+  request.samples = job.line.samples;
+  request.seed = configuration.seed;
+  request.threads = job.threads;
+  request.progress = report::choose_style(configuration.progress, configuration.quiet, {});
+  request.progress_every_seconds = configuration.log_every_seconds;
+  request.quiet = configuration.quiet;
+  request.report = stdout;
+  return train::run_prediction(world, request);
 }
 
 int run_dry_run(const Job& job) {

@@ -580,7 +580,7 @@ std::uint64_t stream_of(std::int64_t sample, std::int64_t column) {
   return static_cast<std::uint64_t>(sample) * 16384 + static_cast<std::uint64_t>(column / kBlock);
 }
 
-/// What dropout and noise do outside of training: nothing, or a copy where they have a buffer of their own.
+/// What dropout and noise do when they are off: nothing, or a copy where they have a buffer of their own.
 void pass_on(const View& view, const Unit& unit, const Slot& in, const Slot& out) {
   if (in.value == out.value) return;
   std::memcpy(value(view, out, unit.rows.begin), value(view, in, unit.rows.begin),
@@ -597,16 +597,16 @@ Dropout::Dropout(Slot in, Slot out, int index, double rate)
       factor_(static_cast<float>(1.0 / (1.0 - rate))) {}
 
 void Dropout::forward(const View& view, const Unit& unit, int /*thread*/) const {
-  if (!view.training || !view.draws) return pass_on(view, unit, in_, out_);
+  if (!view.draws) return pass_on(view, unit, in_, out_);
   const RandomKey key(view.seed, Purpose::dropout, view.step, static_cast<std::uint32_t>(index_));
   std::array<std::uint32_t, kBlock> words;
-  std::uint8_t* mask = view.masks[index_];
+  std::array<std::uint8_t, kBlock> forgotten;
   for (std::int64_t r = unit.rows.begin; r < unit.rows.end; ++r) {
     for (std::int64_t c = 0; c < in_.width; c += kBlock) {
       const std::int64_t count = std::min(kBlock, in_.width - c);
       random_words(key, stream_of(view.samples[r], c), words.data(), count);
       drop(words.data(), threshold_, factor_, value(view, in_, r) + c, value(view, out_, r) + c,
-           mask + r * in_.width + c, count);
+           view.masks == nullptr ? forgotten.data() : view.masks[index_] + r * in_.width + c, count);
     }
   }
 }
@@ -619,7 +619,7 @@ void Dropout::backward(const View& view, const Unit& unit, int /*thread*/) const
 }
 
 void Noise::forward(const View& view, const Unit& unit, int /*thread*/) const {
-  if (!view.training || !view.draws) return pass_on(view, unit, in_, out_);
+  if (!view.draws) return pass_on(view, unit, in_, out_);
   const RandomKey key(view.seed, Purpose::noise, view.step, static_cast<std::uint32_t>(index_));
   std::array<float, kBlock> numbers;
   for (std::int64_t r = unit.rows.begin; r < unit.rows.end; ++r) {

@@ -30,11 +30,10 @@ struct NormState {
 /// The buffers that operations work on: those of a training batch, or of one thread's chunk in inference.
 /// Rows are local.
 struct View {
-  bool training = false;
-  bool draws = true;                     ///< dropout and noise are at work; training only
+  bool draws = false;                    ///< dropout and noise are at work
   float* const* values = nullptr;        ///< by buffer index: [rows, width]
   float* const* gradients = nullptr;     ///< by buffer index: [rows, width]; training only
-  std::uint8_t* const* masks = nullptr;  ///< by dropout index: [rows, width]; training only
+  std::uint8_t* const* masks = nullptr;  ///< by dropout index: [rows, width]; null: no backward follows
   NormState* norms = nullptr;            ///< by batch norm index
   const float* parameters = nullptr;     ///< flat
   std::uint64_t seed = 0, step = 0;

@@ -19,6 +19,9 @@ TRAINER_VECTORISED void add(const float* x, float* sum, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) sum[i] += x[i];
 }
 
+/// Steps of training lie below: samples share no random numbers with them.
+constexpr std::uint64_t kSampleSteps = std::uint64_t{1} << 63;
+
 /// The buffers of one set of rows.
 struct Buffers {
   Buffers(const Network::Plan& plan, std::int64_t rows, bool training) {
@@ -154,7 +157,7 @@ struct TrainingPass::State {
     prepare_kernels(batches);
     prepare_kernels(measured);
     prepare_tiles();
-    view.training = true;
+    view.draws = true;
     view.values = buffers.value_pointers.data();
     view.gradients = buffers.gradient_pointers.data();
     view.masks = buffers.mask_pointers.data();
@@ -632,6 +635,7 @@ struct InferencePass::State {
   std::vector<Buffer<float>> scratch, values;  // by thread: [kChunk, outputs]
   std::vector<Buffer<float>> weights;          // by thread: [kChunk]
   std::vector<Buffer<std::int32_t>> classes;   // by thread: [kChunk]
+  std::vector<Buffer<std::int64_t>> samples;   // by thread: [kChunk]
   const float* parameters = nullptr;
 
   State(const Network& net, const Loss& loss_text, TargetForm target_form, int threads)
@@ -646,6 +650,7 @@ struct InferencePass::State {
       values.emplace_back(form == TargetForm::values ? kChunk * net.model().outputs() : 0);
       classes.emplace_back(form == TargetForm::classes ? kChunk : 0);
       weights.emplace_back(kChunk);
+      samples.emplace_back(kChunk);
     }
   }
 };
@@ -672,19 +677,41 @@ void InferencePass::set(const float* parameters, const float* statistics) {
 
 float InferencePass::threshold() const { return state_->threshold; }
 
-LossSums InferencePass::run(const RowSource& source, Range rows, int thread, float* outputs,
-                            float* raw) const {
-  State& state = *state_;
+/// Leaves what the network computes where it stands, and returns that.
+const float* InferencePass::forward(const RowSource& source, Range rows, int thread,
+                                    const Sampling* sampling) const {
+  const State& state = *state_;
   const Network::Plan& plan = state.network.plan();
   const auto t = static_cast<std::size_t>(thread);
   View view;
   view.values = state.buffers[t].value_pointers.data();
-  view.norms = state.norms.data();
+  view.norms = state_->norms.data();
   view.parameters = state.parameters;
+  if (sampling != nullptr) {
+    view.draws = true;
+    view.seed = sampling->seed;
+    view.step = kSampleSteps + sampling->number;
+    for (std::int64_t r = 0; r < rows.size(); ++r) state_->samples[t][r] = source.sample(rows.begin + r);
+    view.samples = state.samples[t].data();
+  }
   const Unit unit{{0, rows.size()}, 0};
   source.inputs(rows, view.values[plan.input.value]);
   for (const auto& operation : plan.operations) operation->forward(view, unit, thread);
-  const float* z = view.values[plan.output.value];
+  return view.values[plan.output.value];
+}
+
+void InferencePass::predict(const RowSource& source, Range rows, int thread, float* outputs, float* raw,
+                            const Sampling* sampling) const {
+  const float* z = forward(source, rows, thread, sampling);
+  if (outputs != nullptr) state_->loss.activate(z, rows.size(), outputs, thread);
+  if (raw != nullptr) std::copy_n(z, rows.size() * state_->network.model().outputs(), raw);
+}
+
+LossSums InferencePass::run(const RowSource& source, Range rows, int thread, float* outputs,
+                            float* raw) const {
+  State& state = *state_;
+  const auto t = static_cast<std::size_t>(thread);
+  const float* z = forward(source, rows, thread, nullptr);
   if (outputs != nullptr) state.loss.activate(z, rows.size(), outputs, thread);
   if (raw != nullptr) std::copy_n(z, rows.size() * state.network.model().outputs(), raw);
   Targets targets;

@@ -10,7 +10,7 @@
 namespace trainer::train {
 namespace {
 
-constexpr std::int64_t kChunk = nn::InferencePass::kChunk;
+constexpr std::int64_t kChunk = nn::Inference::kChunk;
 
 std::int64_t chunks_of(std::int64_t rows) { return std::max<std::int64_t>(1, (rows + kChunk - 1) / kChunk); }
 
@@ -45,7 +45,7 @@ Range Evaluator::rows_of(Range chunks) const {
 /// Doubles of a chunk's record: loss, right predictions, and what the metrics fold.
 std::int64_t Evaluator::width() const { return 2 + Tally::width_of(*asked_); }
 
-Measured Evaluator::run(const nn::InferencePass& pass, const data::Scaling& targets) {
+Measured Evaluator::run(const nn::Inference& pass, const data::Scaling& targets) {
   const RowFacts& facts = asked_->facts;
   require(!asked_->measures.errors || targets.features() == 0 || targets.features() == facts.outputs,
           ErrorKind::internal, "a scaling of ", targets.features(), " columns for ", facts.outputs,

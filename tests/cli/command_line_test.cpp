@@ -140,7 +140,8 @@ TEST(CommandLine, BooleansTakeAnOptionalValue) {
   EXPECT_TRUE(parse_command_line({"train", "--resume", "--out", "r"}).resume);
   EXPECT_FALSE(parse_command_line({"train", "--resume", "off"}).resume);
   EXPECT_TRUE(parse_command_line({"inspect", "--verify", "a.h5"}).verify);
-  EXPECT_EQ(parse_command_line({"inspect", "--verify", "a.h5"}).model_or_run, "a.h5");
+  EXPECT_EQ(parse_command_line({"inspect", "--verify", "a.h5"}).models_or_run,
+            std::vector<std::string>{"a.h5"});
   EXPECT_TRUE(contains(complaint({"--log-steps=maybe"}), "true, false"));
   EXPECT_TRUE(contains(complaint({"--log-steps", "maybe"}), "one argument too many"));
 }
@@ -161,6 +162,7 @@ TEST(CommandLine, NamesMatchExactly) {
       Words words = {"--" + prefix, "1"};
       if (command == Command::resume) words.insert(words.begin(), "resume");
       if (command == Command::evaluate) words.insert(words.begin(), {"evaluate", "m.h5"});
+      if (command == Command::predict) words.insert(words.begin(), {"predict", "m.h5"});
       if (command == Command::inspect) words.insert(words.begin(), {"inspect", "m.h5"});
       EXPECT_TRUE(contains(complaint(words), "is no option")) << prefix;
     }
@@ -263,14 +265,16 @@ TEST(CommandLine, UnknownCommands) {
 TEST(CommandLine, EveryCommandIsRead) {
   const CommandLine resume = parse_command_line({"resume"});
   EXPECT_EQ(resume.command, Command::resume);
-  EXPECT_EQ(resume.model_or_run, "runs/latest");
-  EXPECT_EQ(parse_command_line({"resume", "runs/a", "--epochs", "40"}).model_or_run, "runs/a");
-  EXPECT_EQ(parse_command_line({"resume", "--epochs", "40", "runs/a"}).model_or_run, "runs/a");
+  EXPECT_EQ(resume.models_or_run, std::vector<std::string>{"runs/latest"});
+  EXPECT_EQ(parse_command_line({"resume", "runs/a", "--epochs", "40"}).models_or_run,
+            std::vector<std::string>{"runs/a"});
+  EXPECT_EQ(parse_command_line({"resume", "--epochs", "40", "runs/a"}).models_or_run,
+            std::vector<std::string>{"runs/a"});
 
   const CommandLine evaluate = parse_command_line(
       {"evaluate", "best.h5", "--data", "mnist", "--split", "validation", "--out", "f.json"});
   EXPECT_EQ(evaluate.command, Command::evaluate);
-  EXPECT_EQ(evaluate.model_or_run, "best.h5");
+  EXPECT_EQ(evaluate.models_or_run, std::vector<std::string>{"best.h5"});
   EXPECT_EQ(evaluate.split, "validation");
   EXPECT_EQ(evaluate.out_json, "f.json");
   EXPECT_EQ(evaluate.configuration.out, "");
@@ -281,6 +285,29 @@ TEST(CommandLine, EveryCommandIsRead) {
   EXPECT_TRUE(contains(complaint({"inspect"}), "FILE"));
   EXPECT_TRUE(parse_command_line({"train", "--dry-run"}).dry_run);
   EXPECT_TRUE(contains(complaint({"train", "--resume"}), "--out"));
+}
+
+TEST(CommandLine, PredictTakesModelsDataAndAFile) {
+  const CommandLine line =
+      parse_command_line({"predict", "a.h5", "--data", "mnist", "runs/b", "--out", "y.csv", "--samples", "50",
+                          "--seed", "3", "--split", "train"});
+  EXPECT_EQ(line.command, Command::predict);
+  EXPECT_EQ(line.models_or_run, (std::vector<std::string>{"a.h5", "runs/b"}));
+  EXPECT_EQ(line.predictions, "y.csv");
+  EXPECT_EQ(line.configuration.out, "");
+  EXPECT_EQ(line.samples, 50);
+  EXPECT_EQ(line.configuration.seed, 3U);
+  EXPECT_EQ(line.predict_split, "train");
+  const CommandLine least = parse_command_line({"predict", "a.h5", "--data", "mnist", "--out", "y.h5"});
+  EXPECT_EQ(least.samples, 0);
+  EXPECT_EQ(least.predict_split, "");
+  EXPECT_TRUE(contains(complaint({"predict", "--data", "mnist", "--out", "y.h5"}), "MODEL"));
+  EXPECT_TRUE(contains(complaint({"predict", "a.h5", "--out", "y.h5"}), "--data"));
+  EXPECT_TRUE(contains(complaint({"predict", "a.h5", "--data", "mnist"}), "--out"));
+  EXPECT_TRUE(contains(complaint({"predict", "a.h5", "--samples", "0"}), "from 1"));
+  EXPECT_TRUE(contains(complaint({"predict", "a.h5", "", "--data", "mnist", "--out", "y.h5"}), "is empty"));
+  EXPECT_TRUE(contains(complaint({"predict", "a.h5", "--epochs", "3"}), "no option of `trainer predict`"));
+  EXPECT_EQ(parse_command_line({"evaluate", "a.h5", "b.h5", "--data", "mnist"}).models_or_run.size(), 2U);
 }
 
 TEST(CommandLine, HelpAndVersionNeedNothingElse) {

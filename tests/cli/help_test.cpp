@@ -9,8 +9,8 @@
 namespace trainer::cli {
 namespace {
 
-constexpr Command kCommands[] = {Command::train, Command::resume, Command::evaluate, Command::inspect,
-                                 Command::doctor};
+constexpr Command kCommands[] = {Command::train,   Command::resume,  Command::evaluate,
+                                 Command::predict, Command::inspect, Command::doctor};
 
 TEST(Help, NamesEveryOptionWithMarkAliasAndDefault) {
   for (const Command command : kCommands) {
@@ -30,7 +30,7 @@ TEST(Help, NamesEveryOptionWithMarkAliasAndDefault) {
 
 TEST(Help, OfTheProgramNamesTheCommands) {
   const std::string help = program_help_text();
-  for (const char* name : {"[train]", "resume", "evaluate", "inspect"}) {
+  for (const char* name : {"[train]", "resume", "evaluate", "predict", "inspect"}) {
     EXPECT_NE(help.find(std::string("trainer ") + name), std::string::npos) << name;
   }
   EXPECT_NE(help.find("--batch-size ROWS"), std::string::npos);

@@ -193,6 +193,57 @@ TEST(InferencePass, GivesRawOutputsBeforeTheJointActivation) {
   }
 }
 
+/// A source that has inputs alone.
+class WithoutTargets final : public RowSource {
+ public:
+  WithoutTargets(const RowSource& source, std::int64_t first) : source_(source), first_(first) {}
+  void inputs(Range rows, float* out) const override { source_.inputs(rows, out); }
+  void classes(Range, std::int32_t*) const override { ADD_FAILURE() << "targets are asked for"; }
+  void values(Range, float*) const override { ADD_FAILURE() << "targets are asked for"; }
+  std::int64_t sample(std::int64_t row) const override { return first_ + row; }
+
+ private:
+  const RowSource& source_;
+  std::int64_t first_;
+};
+
+TEST(InferencePass, SamplesDrawBySeedNumberAndRow) {
+  const JobSetup setup{
+      .model = "dense(40) relu dropout(0.5) noise(0.1) residual(dropout(0.2)) dense(outputs)",
+      .inputs = 4,
+      .outputs = 3,
+      .batches = {20}};
+  const Network network(simulation::joined_model(setup), 2);
+  const Values values = random_values(network, 1);
+  const auto data = random_batch(20, setup, 7);
+  const std::int64_t sizes[] = {20, 8};
+  InferencePass pass(network, Loss::parse(setup.loss), setup.form, 2, sizes);
+  pass.set(values.parameters.data(), values.statistics.data());
+  const BatchSource all(data, {0, 20});
+  const auto predicted = [&](Range rows, int thread, const InferencePass::Sampling* sampling) {
+    std::vector<float> outputs(static_cast<std::size_t>(3 * rows.size()));
+    pass.predict(WithoutTargets(all, 100), rows, thread, outputs.data(), nullptr, sampling);
+    return outputs;
+  };
+  std::vector<float> plain(60);
+  pass.run(all, {0, 20}, 0, plain.data());
+  EXPECT_EQ(predicted({0, 20}, 0, nullptr), plain);
+
+  const InferencePass::Sampling first{5, 0}, second{5, 1}, other_seed{6, 0};
+  const std::vector<float> one = predicted({0, 20}, 0, &first);
+  EXPECT_EQ(predicted({0, 20}, 1, &first), one);
+  EXPECT_NE(one, plain);
+  EXPECT_NE(predicted({0, 20}, 0, &second), one);
+  EXPECT_NE(predicted({0, 20}, 0, &other_seed), one);
+  EXPECT_EQ(predicted({0, 20}, 0, nullptr), plain);
+  // Rows draw by their index in the data set, whoever asks for which of them.
+  std::vector<float> part(24);
+  pass.predict(WithoutTargets(BatchSource(data, {12, 20}), 112), {0, 8}, 0, part.data(), nullptr, &first);
+  for (std::size_t i = 0; i < part.size(); ++i) EXPECT_NEAR(part[i], one[36 + i], 1e-5f) << i;
+  pass.predict(WithoutTargets(BatchSource(data, {12, 20}), 113), {0, 8}, 0, part.data(), nullptr, &first);
+  EXPECT_GT(std::abs(part[0] - one[36]) + std::abs(part[1] - one[37]), 1e-3f);
+}
+
 TEST(InferencePass, RefusesImpossibleChunks) {
   const Network network(Model("dense(outputs)", 2, 2), 1);
   for (const std::int64_t rows : {std::int64_t{0}, std::int64_t{-1}, InferencePass::kChunk + 1})

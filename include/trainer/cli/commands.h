@@ -26,6 +26,7 @@ int run_train(const comm::Communicator& world, const Job& job);
 /// Reads RUN/config.ini on rank 0; the options given change what is free.
 int run_resume(const comm::Communicator& world, const Job& job);
 int run_evaluate(const comm::Communicator& world, const Job& job);
+int run_predict(const comm::Communicator& world, const Job& job);
 int run_doctor(const comm::Communicator& world, const Job& job);
 
 /// train --dry-run: checks and prints, without MPI.

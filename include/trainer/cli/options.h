@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <set>
 #include <string>
@@ -9,7 +10,7 @@
 
 namespace trainer::cli {
 
-enum class Command { train, resume, evaluate, inspect, doctor };
+enum class Command { train, resume, evaluate, predict, inspect, doctor };
 
 /// A command line, read and checked.
 struct CommandLine {
@@ -17,9 +18,10 @@ struct CommandLine {
   train::Configuration configuration;
   std::set<std::string>
       given;  ///< options set on the command line or in --config, by canonical name ("batch-size")
-  std::string model_or_run;  ///< RUN of resume (default runs/latest), MODEL of evaluate, FILE of inspect
-  std::string config;        ///< --config
-  bool resume = false;       ///< train --resume
+  std::vector<std::string> models_or_run;  ///< RUN of resume (default runs/latest), FILE of inspect, each
+                                           ///< one; MODELs of evaluate and predict
+  std::string config;   ///< --config
+  bool resume = false;  ///< train --resume
   bool dry_run = false;
   std::string accept_change;  ///< of resume and train --resume: "data arithmetic version"
   bool help = false;
@@ -27,6 +29,9 @@ struct CommandLine {
   bool verify = false;         ///< inspect --verify
   std::string split = "test";  ///< evaluate --split
   std::string out_json;        ///< evaluate --out
+  std::string predict_split;   ///< predict --split; empty: the test split, if there is one
+  std::string predictions;     ///< predict --out
+  std::int64_t samples = 0;    ///< predict --samples; 0: none
 };
 
 /// `bits`: decides results and is fixed for a run. `free`: may change at resume. `none`: belongs to one call

@@ -99,6 +99,7 @@ class File {
   struct State;  ///< for the files of this room
 
  private:
+  friend class RowWriter;
   explicit File(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };

@@ -65,4 +65,10 @@ struct LossSums {
   double correct = 0;  ///< rows whose class was predicted rightly, not weighted
 };
 
+/// The loss of outputs that are activated already, [rows, columns] (the mean of several networks, say): as
+/// defined above. A probability below the least normal float counts as that. Classes are predicted from the
+/// outputs themselves, one output from 1/2 on.
+LossSums loss_of_outputs(const Loss& loss, const float* outputs, std::int64_t rows, std::int64_t columns,
+                         const Targets& targets);
+
 }  // namespace trainer::nn

@@ -147,26 +147,46 @@ class TrainingPass {
   std::unique_ptr<State> state_;
 };
 
-/// Forward with fixed parameters: evaluation and prediction, in chunks of kChunk rows counted from row 0 of
-/// the data set. Each thread computes whole chunks.
-class InferencePass {
+/// What an evaluation asks of a network, or of several that stand for one.
+class Inference {
  public:
   static constexpr std::int64_t kChunk = 256;
+  virtual ~Inference() = default;
+  /// One chunk: local rows [rows) of the source, at most kChunk. Where they are not null, `outputs` gets the
+  /// activated outputs [rows, outputs], `raw` what classes are predicted from, by predicted_class and
+  /// threshold(). Thread-safe for different `thread`.
+  virtual LossSums run(const RowSource& source, Range rows, int thread, float* outputs = nullptr,
+                       float* raw = nullptr) const = 0;
+  virtual float threshold() const = 0;
+};
+
+/// Forward with fixed parameters: evaluation and prediction, in chunks of kChunk rows counted from row 0 of
+/// the data set. Each thread computes whole chunks.
+class InferencePass final : public Inference {
+ public:
   /// `sizes`: the numbers of rows a chunk may have (kernels are made for these).
   InferencePass(const Network& network, const Loss& loss, TargetForm form, int threads,
                 std::span<const std::int64_t> sizes);
-  ~InferencePass();
+  ~InferencePass() override;
   /// To be called before run() whenever the values changed. Both must outlive the runs.
   void set(const float* parameters, const float* statistics);
-  /// One chunk: local rows [rows) of the source, at most kChunk. Where they are not null, `outputs` gets the
-  /// activated outputs [rows, outputs], `raw` the same before the joint activation of the loss: what classes
-  /// are predicted from. Thread-safe for different `thread`.
+  /// `raw` gets the outputs before the joint activation of the loss.
   LossSums run(const RowSource& source, Range rows, int thread, float* outputs = nullptr,
-               float* raw = nullptr) const;
-  /// Of the loss: what predicted_class takes with `raw`.
-  float threshold() const;
+               float* raw = nullptr) const override;
+  /// One of several passes over the same rows with dropout and noise at work (batch norm with its running
+  /// statistics): Gal and Ghahramani, Dropout as a Bayesian Approximation, 2016. What is drawn is a pure
+  /// function of (seed, number, sample, layer, unit).
+  struct Sampling {
+    std::uint64_t seed = 0;
+    std::uint64_t number = 0;  ///< below 2^63
+  };
+  /// As run(), without a loss: no targets are asked of the source. `sampling` null: the plain pass.
+  void predict(const RowSource& source, Range rows, int thread, float* outputs, float* raw = nullptr,
+               const Sampling* sampling = nullptr) const;
+  float threshold() const override;
 
  private:
+  const float* forward(const RowSource& source, Range rows, int thread, const Sampling* sampling) const;
   struct State;
   std::unique_ptr<State> state_;
 };

@@ -29,9 +29,9 @@ class Evaluator {
   /// values at the moment; errors are told in the units before that. Throws Error(data) for a class that the
   /// model does not know, on the one rank that meets it: nothing agrees on that, the others wait for it. The
   /// caller must end the job, as `trainer` does with that rank's message.
-  Measured run(const nn::InferencePass& pass, const data::Scaling& targets);
+  Measured run(const nn::Inference& pass, const data::Scaling& targets);
   std::int64_t rows() const { return rows_; }
-  /// The chunk sizes that occur for a set of so many rows: what InferencePass must be made for.
+  /// The chunk sizes that occur for a set of so many rows: what a pass must be made for.
   static std::vector<std::int64_t> sizes(std::int64_t rows);
 
  private:

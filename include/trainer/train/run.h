@@ -5,8 +5,10 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "trainer/comm/communicator.h"
+#include "trainer/report/progress.h"
 #include "trainer/train/configuration.h"
 #include "trainer/train/signals.h"
 
@@ -36,9 +38,10 @@ struct RunRequest {
 int run_training(const comm::Communicator& world, const RunRequest& request);
 
 struct EvaluateRequest {
-  std::string model;  ///< a checkpoint file, or a run folder (then its best.h5)
-  std::string data;
-  std::string split = "test";               ///< test|validation|train
+  std::vector<std::string> models;  ///< checkpoint files or run folders (then their best.h5); several: their
+                                    ///< mean
+  Configuration configuration;      ///< its options for data count, and no others
+  std::string split = "test";       ///< test|validation|train
   std::optional<std::string> validation;    ///< absent: as the model was trained
   std::optional<std::uint64_t> split_seed;  ///< likewise
   std::string metrics;                      ///< as --metrics; empty: all that fit and take no argument
@@ -49,5 +52,25 @@ struct EvaluateRequest {
 
 /// Collective. Prints one `name value` a line on rank 0. Returns the exit code.
 int run_evaluation(const comm::Communicator& world, const EvaluateRequest& request);
+
+struct PredictRequest {
+  std::vector<std::string> models;  ///< as in EvaluateRequest
+  Configuration configuration;      ///< its options for data count, and no others
+  std::string split;                ///< test|train: all rows of these; empty: test if the data has it
+  std::string out;                  ///< a file that ends in .h5, .hdf5 or .csv
+  std::int64_t samples = 0;         ///< passes of each model with dropout and noise at work; 0: one without
+  std::uint64_t seed = 1;           ///< of the samples
+  int threads = 1;
+  report::ProgressStyle progress = report::ProgressStyle::none;
+  double progress_every_seconds = 30;  ///< always told in lines
+  bool quiet = false;                  ///< the last line only
+  std::FILE* report = nullptr;         ///< what was written, and progress; written by rank 0 only
+};
+
+/// Collective. Writes a row of predictions for each row of the data, in their order, to one file, which is
+/// there whole or not at all: [rows, outputs] activated outputs in original units, the mean over models and
+/// samples; of a classification the classes; with several models or samples the standard deviation. The bytes
+/// are the same for any number of ranks and threads. Memory: a window of the rows. Returns the exit code.
+int run_prediction(const comm::Communicator& world, const PredictRequest& request);
 
 }  // namespace trainer::train
