@@ -1,0 +1,226 @@
+#include "csv_table.h"
+
+#include <algorithm>
+#include <charconv>
+#include <unordered_map>
+#include <unordered_set>
+
+#include "csv_encoding.h"
+#include "csv_field.h"
+#include "trainer/core/error.h"
+#include "trainer/core/grammar.h"
+
+namespace trainer::data {
+namespace {
+
+using Places = std::vector<std::int64_t>;
+
+/// "; it has 'a', 'b', ..." and the name that is nearest.
+std::string names_there(const std::string& wanted, const std::vector<std::string>& names) {
+  constexpr std::size_t kMost = 8;
+  std::string out = "; it has ";
+  for (std::size_t c = 0; c < std::min(names.size(), kMost); ++c)
+    out += (c > 0 ? ", " : "") + shown(names[c]);
+  if (names.size() > kMost) out += text(" and ", names.size() - kMost, " more");
+  const std::string near = names.size() <= 1000 ? nearest_name(wanted, names) : "";
+  return near.empty() ? out : out + text(" (did you mean ", near, "?)");
+}
+
+class TableMaker {
+ public:
+  TableMaker(const std::string& path, const CsvLayout& layout, const Request& request, Task task)
+      : path_(path),
+        layout_(layout),
+        request_(request),
+        wants_targets_(task != Task::autoencoder && !request.without_targets),
+        by_names_of_classes_(task != Task::regression && !request.class_names.empty()) {
+    table_.separator = layout.separator;
+    table_.header = layout.header;
+    table_.columns = std::ssize(layout.columns);
+    for (const CsvHeadColumn& column : layout.columns) table_.names.push_back(column.name);
+    for (std::int64_t c = 0; layout.header && c < table_.columns; ++c) places_.emplace(name(c), c);
+    require(request.missing != "mean", ErrorKind::usage,
+            "--missing: mean is not offered yet for CSV files; use error or drop");
+    require(request.missing == "error" || request.missing == "drop", ErrorKind::usage, "--missing: '",
+            request.missing, "' is not known; expected error, drop or mean");
+    table_.drop_missing = request.missing == "drop";
+  }
+
+  CsvTable make() {
+    if (request_.encoding.empty()) {
+      use_all_columns();
+    } else {
+      use_columns_of(csv_encoding_of(request_.encoding));
+    }
+    return std::move(table_);
+  }
+
+ private:
+  const std::string& name(std::int64_t place) const { return table_.names[static_cast<std::size_t>(place)]; }
+
+  void use_all_columns() {
+    Places targets = asked_targets();
+    if (targets.empty() && wants_targets_) targets.push_back(usual_target());
+    const std::unordered_set<std::int64_t> left_out(targets.begin(), targets.end());
+    for (std::int64_t c = 0; c < table_.columns; ++c)
+      if (!left_out.contains(c)) table_.used.push_back(found_column(c));
+    require(!table_.used.empty(), ErrorKind::data, path_, ": has no column left for the inputs (",
+            table_.columns, table_.columns == 1 ? " column" : " columns", " in all, separated by ",
+            layout_.separator == ' ' ? "blanks" : shown(std::string_view(&layout_.separator, 1)),
+            "); expected inputs beside the target");
+    use_targets(targets);
+  }
+
+  void use_columns_of(const CsvEncoding& encoding) {
+    const bool by_name = encoding.named && table_.header;
+    const bool without = !by_name && table_.columns != encoding.columns;  // targets are not there
+    if (without) require_inputs_alone(encoding);
+    for (const CsvEncodedColumn& input : encoding.inputs) {
+      CsvColumn column;
+      column.place =
+          by_name ? place_of(input.name) : input.place - (without ? targets_before(input, encoding) : 0);
+      column.categorical = input.categorical;
+      column.known = input.categorical;
+      column.values = input.categories;
+      table_.used.push_back(std::move(column));
+    }
+    if (!wants_targets_) return;
+    Places targets = asked_targets();
+    if (targets.empty()) {
+      require(!without, ErrorKind::data, path_, ": has no target column, only the ", table_.columns,
+              " inputs of the model");
+      for (const CsvEncodedColumn& target : encoding.targets)
+        targets.push_back(by_name ? place_of(target.name) : target.place);
+    }
+    if (targets.empty()) targets.push_back(usual_target());
+    use_targets(targets);
+  }
+
+  void require_inputs_alone(const CsvEncoding& encoding) const {
+    require(table_.columns == std::ssize(encoding.inputs), ErrorKind::data, path_, ": has ", table_.columns,
+            " columns; the model takes ", encoding.inputs.size(), ", or ", encoding.columns, " with targets",
+            table_.header == encoding.named ? ""
+                                            : " (columns go by place, as only one of both tables has names)");
+  }
+
+  static std::int64_t targets_before(const CsvEncodedColumn& input, const CsvEncoding& encoding) {
+    return std::count_if(encoding.targets.begin(), encoding.targets.end(),
+                         [&](const CsvEncodedColumn& target) { return target.place < input.place; });
+  }
+
+  std::int64_t place_of(const std::string& wanted) const {
+    const auto found = places_.find(wanted);
+    require(found != places_.end(), ErrorKind::data, path_, ": line 1: has no column ", shown(wanted),
+            ", which the model was trained with", names_there(wanted, table_.names));
+    return found->second;
+  }
+
+  /// A column as it was found, to be an input or a target.
+  CsvColumn found_column(std::int64_t place) const {
+    const CsvHeadColumn& head = layout_.columns[static_cast<std::size_t>(place)];
+    // Without a value a missing one is an error that names its line when rows are read.
+    require(head.kind != CsvKind::unknown || !table_.drop_missing, ErrorKind::data, path_, ": column ",
+            place + 1, " (", shown(head.name),
+            ") has no value in the first rows, so it cannot be told whether it holds ",
+            "numbers; leave the column out of the file or move a row with a value to its front");
+    CsvColumn column;
+    column.place = place;
+    column.categorical = head.kind == CsvKind::text;
+    if (head.kind != CsvKind::unknown) column.evidence = text(shown(head.value), " in line ", head.line);
+    return column;
+  }
+
+  void use_targets(const Places& targets) {
+    if (!wants_targets_) return;
+    for (const std::int64_t place : targets) {
+      CsvColumn column = found_column(place);
+      column.target = true;
+      if (by_names_of_classes_ && targets.size() == 1) use_class_names(column);
+      require(!column.categorical || targets.size() == 1, ErrorKind::usage, "--target-columns: column ",
+              place + 1, " (", shown(name(place)), ") of ", path_,
+              " holds text; several target columns must hold numbers");
+      table_.used.push_back(std::move(column));
+    }
+  }
+
+  void use_class_names(CsvColumn& column) const {
+    column.categorical = true;
+    column.known = true;
+    column.values = request_.class_names;
+    column.or_index = std::none_of(column.values.begin(), column.values.end(), [](const std::string& value) {
+      return parse_field(value).kind != FieldKind::text;
+    });
+  }
+
+  /// --target-columns
+  Places asked_targets() const {
+    Places places;
+    std::string_view left = request_.target_columns;
+    while (!left.empty()) {
+      const std::size_t comma = std::min(left.find(','), left.size());
+      places.push_back(asked_target(std::string(trimmed(left.substr(0, comma)))));
+      require(std::count(places.begin(), places.end(), places.back()) == 1, ErrorKind::usage,
+              "--target-columns: names column ", places.back() + 1, " twice");
+      left.remove_prefix(std::min(comma + 1, left.size()));
+    }
+    return places;
+  }
+
+  std::int64_t asked_target(const std::string& word) const {
+    const auto named = places_.find(word);
+    if (named != places_.end()) return named->second;
+    if (word == "last") return table_.columns - 1;
+    std::int64_t number = 0;
+    const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
+    const bool is_number = error == std::errc() && end == word.data() + word.size();
+    require(is_number, ErrorKind::usage, "--target-columns: ", path_, " has no column ", shown(word),
+            table_.header ? names_there(word, table_.names)
+                          : text("; it has no header, so columns are named by their number from 1 to ",
+                                 table_.columns));
+    require(number >= 1 && number <= table_.columns, ErrorKind::usage, "--target-columns: ", path_,
+            " has no column ", number, "; expected 1 to ", table_.columns);
+    return number - 1;
+  }
+
+  /// A column with a usual name, else the last.
+  std::int64_t usual_target() const {
+    const auto is_usual = [](const std::string& name) {
+      std::string lower = name;
+      for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+      return lower == "target" || lower == "label" || lower == "class" || lower == "y";
+    };
+    const auto first = std::find_if(table_.names.begin(), table_.names.end(), is_usual);
+    if (first == table_.names.end()) return table_.columns - 1;
+    const auto second = std::find_if(first + 1, table_.names.end(), is_usual);
+    require(second == table_.names.end(), ErrorKind::usage, "--target-columns: ", path_, " has the columns ",
+            shown(*first), " and ", second == table_.names.end() ? "" : shown(*second),
+            "; say which is the target");
+    return first - table_.names.begin();
+  }
+
+  const std::string& path_;
+  const CsvLayout& layout_;
+  const Request& request_;
+  bool wants_targets_;
+  bool by_names_of_classes_;
+  CsvTable table_;
+  std::unordered_map<std::string, std::int64_t> places_;  ///< by name, with a header
+};
+
+}  // namespace
+
+CsvTable csv_table(const std::string& path, const CsvLayout& layout, const Request& request, Task task) {
+  return TableMaker(path, layout, request, task).make();
+}
+
+void fail_at(const std::string& path, const CsvTable& table, const CsvFault& fault) {
+  std::string column;
+  if (fault.column >= 0) {
+    column = text(", column ", fault.column + 1);
+    if (table.header && fault.column < table.columns)
+      column += text(" (", shown(table.names[static_cast<std::size_t>(fault.column)]), ")");
+  }
+  fail(ErrorKind::data, path, ": line ", fault.line, column, ": ", fault.what);
+}
+
+}  // namespace trainer::data

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "csv_layout.h"
+#include "csv_rows.h"
+#include "plan.h"
+#include "trainer/data/request.h"
+
+namespace trainer::data {
+
+/// A column that is used.
+struct CsvColumn {
+  std::int64_t place = 0;  ///< from 0
+  bool target = false;
+  bool categorical = false;
+  bool known = false;               ///< categorical: values is complete, another text is an error
+  bool or_index = false;            ///< known: the index of a value may stand for it
+  std::vector<std::string> values;  ///< categorical: in the order of their indices
+  std::string evidence;  ///< why it is categorical or not: a value and its line; empty when a model says so
+};
+
+/// The columns of CSV files that belong together.
+struct CsvTable {
+  char separator = ',';
+  bool header = false;
+  std::int64_t columns = 0;
+  std::vector<std::string> names;  ///< of all columns
+  std::vector<CsvColumn> used;     ///< inputs, then targets
+  bool drop_missing = false;       ///< rows with a missing value are left out; else they are errors
+};
+
+/// Which columns are inputs and which targets. `path` is the file that `layout` was read from. Throws
+/// Error(usage) for options that do not fit and Error(data).
+CsvTable csv_table(const std::string& path, const CsvLayout& layout, const Request& request, Task task);
+
+/// "FILE: line 3, column 2 ('width'): ..." as Error(data).
+[[noreturn]] void fail_at(const std::string& path, const CsvTable& table, const CsvFault& fault);
+
+}  // namespace trainer::data
