@@ -8,7 +8,7 @@
 #include <system_error>
 
 #include "csv.h"
-#include "hdf5.h"
+#include "hdf5_plan.h"
 #include "trainer/core/error.h"
 #include "trainer/data/open.h"
 

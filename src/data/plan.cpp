@@ -9,7 +9,7 @@
 
 #include "csv.h"
 #include "files.h"
-#include "hdf5.h"
+#include "hdf5_plan.h"
 #include "idx_folder.h"
 #include "trainer/core/error.h"
 #include "trainer/core/grammar.h"

@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-#include "hdf5.h"
+#include "hdf5_plan.h"
 #include "temporary_folder.h"
 #include "trainer/core/error.h"
 
