@@ -20,8 +20,8 @@ struct CommandLine {
       given;  ///< options set on the command line or in --config, by canonical name ("batch-size")
   std::vector<std::string> models_or_run;  ///< RUN of resume (default runs/latest), FILE of inspect, each
                                            ///< one; MODELs of evaluate and predict
-  std::string config;   ///< --config
-  bool resume = false;  ///< train --resume
+  std::string config;                      ///< --config
+  bool resume = false;                     ///< train --resume
   bool dry_run = false;
   std::string accept_change;  ///< of resume and train --resume: "data arithmetic version"
   bool help = false;
