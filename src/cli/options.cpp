@@ -160,6 +160,8 @@ void add_data_options(std::vector<Option>& table) {
                      "images; noise(stddev), mixup(alpha)"});
   Option shuffle = grammar("shuffle", &C::shuffle, "auto");
   shuffle.set = [set = shuffle.set](CommandLine& line, const std::string& value) {
+    require(value != "true" && value != "yes" && value != "no", ErrorKind::usage, "--shuffle: \"", value,
+            "\" is not one of rows, chunks, chunks(window), none, false, auto");
     set(line, value);
     if (line.configuration.shuffle == "false") line.configuration.shuffle = "none";
   };

@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <sstream>
+#include <string_view>
 #include <system_error>
 #include <utility>
 
@@ -166,6 +168,31 @@ std::string kind_of_place(const std::string& spec, Task task, const ShareWork& s
       .front();
 }
 
+constexpr std::string_view kHdf5Encoding = "hdf5\n";
+
+/// DataFacts::encoding of HDF5: the options that say where inputs and targets lie; empty when none was given.
+std::string hdf5_encoding(const Request& request) {
+  if (request.inputs.empty() && request.targets.empty() && request.row_axis == "0") return "";
+  return text(kHdf5Encoding, request.inputs, "\n", request.targets, "\n", request.row_axis);
+}
+
+/// Where the options are not given, they are those of the data that the model was trained on.
+Request hdf5_request(Request request) {
+  if (request.encoding.starts_with(kHdf5Encoding) && hdf5_encoding(request).empty()) {
+    std::istringstream lines(request.encoding.substr(kHdf5Encoding.size()));
+    std::getline(lines, request.inputs);
+    std::getline(lines, request.targets);
+    std::getline(lines, request.row_axis);
+  }
+  request.encoding.clear();
+  return request;
+}
+
+Request csv_request(Request request) {
+  if (request.encoding.starts_with(kHdf5Encoding)) request.encoding.clear();
+  return request;
+}
+
 Plan place_plan(const Request& request, Task task, const ShareWork& share) {
   const std::string& spec = request.data;
   const std::string kind = kind_of_place(spec, task, share);
@@ -182,13 +209,16 @@ Plan place_plan(const Request& request, Task task, const ShareWork& share) {
          near.empty() ? "(fashion-mnist, mnist, generate:NAME)" : "(did you mean " + near + "?)");
   }
   const std::vector<std::string> paths = files_of("--data", spec, share);
-  if (is_csv(paths.front())) return csv_plan(paths, request, share);
+  if (is_csv(paths.front())) return csv_plan(paths, csv_request(request), share);
   const bool hdf5 = share(1, [&](std::int64_t) {
                       return std::string(is_hdf5(paths.front()) ? "yes" : "");
                     }).front() == "yes";
   require(hdf5, ErrorKind::data, "--data: ", paths.front(),
           " is neither HDF5 nor CSV: no file of that name or signature");
-  return hdf5_plan(paths, request, share);
+  const Request asked = hdf5_request(request);
+  Plan plan = hdf5_plan(paths, asked, share);
+  for (Source& source : plan.splits) source.facts.encoding = hdf5_encoding(asked);
+  return plan;
 }
 
 void refuse_file_options(const Request& request) {

@@ -116,8 +116,8 @@ void resolve(Prepared& prepared, const Configuration& configuration, int threads
   require_fitting_targets(prepared.loss, data, prepared.network->model().outputs());
   prepared.optimizer = optim::Optimizer::parse(configuration.optimizer);
   prepared.plan = make_plan(configuration, data.split.training.size(), *prepared.optimizer, data.notes);
-  prepared.order = std::make_unique<data::EpochOrder>(configuration.seed, data.split.training, data.shuffle,
-                                                      facts.blocks);
+  prepared.order =
+      std::make_unique<data::EpochOrder>(configuration.seed, data.split.training, data.shuffle, facts.blocks);
   data.opened.train->require_room(*prepared.order, prepared.plan.batch);
   prepared.averages = configuration.average > 0;
   prepared.tensor_norms = configuration.log_gradients;

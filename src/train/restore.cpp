@@ -112,7 +112,7 @@ void require_as_written(const checkpoint::Checkpoint& file, const checkpoint::Ch
     }
   };
   std::vector<std::string> free = {"data", "fingerprint", "row_weights"};
-  if (!same_data) free.insert(free.end(), {"classes", "class_names"});
+  if (!same_data) free.insert(free.end(), {"classes", "class_names", "encoding"});
   compare(file.model_attributes, expected.model_attributes, "/model", free);
   compare(file.optimizer_attributes, expected.optimizer_attributes, "/optimizer", {});
   // The rest of /progress is the run's own account, which nothing else tells.

@@ -148,6 +148,7 @@ checkpoint::Checkpoint describe_attributes(const Prepared& prepared, const RunFa
                            {"split_seed", static_cast<std::int64_t>(facts.split_seed)},
                            {"classes", of_classes ? data.targets : std::int64_t{0}}};
   if (of_classes && !data.class_names.empty()) file.model_attributes["class_names"] = data.class_names;
+  if (!data.encoding.empty()) file.model_attributes["encoding"] = data.encoding;
   const Scalings& scalings = prepared.data.scalings;
   file.scaling_attributes["inputs"] = scalings.inputs.mode_name();
   file.scaling["mean"] = scalings.inputs.mean();
