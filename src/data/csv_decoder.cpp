@@ -7,7 +7,7 @@
 namespace trainer::data {
 namespace {
 
-constexpr const char* kMissing = "has no value; fill it in, leave the row out, or say --missing drop";
+constexpr const char* kMissing = "has no value; fill it in, leave the row out, or say --missing drop or mean";
 
 }  // namespace
 

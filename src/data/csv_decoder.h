@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -33,7 +34,10 @@ class CsvDecoder {
       const CsvColumn& column = table_->used[i];
       const std::string_view text = fields[static_cast<std::size_t>(column.place)];
       if (!column.categorical) {
-        const Field field = parse_field(text);
+        Field field = parse_field(text);
+        if (field.kind == FieldKind::missing && table_->keep_missing && !column.target) [[unlikely]]
+          field = {
+              .kind = FieldKind::number, .value = std::numeric_limits<double>::quiet_NaN(), .whole = false};
         if (field.kind != FieldKind::number) [[unlikely]]
           fail_number(row, column, text, field.kind);
         sink.number(i, field);

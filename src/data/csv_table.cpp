@@ -39,11 +39,11 @@ class TableMaker {
     table_.columns = std::ssize(layout.columns);
     for (const CsvHeadColumn& column : layout.columns) table_.names.push_back(column.name);
     for (std::int64_t c = 0; layout.header && c < table_.columns; ++c) places_.emplace(name(c), c);
-    require(request.missing != "mean", ErrorKind::usage,
-            "--missing: mean is not offered yet for CSV files; use error or drop");
-    require(request.missing == "error" || request.missing == "drop", ErrorKind::usage, "--missing: '",
-            request.missing, "' is not known; expected error, drop or mean");
+    require(request.missing == "error" || request.missing == "drop" || request.missing == "mean",
+            ErrorKind::usage, "--missing: '", request.missing,
+            "' is not known; expected error, drop or mean");
     table_.drop_missing = request.missing == "drop";
+    table_.keep_missing = request.missing == "mean";
   }
 
   CsvTable make() {

@@ -29,6 +29,7 @@ struct CsvTable {
   std::int64_t columns = 0;
   std::vector<std::string> names;  ///< of all columns
   std::vector<CsvColumn> used;     ///< inputs, then targets
+  bool keep_missing = false;       ///< a missing number of an input is NaN
   bool drop_missing = false;       ///< rows with a missing value are left out; else they are errors
 };
 

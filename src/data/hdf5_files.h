@@ -26,6 +26,8 @@ struct Hdf5Rows {
   Hdf5Side targets;
   std::vector<std::int64_t> row_axes;
   h5::Links links = h5::Links::inside;
+  bool keep_missing = false;          ///< a missing number of an input is NaN
+  bool keep_missing_targets = false;  ///< and of a target
 };
 
 /// One file (or two) that is open.
@@ -42,7 +44,8 @@ Hdf5Open open_rows(const Hdf5Rows& rows, std::size_t index);
 
 /// Reads rows of one data set to out[row * stride + column], checked to be finite. Throws Error(data) naming
 /// file, data set, row and column.
-void read_floats(const Hdf5Column& column, Range rows, float* out, std::int64_t stride);
+void read_floats(const Hdf5Column& column, Range rows, float* out, std::int64_t stride,
+                 bool keep_missing = false);
 void read_bytes(const Hdf5Column& column, Range rows, std::uint8_t* out, std::int64_t stride);
 /// Reads rows of a data set of one column; integers and booleans, none missing.
 std::vector<std::int64_t> read_integers(const Hdf5Column& column, Range rows);

@@ -12,6 +12,7 @@
 #include "hdf5_names.h"
 #include "hdf5_reader.h"
 #include "hdf5_targets.h"
+#include "missing.h"
 #include "trainer/core/digest.h"
 #include "trainer/core/error.h"
 
@@ -42,6 +43,8 @@ Hdf5Rows rows_of(const std::vector<std::string>& paths, const std::vector<std::s
   rows.targets.option = "--targets";
   if (!targets.empty()) rows.targets = {"--targets", of_targets, parse_hdf5_selections("--targets", targets)};
   rows.row_axes = parse_row_axes(request.row_axis);
+  rows.keep_missing = request.missing != "error";
+  rows.keep_missing_targets = request.missing == "drop";
   rows.links = request.follow_links ? h5::Links::anywhere : h5::Links::inside;
   return rows;
 }
@@ -155,8 +158,8 @@ bool is_hdf5(const std::string& path) {
 
 Plan hdf5_plan(const std::vector<std::string>& paths, const Request& request, const ShareWork& share) {
   require(!paths.empty(), ErrorKind::data, "--data: ", request.data, " names no files");
-  require(request.missing == "error", ErrorKind::usage, "--missing: ", request.missing,
-          " is for CSV; of HDF5 only error, which names the first row that has a missing value");
+  require(request.missing == "error" || request.missing == "drop" || request.missing == "mean",
+          ErrorKind::usage, "--missing: '", request.missing, "' is not known; expected error, drop or mean");
   // Before a file is opened: what is written badly is the same error everywhere.
   if (!request.inputs.empty()) parse_hdf5_selections("--inputs", request.inputs);
   if (!request.targets.empty()) parse_hdf5_selections("--targets", request.targets);
@@ -187,6 +190,8 @@ Plan hdf5_plan(const std::vector<std::string>& paths, const Request& request, co
                                              : targets.names;
   for (std::size_t i = 0; i < splits.size(); ++i)
     plan.splits.push_back(source_of(splits[i], looks[i], targets, name_of(paths, request)));
+  if (request.missing == "drop")
+    for (Source& source : plan.splits) source = without_missing(std::move(source), share, plan.origin);
   return plan;
 }
 

@@ -24,13 +24,15 @@ inline void scale_row(const Raw* __restrict raw, const Scaling& scaling, float* 
       const float shift = mean[0];
       const float divisor = deviation[0];
       for (std::int64_t j = 0; j < features; ++j) scaled[j] = (static_cast<float>(raw[j]) - shift) / divisor;
-      return;
+      break;
     }
     case Scaling::Mode::feature:
       for (std::int64_t j = 0; j < features; ++j)
         scaled[j] = (static_cast<float>(raw[j]) - mean[j]) / deviation[j];
-      return;
+      break;
   }
+  if (!scaling.fills_missing()) return;
+  for (std::int64_t j = 0; j < features; ++j) scaled[j] = scaled[j] == scaled[j] ? scaled[j] : 0.0f;
 }
 
 }  // namespace trainer::data

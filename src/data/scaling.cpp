@@ -33,32 +33,46 @@ std::optional<Scaling::Mode> mode_of(const std::string& name) {
   return static_cast<Scaling::Mode>(found - names.begin());
 }
 
-/// What is known of some rows: their number and, per column, mean and sum of squared distances from it.
+/// What is known of some rows: for each column the number of values that it has, their mean and the sum of
+/// squared distances from it.
 struct Moments {
-  double count = 0;
-  std::vector<double> mean;
-  std::vector<double> m2;
+  explicit Moments(std::size_t columns) : count(columns), mean(columns), m2(columns) {}
+  std::vector<double> count, mean, m2;
 };
 
 Moments merge(Moments left, const Moments& right) {
-  merge_moments(static_cast<std::int64_t>(left.mean.size()), left.count, left.mean.data(), left.m2.data(),
-                right.count, right.mean.data(), right.m2.data());
-  left.count += right.count;
+  for (std::size_t j = 0; j < left.mean.size(); ++j) {
+    if (right.count[j] == 0) continue;
+    if (left.count[j] == 0) {
+      left.count[j] = right.count[j];
+      left.mean[j] = right.mean[j];
+      left.m2[j] = right.m2[j];
+      continue;
+    }
+    merge_moments(1, left.count[j], &left.mean[j], &left.m2[j], right.count[j], &right.mean[j], &right.m2[j]);
+    left.count[j] += right.count[j];
+  }
   return left;
 }
 
-/// raw: [rows, columns] f32. Two passes: a constant column has exactly its value as mean, and m2 0.
+/// raw: [rows, columns] f32; NaN is no value. Two passes: a constant column has exactly its value as mean,
+/// and m2 0.
 Moments moments_of(const float* raw, std::int64_t rows, std::int64_t columns) {
   const auto size = static_cast<std::size_t>(columns);
-  Moments out{static_cast<double>(rows), std::vector<double>(size), std::vector<double>(size)};
+  Moments out(size);
   for (std::int64_t i = 0; i < rows; ++i) {
-    for (std::size_t j = 0; j < size; ++j) out.mean[j] += static_cast<double>(raw[i * columns + j]);
+    for (std::size_t j = 0; j < size; ++j) {
+      const auto value = static_cast<double>(raw[i * columns + j]);
+      const bool is_there = value == value;
+      out.count[j] += is_there ? 1.0 : 0.0;
+      out.mean[j] += is_there ? value : 0.0;
+    }
   }
-  for (double& mean : out.mean) mean /= out.count;
+  for (std::size_t j = 0; j < size; ++j) out.mean[j] /= std::max(1.0, out.count[j]);
   for (std::int64_t i = 0; i < rows; ++i) {
     for (std::size_t j = 0; j < size; ++j) {
       const double distance = static_cast<double>(raw[i * columns + j]) - out.mean[j];
-      out.m2[j] += distance * distance;
+      out.m2[j] += distance == distance ? distance * distance : 0.0;
     }
   }
   return out;
@@ -67,18 +81,19 @@ Moments moments_of(const float* raw, std::int64_t rows, std::int64_t columns) {
 using Gather = std::function<void(std::span<const std::int64_t>, float*)>;
 
 std::string bytes_of(const Moments& moments) {
-  std::string bytes(reinterpret_cast<const char*>(&moments.count), sizeof(double));
-  for (const std::vector<double>* list : {&moments.mean, &moments.m2})
+  std::string bytes;
+  for (const std::vector<double>* list : {&moments.count, &moments.mean, &moments.m2})
     bytes.append(reinterpret_cast<const char*>(list->data()), list->size() * sizeof(double));
   return bytes;
 }
 
 Moments moments_in(const std::string& bytes, std::int64_t columns) {
-  const auto size = static_cast<std::size_t>(columns);
-  Moments moments{0, std::vector<double>(size), std::vector<double>(size)};
-  std::memcpy(&moments.count, bytes.data(), sizeof(double));
-  std::memcpy(moments.mean.data(), bytes.data() + sizeof(double), size * sizeof(double));
-  std::memcpy(moments.m2.data(), bytes.data() + (1 + size) * sizeof(double), size * sizeof(double));
+  Moments moments(static_cast<std::size_t>(columns));
+  const char* from = bytes.data();
+  for (std::vector<double>* list : {&moments.count, &moments.mean, &moments.m2}) {
+    std::memcpy(list->data(), from, list->size() * sizeof(double));
+    from += list->size() * sizeof(double);
+  }
   return moments;
 }
 
@@ -117,7 +132,11 @@ Moments moments_of_rows(const comm::Communicator& world, const RowSet& rows, std
 Moments over_columns(const Moments& moments) {
   const auto column = [&](Range node) -> std::optional<Moments> {
     const auto j = static_cast<std::size_t>(node.begin);
-    return Moments{moments.count, {moments.mean[j]}, {moments.m2[j]}};
+    Moments one(1);
+    one.count[0] = moments.count[j];
+    one.mean[0] = moments.mean[j];
+    one.m2[0] = moments.m2[j];
+    return one;
   };
   const Range columns{0, static_cast<std::int64_t>(moments.mean.size())};
   return *fold_tree<Moments>(columns, never, column, merge);
@@ -131,17 +150,20 @@ double deviation_of(double m2, double count) {
 }
 
 Scaling measured(const comm::Communicator& world, Scaling::Mode mode, const RowSet& rows,
-                 std::int64_t columns, const Gather& gather) {
+                 std::int64_t columns, bool fills_missing, const Gather& gather) {
   const Moments moments = moments_of_rows(world, rows, columns, gather);
   const auto size = static_cast<std::size_t>(columns);
+  for (std::size_t j = 0; j < size; ++j)
+    require(moments.count[j] > 0, ErrorKind::data, "--missing mean: input column ", j,
+            " (from 0) has no value in any training row; leave it out of the inputs");
   if (mode == Scaling::Mode::global) {
     const Moments all = over_columns(moments);
     return {"global", std::vector<double>(size, all.mean[0]),
-            std::vector<double>(size, deviation_of(all.m2[0], all.count))};
+            std::vector<double>(size, deviation_of(all.m2[0], all.count[0])), fills_missing};
   }
   std::vector<double> deviation(size);
-  for (std::size_t j = 0; j < size; ++j) deviation[j] = deviation_of(moments.m2[j], moments.count);
-  return {"feature", moments.mean, std::move(deviation)};
+  for (std::size_t j = 0; j < size; ++j) deviation[j] = deviation_of(moments.m2[j], moments.count[j]);
+  return {"feature", moments.mean, std::move(deviation), fills_missing};
 }
 
 [[noreturn]] void fail_unknown(const std::string& option, const std::string& value,
@@ -165,8 +187,12 @@ Scaling Scaling::unit(std::int64_t features) {
   return {"unit", std::vector<double>(size, 0.0), std::vector<double>(size, 255.0)};
 }
 
-Scaling::Scaling(const std::string& mode_name, std::vector<double> mean, std::vector<double> deviation)
-    : mode_(Mode::none), mean_(std::move(mean)), deviation_(std::move(deviation)) {
+Scaling::Scaling(const std::string& mode_name, std::vector<double> mean, std::vector<double> deviation,
+                 bool fills_missing)
+    : mode_(Mode::none),
+      fills_missing_(fills_missing),
+      mean_(std::move(mean)),
+      deviation_(std::move(deviation)) {
   const std::optional<Mode> mode = mode_of(mode_name);
   require(mode.has_value(), ErrorKind::data, "the scaling '", mode_name, "' is not known");
   mode_ = *mode;
@@ -202,7 +228,7 @@ void Scaling::invert(const float* scaled, std::int64_t rows, float* raw) const {
 }
 
 Scaling input_scaling(const comm::Communicator& world, const DataSet& data, const RowSet& rows,
-                      const std::string& option) {
+                      const std::string& option, bool fills_missing) {
   const DataFacts& facts = data.facts();
   const bool bytes = facts.element_type == "uint8";
   const std::string name = !option.empty() ? option : bytes ? "unit" : "feature";
@@ -211,9 +237,11 @@ Scaling input_scaling(const comm::Communicator& world, const DataSet& data, cons
   require(*mode != Scaling::Mode::unit || bytes, ErrorKind::usage,
           "--scale: unit divides bytes by 255, but the inputs are ", facts.element_type,
           "; expected feature, global or none");
+  require(!fills_missing || *mode == Scaling::Mode::feature || *mode == Scaling::Mode::global,
+          ErrorKind::usage, "--missing mean needs the means of --scale feature or global, not ", name);
   if (*mode == Scaling::Mode::none) return Scaling::none(facts.features);
   if (*mode == Scaling::Mode::unit) return Scaling::unit(facts.features);
-  return measured(world, *mode, rows, facts.features,
+  return measured(world, *mode, rows, facts.features, fills_missing,
                   [&](auto chunk, float* raw) { data.gather(chunk, raw); });
 }
 
@@ -230,7 +258,7 @@ Scaling target_scaling(const comm::Communicator& world, const DataSet& data, con
           "--scale-targets: log is not available yet; expected feature or none");
   if (option == "none") return Scaling::none(facts.targets);
   if (!option.empty() && option != "feature") fail_unknown("--scale-targets", option, {"feature", "none"});
-  return measured(world, Scaling::Mode::feature, rows, facts.targets,
+  return measured(world, Scaling::Mode::feature, rows, facts.targets, false,
                   [&](auto chunk, float* raw) { data.gather_values(chunk, raw); });
 }
 

@@ -66,12 +66,13 @@ void tell_time(const Prepared& prepared, const StepSeconds& seconds, Records& re
                    " %, read ", percent(seconds.read), " %"));
   constexpr int kMuch = 10;
   if (percent(seconds.read) < kMuch) return;
-  records.note(text("note: reading took ", percent(seconds.read), " % of the time; ",
-                    prepared.data.opened.train->has_all_rows()
-                        ? "the rows are in memory, so this is copying and augmenting them: more --threads help"
-                        : "the rows come from their files: hold them in memory with a larger --memory-limit, or "
-                          "rewrite them without compression and in chunks of whole rows with `trainer data "
-                          "convert` (`trainer data describe` shows how they lie)"));
+  records.note(
+      text("note: reading took ", percent(seconds.read), " % of the time; ",
+           prepared.data.opened.train->has_all_rows()
+               ? "the rows are in memory, so this is copying and augmenting them: more --threads help"
+               : "the rows come from their files: hold them in memory with a larger --memory-limit, or "
+                 "rewrite them without compression and in chunks of whole rows with `trainer data "
+                 "convert` (`trainer data describe` shows how they lie)"));
 }
 
 }  // namespace

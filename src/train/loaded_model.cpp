@@ -32,7 +32,9 @@ data::Scaling broadcast(const comm::Communicator& world, const data::Scaling& sc
   const std::string mode = world.broadcast(scaling.mode_name(), 0);
   auto mean = broadcast(world, scaling.mean());
   auto deviation = broadcast(world, scaling.deviation());
-  return mean.empty() ? data::Scaling::none(0) : data::Scaling(mode, std::move(mean), std::move(deviation));
+  const bool fills = broadcast(world, std::int64_t{scaling.fills_missing()}) != 0;
+  return mean.empty() ? data::Scaling::none(0)
+                      : data::Scaling(mode, std::move(mean), std::move(deviation), fills);
 }
 
 template <class T>

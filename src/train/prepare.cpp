@@ -235,6 +235,7 @@ data::Request request_of(const Configuration& configuration, const KnownModel* k
     request.class_names = known->class_names;
     request.encoding = known->encoding;
     request.without_targets = known->without_targets;
+    if (known->scalings.inputs.fills_missing() && request.missing == "error") request.missing = "mean";
   }
   return request;
 }
@@ -268,8 +269,8 @@ PreparedData prepare_data(const comm::Communicator& world, const comm::Communica
   if (known != nullptr) {
     data.scalings = known->scalings;
   } else {
-    data.scalings.inputs =
-        data::input_scaling(world, *data.opened.train, data.split.training, configuration.scale);
+    data.scalings.inputs = data::input_scaling(world, *data.opened.train, data.split.training,
+                                               configuration.scale, configuration.missing == "mean");
     if (!reconstructs)
       data.scalings.targets =
           data::target_scaling(world, *data.opened.train, data.split.training, configuration.scale_targets);

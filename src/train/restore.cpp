@@ -290,7 +290,9 @@ Scalings share_scalings(const comm::Communicator& world, const Scalings& scaling
       values->resize(static_cast<std::size_t>(features));
       world.broadcast(values->data(), features * static_cast<std::int64_t>(sizeof(double)), 0);
     }
-    return data::Scaling(mode, std::move(mean), std::move(deviation));
+    std::int64_t fills = mine.fills_missing() ? 1 : 0;
+    world.broadcast(&fills, sizeof(fills), 0);
+    return data::Scaling(mode, std::move(mean), std::move(deviation), fills != 0);
   };
   return {share(scalings.inputs), share(scalings.targets)};
 }

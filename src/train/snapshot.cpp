@@ -151,6 +151,7 @@ checkpoint::Checkpoint describe_attributes(const Prepared& prepared, const RunFa
   if (!data.encoding.empty()) file.model_attributes["encoding"] = data.encoding;
   const Scalings& scalings = prepared.data.scalings;
   file.scaling_attributes["inputs"] = scalings.inputs.mode_name();
+  if (scalings.inputs.fills_missing()) file.scaling_attributes["missing"] = std::string("mean");
   file.scaling["mean"] = scalings.inputs.mean();
   file.scaling["deviation"] = scalings.inputs.deviation();
   if (scalings.targets.features() > 0) {
@@ -226,7 +227,8 @@ Scalings read_scalings(const checkpoint::Checkpoint& file, const std::string& wh
   const auto scaling = [&](const std::string& name, const std::string& mean, const std::string& deviation) {
     const std::string mode = get<std::string>(file.scaling_attributes, name, place);
     try {
-      return data::Scaling(mode, values(mean), values(deviation));
+      return data::Scaling(mode, values(mean), values(deviation),
+                           name == "inputs" && file.scaling_attributes.contains("missing"));
     } catch (const Error& error) {
       fail(ErrorKind::data, where, ": /scaling: ", error.what());
     }

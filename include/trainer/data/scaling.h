@@ -23,8 +23,11 @@ class Scaling {
   static Scaling unit(std::int64_t features);
   /// From stored values (a checkpoint). Throws Error(data) for an unknown mode name, sizes that differ,
   /// values that are not finite or not representable as float, and deviations that are not above 0.
-  Scaling(const std::string& mode_name, std::vector<double> mean, std::vector<double> deviation);
+  Scaling(const std::string& mode_name, std::vector<double> mean, std::vector<double> deviation,
+          bool fills_missing = false);
 
+  /// Whether a missing value (NaN) is taken for its column's mean: it becomes 0 (--missing mean).
+  bool fills_missing() const { return fills_missing_; }
   Mode mode() const { return mode_; }
   std::string mode_name() const;  ///< "none", "unit", "feature", "global"
   std::int64_t features() const { return static_cast<std::int64_t>(mean_.size()); }
@@ -44,6 +47,7 @@ class Scaling {
 
  private:
   Mode mode_;
+  bool fills_missing_ = false;
   std::vector<double> mean_, deviation_;
   std::vector<float> float_mean_, float_deviation_;
 };
@@ -52,10 +56,11 @@ class Scaling {
 /// Empty: `unit` for bytes, `feature` for everything else. `feature`: mean and population deviation (divided
 /// by the number of rows) per column; `global`: over all columns together. Both are merged (count, mean, M2),
 /// in double, over chunks of 256 rows folded in the fixed tree, so they depend on the rows alone. A constant
-/// column has deviation 1. **Collective**: every rank reads a part of the rows, once. Throws Error(usage) for
-/// an unknown name and for `unit` on anything but bytes.
+/// column has deviation 1. With `fills_missing`, mean and deviation of a column are those of the values that
+/// it has; then `feature` or `global` only. **Collective**: every rank reads a part of the rows, once. Throws
+/// Error(usage) for an unknown name and for `unit` on anything but bytes.
 Scaling input_scaling(const comm::Communicator& world, const DataSet& data, const RowSet& rows,
-                      const std::string& option);
+                      const std::string& option, bool fills_missing = false);
 
 /// The same for the targets of a regression (`--scale-targets`): empty or `feature`, or `none`. For other
 /// targets always `none` with no columns; asking for anything else there is an Error(usage).
