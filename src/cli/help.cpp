@@ -53,12 +53,12 @@ std::string usage_of(Command command) {
       return "Usage: trainer data describe WHAT [options]\n"
              "       mpirun -np N trainer data convert WHAT --out F.h5 [options]\n"
              "       mpirun -np N trainer data generate \"NAME(...)\" --out F.h5 [options]\n"
-             "Looks at data, or writes them as HDF5. WHAT is what --data takes. `trainer data describe --help` "
-             "and so\n"
+             "Looks at data, or writes them as HDF5. WHAT is as of `train --data`. `trainer data describe "
+             "--help` and so\n"
              "on: the options of each.\n";
     case Command::data_describe:
       return "Usage: trainer data describe WHAT [options]\n"
-             "Says what training would find in WHAT (as --data takes it), one `name value` a line: shapes, "
+             "Says what training would find in WHAT (as of `train --data`), one `name value` a line: shapes, "
              "task, targets,\n"
              "inputs, how the rows lie in their files, and how well their order in an epoch mixes them "
              "(shuffle_spread,\n"
@@ -67,19 +67,21 @@ std::string usage_of(Command command) {
              "meet. Needs no MPI.\n";
     case Command::data_convert:
       return "Usage: mpirun -np N trainer data convert WHAT --out F.h5 [options]\n"
-             "Writes WHAT (as --data takes it) as an HDF5 file that --data takes without further options: "
-             "/inputs and\n"
-             "/targets, with a test split /x_train, /y_train, /x_test and /y_test. The same rows in the same "
-             "order:\n"
-             "training on it gives the same bits. The file is there whole or not at all. Data may be larger "
-             "than memory.\n";
+             "Writes WHAT (as of `train --data`) as an HDF5 file that training takes without further "
+             "options: "
+             "/inputs\n"
+             "and /targets, with a test split /x_train, /y_train, /x_test and /y_test. The same rows in the "
+             "same order:\n"
+             "training on it gives the same bits (in chunks, whose order follows the files, where these have "
+             "none).\n"
+             "The file is there whole or not at all. Data may be larger than memory.\n";
     case Command::data_generate:
       return "Usage: mpirun -np N trainer data generate \"NAME(...)\" --out F.h5 [options]\n"
              "Writes a made-up data set as HDF5: circle, xor, gauss, spiral, plane, gaussian, sine, blobs, "
              "teacher or\n"
              "table(xor|and|or), with rows=, features=, classes=, noise=, seed=, as in \"blobs(rows=1000, "
              "classes=3)\".\n"
-             "Training on it gives the same bits as --data \"generate:NAME(...)\".\n";
+             "Training on it gives the same bits as on \"generate:NAME(...)\".\n";
   }
   return "";
 }

@@ -198,23 +198,22 @@ std::unique_ptr<Part> open_part(const comm::Communicator& world, const ConvertRe
   std::string places;
   comm::on_first_rank(world, [&] {
     require_other_file(request);
-    part = std::make_unique<Part>(
-        layout,
-        h5::RowWriter(request.out, plan.splits[0].facts.rows, layout.sets(),
-                      {{"format", std::string("trainer data")},
-                       {"version", std::int64_t{1}},
-                       {"data", plan.splits[0].facts.name}}),
-        plan.splits.size());
+    part = std::make_unique<Part>(layout,
+                                  h5::RowWriter(request.out, plan.splits[0].facts.rows, layout.sets(),
+                                                {{"format", std::string("trainer data")},
+                                                 {"version", std::int64_t{1}},
+                                                 {"data", plan.splits[0].facts.name}}),
+                                  plan.splits.size());
     places.assign(reinterpret_cast<const char*>(part->places().data()),
                   part->places().size() * sizeof(std::int64_t));
   });
   places = world.broadcast(places, 0);
   comm::together(world, [&] {
     if (world.rank() == 0) return;
-    part = std::make_unique<Part>(layout,
-                                  h5::RowWriter::join(request.out, plan.splits[0].facts.rows, layout.sets(),
-                                                      numbers_of(places)),
-                                  plan.splits.size());
+    part = std::make_unique<Part>(
+        layout,
+        h5::RowWriter::join(request.out, plan.splits[0].facts.rows, layout.sets(), numbers_of(places)),
+        plan.splits.size());
   });
   return part;
 }

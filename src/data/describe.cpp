@@ -166,9 +166,9 @@ class Describer {
         greatest = std::max(greatest, value);
         sum += value;
       }
-      line(text("target_", c),
-           text("min ", short_number(least), " mean ",
-                short_number(sum / static_cast<double>(sample_.rows.size())), " max ", short_number(greatest)));
+      line(text("target_", c), text("min ", short_number(least), " mean ",
+                                    short_number(sum / static_cast<double>(sample_.rows.size())), " max ",
+                                    short_number(greatest)));
     }
     if (columns > kMostNamed) line("targets_more", std::to_string(columns - kMostNamed));
   }
@@ -197,8 +197,9 @@ class Describer {
   }
 
   void tell_spread() {
-    line("shuffle", taken_ + (request_.shuffle.empty() ? " (by the size of the data; --shuffle says otherwise)"
-                                                       : " (--shuffle)"));
+    line("shuffle",
+         taken_ + (request_.shuffle.empty() ? " (by the size of the data; --shuffle says otherwise)"
+                                            : " (--shuffle)"));
     spread_ = spread_of(taken_);
     line("shuffle_spread",
          spread_text(spread_) +

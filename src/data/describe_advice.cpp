@@ -18,9 +18,9 @@ constexpr double kPoorSpread = 1.5;
 constexpr std::int64_t kUneven = 10;
 
 std::string quoted(const std::string& word) {
-  const bool is_plain =
-      !word.empty() && word.find_first_not_of("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-                                              "_-./:,=@%+") == std::string::npos;
+  const bool is_plain = !word.empty() && word.find_first_not_of(
+                                             "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+                                             "_-./:,=@%+") == std::string::npos;
   if (is_plain) return word;
   std::string out = "'";
   for (const char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
@@ -40,8 +40,8 @@ std::vector<std::string> on_storage(const Findings& findings) {
   std::vector<std::string> out;
   for (const StoredInputs& set : findings.stored) {
     if (set.chunk.empty()) continue;
-    const std::string chunk = text("the ", set.is_compressed ? "compressed " : "", "chunks of ", set.path, " (",
-                                   size_text(set.chunk_bytes), ", ", set.chunk_rows, " rows)");
+    const std::string chunk = text("the ", set.is_compressed ? "compressed " : "", "chunks of ", set.path,
+                                   " (", size_text(set.chunk_bytes), ", ", set.chunk_rows, " rows)");
     if (set.chunks_a_row > 1)
       out.push_back(text(chunk, " cut its rows: ", set.chunks_a_row, " of them are read for any row"));
     if (set.is_compressed && set.chunk_bytes > kLargeChunkBytes)
@@ -64,9 +64,10 @@ std::string on_order(const Findings& findings) {
   if (!findings.spread || *findings.spread < kPoorSpread) return "";
   if (findings.shuffle == "none")
     return "--shuffle none: batches are not alike, rows of one kind lie together; take --shuffle rows";
-  return text("--shuffle ", findings.shuffle, ": batches are not alike, rows of one kind lie together and a ",
-              "window does not mix them; take more blocks in chunks(window), or --shuffle rows if the rows fit "
-              "in memory, or mix the rows once where they are made");
+  return text(
+      "--shuffle ", findings.shuffle, ": batches are not alike, rows of one kind lie together and a ",
+      "window does not mix them; take more blocks in chunks(window), or --shuffle rows if the rows fit "
+      "in memory, or mix the rows once where they are made");
 }
 
 std::string on_classes(const Findings& findings) {

@@ -135,8 +135,8 @@ TargetSample sample_targets(const ReadableRows& rows, std::int64_t most_rows) {
 std::optional<double> shuffle_spread(const TargetSample& sample, const EpochOrder& order,
                                      std::int64_t batch) {
   if (order.size() / batch < 2) return std::nullopt;
-  const Variances found = sample.kind == TargetKind::classes ? of_classes(sample, order, batch)
-                                                             : of_values(sample, order, batch);
+  const Variances found =
+      sample.kind == TargetKind::classes ? of_classes(sample, order, batch) : of_values(sample, order, batch);
   if (!(found.of_rows > 0)) return std::nullopt;
   return found.of_means * static_cast<double>(batch) / found.of_rows;
 }

@@ -50,18 +50,16 @@ std::vector<StoredInputs> stored_inputs(const Request& request) {
   const std::vector<std::string> files = hdf5_files("--data", request.data);
   if (files.empty()) return {};
   const bool with_targets = task_of(request.task) != Task::autoencoder;
-  const std::string targets =
-      request.targets_data.empty()
-          ? files.front()
-          : files_of("--targets-data", request.targets_data, share_alone()).front();
+  const std::string targets = request.targets_data.empty()
+                                  ? files.front()
+                                  : files_of("--targets-data", request.targets_data, share_alone()).front();
   const Hdf5Names names = find_hdf5_names(files.front(), targets, request, with_targets, share_alone());
   const h5::TableFile file =
       h5::TableFile::open(files.front(), request.follow_links ? h5::Links::anywhere : h5::Links::inside);
   std::vector<StoredInputs> out;
   for (const Hdf5Selection& selection : parse_hdf5_selections("--inputs", names.inputs)) {
     h5::Table table = file.table(selection.path);
-    const Hdf5Layout layout =
-        hdf5_layout(table, selection, parse_row_axes(request.row_axis), "--inputs");
+    const Hdf5Layout layout = hdf5_layout(table, selection, parse_row_axes(request.row_axis), "--inputs");
     out.push_back(stored({std::move(table), layout}));
   }
   return out;

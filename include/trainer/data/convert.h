@@ -26,7 +26,7 @@ struct ConvertRequest {
 struct Converted {
   DataFacts train;  ///< classes are counted; without blocks and fingerprint
   std::optional<DataFacts> test;
-  std::string task;                ///< that --task must say to take the file; empty: it is plain from the file
+  std::string task;  ///< that --task must say to take the file; empty: it is plain from the file
   std::vector<std::string> notes;  ///< what is worth knowing
 };
 
@@ -34,7 +34,8 @@ struct Converted {
 /// /inputs and /targets, with a test split /x_train, /y_train, /x_test and /y_test. Rows keep their shape;
 /// bytes stay bytes, other inputs and values are f32; classes are i32, or texts where names are known and
 /// their sorted order is that of the classes. Data sets are contiguous; the bytes of the file depend on the
-/// data alone. Training on it is training on the original: the same bits.
+/// data alone. Training on it is training on the original, the same bits, as long as the order of the rows is
+/// the same: `chunks` follows the pieces that files store together, of which this one has none.
 /// **Collective** over `world`: every rank writes a part of the rows, in bounded memory; what cannot be read
 /// in parts is read whole by rank 0. The file is there whole or not at all. Throws, on all ranks alike, what
 /// open_data throws, and Error(data) for a file that cannot be written.
