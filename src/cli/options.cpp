@@ -99,7 +99,7 @@ void add_layout_options(GroupOfOptions& group) {
              .commands = kWithFiles});
   group.add(any_text("targets-data", &C::targets_data, "none"),
             {.placeholder = "WHAT",
-             .help = "HDF5: files of the targets, when they are not in the files of --data",
+             .help = "HDF5: files of the targets, when they are not in those of the inputs",
              .commands = kWithFiles});
   group.add(any_text("target-columns", &C::target_columns, "auto"),
             {.placeholder = "LIST",

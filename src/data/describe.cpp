@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdio>
 #include <limits>
 #include <optional>
@@ -121,8 +122,7 @@ class Describer {
       line("stored", text(set.path, " ", sizes_text(set.shape), ", ", how));
     }
     if (source_.pieces.empty())
-      line("pieces", source_.any_rows ? "none (rows cost the same everywhere)"
-                                      : "1 (the data is read whole, at the start)");
+      line("pieces", source_.any_rows ? "none" : "1 (the data is read whole, at the start)");
     else
       line("pieces", text(source_.pieces.size(), " (rows that are read together)"));
     line("blocks", text(facts_.blocks.size(), " (rows that are shuffled together, up to ",
@@ -189,11 +189,23 @@ class Describer {
   std::optional<double> spread_of(const std::string& shuffle) const {
     return shuffle_spread(sample_, EpochOrder(0, sample_.rows, shuffle, facts_.blocks), kBatch);
   }
+  /// Of the figure for a full permutation, by chance: a variance of so many means, if they are normal.
+  double spread_noise() const {
+    const std::int64_t batches = sample_.rows.size() / kBatch;
+    return batches < 2 ? 0 : std::sqrt(2.0 / static_cast<double>(batches - 1));
+  }
   static std::string spread_text(const std::optional<double>& spread) {
     if (!spread) return "unknown";
     std::array<char, 40> out{};
     std::snprintf(out.data(), out.size(), "%.2f", *spread);
     return out.data();
+  }
+
+  std::string noise_text() const {
+    constexpr double kWorthSaying = 0.1;
+    if (spread_noise() < kWorthSaying) return "";
+    return text(", only ", sample_.rows.size() / kBatch, ": 1 by chance within ",
+                spread_text(2 * spread_noise()));
   }
 
   void tell_spread() {
@@ -203,7 +215,7 @@ class Describer {
     spread_ = spread_of(taken_);
     line("shuffle_spread",
          spread_text(spread_) +
-             (spread_ ? text(" (1: as good as a full permutation; batches of ", kBatch, ")")
+             (spread_ ? text(" (1: as good as a full permutation; batches of ", kBatch, noise_text(), ")")
                       : text(" (fewer than two batches of ", kBatch, " rows, or targets all equal)")) +
              sample_text(sample_.rows.size(), facts_.rows));
     if (!spread_) return;
@@ -219,7 +231,8 @@ class Describer {
                             .stored = stored_,
                             .class_counts = counts_,
                             .shuffle = taken_,
-                            .spread = spread_};
+                            .spread = spread_,
+                            .spread_noise = spread_noise()};
     for (const std::string& one : advice_on(findings)) out_.text += "advice: " + one + "\n";
   }
 

@@ -61,7 +61,7 @@ std::vector<std::string> on_storage(const Findings& findings) {
 }
 
 std::string on_order(const Findings& findings) {
-  if (!findings.spread || *findings.spread < kPoorSpread) return "";
+  if (!findings.spread || *findings.spread < kPoorSpread + 4 * findings.spread_noise) return "";
   if (findings.shuffle == "none")
     return "--shuffle none: batches are not alike, rows of one kind lie together; take --shuffle rows";
   return text(

@@ -20,6 +20,7 @@ struct Findings {
   std::vector<std::int64_t> class_counts;
   std::string shuffle;           ///< that would be taken
   std::optional<double> spread;  ///< of it
+  double spread_noise = 0;       ///< standard deviation that a full permutation would have, at most
 };
 
 /// Sentences for a person: what to change, and how. Empty when all is well.
