@@ -39,6 +39,14 @@ std::string command_name(Command command) {
       return "inspect";
     case Command::doctor:
       return "doctor";
+    case Command::data:
+      return "data";
+    case Command::data_describe:
+      return "data describe";
+    case Command::data_convert:
+      return "data convert";
+    case Command::data_generate:
+      return "data generate";
   }
   return "";
 }

@@ -29,22 +29,39 @@ struct Parsed {
   Arguments positional;
 };
 
-constexpr Command kCommands[] = {Command::train,   Command::resume,  Command::evaluate,
-                                 Command::predict, Command::inspect, Command::doctor};
+constexpr Command kCommands[] = {Command::train,   Command::resume, Command::evaluate, Command::predict,
+                                 Command::inspect, Command::doctor, Command::data};
+constexpr Command kDataCommands[] = {Command::data_describe, Command::data_convert, Command::data_generate};
+
+/// The second word of `trainer data`.
+std::pair<Command, Arguments> take_data_command(const Arguments& arguments) {
+  if (arguments.empty() || arguments.front().starts_with("-")) return {Command::data, arguments};
+  std::vector<std::string> names;
+  for (const Command command : kDataCommands) {
+    names.push_back(command_name(command).substr(command_name(Command::data).size() + 1));
+    if (arguments.front() == names.back()) return {command, {arguments.begin() + 1, arguments.end()}};
+  }
+  const std::string near = nearest_name(arguments.front(), names);
+  fail(ErrorKind::usage, "\"data ", arguments.front(), "\" is no command; ",
+       near.empty() ? "" : "did you mean data " + near + "? ",
+       "there are data describe, data convert and data generate, see `trainer data --help`");
+}
 
 /// The command and what is behind it. No command means train.
 std::pair<Command, Arguments> take_command(const Arguments& arguments) {
   if (arguments.empty() || arguments.front().starts_with("-")) return {Command::train, arguments};
   std::vector<std::string> names;
   for (const Command command : kCommands) {
-    if (arguments.front() == command_name(command))
-      return {command, {arguments.begin() + 1, arguments.end()}};
+    if (arguments.front() == command_name(command)) {
+      const Arguments rest(arguments.begin() + 1, arguments.end());
+      return command == Command::data ? take_data_command(rest) : std::pair{command, rest};
+    }
     names.push_back(command_name(command));
   }
   const std::string near = nearest_name(arguments.front(), names);
   fail(ErrorKind::usage, "\"", arguments.front(), "\" is no command; ",
        near.empty() ? "" : "did you mean " + near + "? ",
-       "there are train, resume, evaluate, predict, inspect and doctor, see `trainer --help`");
+       "there are train, resume, evaluate, predict, inspect, data and doctor, see `trainer --help`");
 }
 
 /// Boost would take any next word for the value of a boolean: it is written behind `=`, where there is one,
@@ -118,9 +135,13 @@ std::size_t most_arguments(Command command) {
       return std::numeric_limits<std::size_t>::max();
     case Command::resume:
     case Command::inspect:
+    case Command::data_describe:
+    case Command::data_convert:
+    case Command::data_generate:
       return 1;
     case Command::train:
     case Command::doctor:
+    case Command::data:
       break;
   }
   return 0;
@@ -164,8 +185,32 @@ CommandLine base_of(const Parsed& parsed, Command command) {
   return base;
 }
 
+bool is_of_data(Command command) {
+  return std::ranges::find(kDataCommands, command) != std::end(kDataCommands);
+}
+
+/// WHAT of `trainer data ...` is what --data takes.
+void take_what(CommandLine& line) {
+  if (!is_of_data(line.command) || line.models_or_run.empty()) return;
+  const std::string generate = "generate:";
+  const std::string& what = line.models_or_run.front();
+  const bool lacks_prefix = line.command == Command::data_generate && !what.starts_with(generate);
+  line.configuration.data = (lacks_prefix ? generate : "") + what;
+  line.given.insert("data");
+}
+
+void require_complete_data(const CommandLine& line) {
+  const std::string name = command_name(line.command);
+  require(!line.models_or_run.empty(), ErrorKind::usage, "`trainer ", name, "` needs ",
+          line.command == Command::data_generate ? "NAME(...), such as \"blobs(rows=1000, classes=3)\""
+                                                 : "WHAT: data as --data takes it, such as fashion-mnist");
+  require(line.command == Command::data_describe || !line.data_out.empty(), ErrorKind::usage, "`trainer ",
+          name, "` needs --out, a file that ends in .h5 or .hdf5");
+}
+
 void require_complete(const CommandLine& line) {
-  if (line.help || line.version) return;
+  if (line.help || line.version || line.command == Command::data) return;
+  if (is_of_data(line.command)) return require_complete_data(line);
   const bool of_models = line.command == Command::evaluate || line.command == Command::predict;
   const std::string name = command_name(line.command);
   require((!of_models && line.command != Command::inspect) || !line.models_or_run.empty(), ErrorKind::usage,
@@ -198,6 +243,7 @@ CommandLine parse_command_line(const std::vector<std::string>& arguments) {
   const std::set<std::string> from_file = std::exchange(line.given, {});
   for (const GivenOption& option : parsed.options) apply_option(line, option.name, option.value, "");
   line.given.insert(from_file.begin(), from_file.end());
+  take_what(line);
   require_complete(line);
   return line;
 }

@@ -49,6 +49,39 @@ std::string usage_of(Command command) {
              "training would.\n"
              "Exit code 0 without a problem, else 2 (options), 3 (data or folder), 4 (ranks that do not fit "
              "together).\n";
+    case Command::data:
+      return "Usage: trainer data describe WHAT [options]\n"
+             "       mpirun -np N trainer data convert WHAT --out F.h5 [options]\n"
+             "       mpirun -np N trainer data generate \"NAME(...)\" --out F.h5 [options]\n"
+             "Looks at data, or writes them as HDF5. WHAT is as of `train --data`. `trainer data describe "
+             "--help` and so\n"
+             "on: the options of each.\n";
+    case Command::data_describe:
+      return "Usage: trainer data describe WHAT [options]\n"
+             "Says what training would find in WHAT (as of `train --data`), one `name value` a line: shapes, "
+             "task, targets,\n"
+             "inputs, how the rows lie in their files, and how well their order in an epoch mixes them "
+             "(shuffle_spread,\n"
+             "measured); then advice. Large data are looked at in samples. Exit code 3 with the error that "
+             "training would\n"
+             "meet. Needs no MPI.\n";
+    case Command::data_convert:
+      return "Usage: mpirun -np N trainer data convert WHAT --out F.h5 [options]\n"
+             "Writes WHAT (as of `train --data`) as an HDF5 file that training takes without further "
+             "options: "
+             "/inputs\n"
+             "and /targets, with a test split /x_train, /y_train, /x_test and /y_test. The same rows in the "
+             "same order:\n"
+             "training on it gives the same bits (in chunks, whose order follows the files, where these have "
+             "none).\n"
+             "The file is there whole or not at all. Data may be larger than memory.\n";
+    case Command::data_generate:
+      return "Usage: mpirun -np N trainer data generate \"NAME(...)\" --out F.h5 [options]\n"
+             "Writes a made-up data set as HDF5: circle, xor, gauss, spiral, plane, gaussian, sine, blobs, "
+             "teacher or\n"
+             "table(xor|and|or), with rows=, features=, classes=, noise=, seed=, as in \"blobs(rows=1000, "
+             "classes=3)\".\n"
+             "Training on it gives the same bits as on \"generate:NAME(...)\".\n";
   }
   return "";
 }
@@ -123,6 +156,9 @@ std::string program_help_text() {
          "  trainer predict MODEL... --data D --out Y.h5|Y.csv\n"
          "                                       what a model says of each row\n"
          "  trainer inspect FILE.h5 [--verify]   what is in a checkpoint\n"
+         "  trainer data describe WHAT           what training would find in data, and what to do about it\n"
+         "  trainer data convert WHAT --out F.h5, trainer data generate \"NAME(...)\" --out F.h5\n"
+         "                                       the same rows as an HDF5 file\n"
          "  trainer doctor [options]             what is wrong with machine, folder and data\n"
          "  trainer COMMAND --help               the options of a command\n\n" +
          help_text(Command::train);

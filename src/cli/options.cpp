@@ -18,9 +18,18 @@ constexpr std::int64_t kNoLimit = std::numeric_limits<std::int64_t>::max();
 const std::vector<Command> kTraining = {Command::train, Command::resume};
 const std::vector<Command> kWithSplits = {Command::train, Command::resume, Command::evaluate};
 const std::vector<Command> kWithData = {Command::train, Command::resume, Command::evaluate, Command::predict};
-const std::vector<Command> kLong = {Command::train, Command::resume, Command::predict};
-const std::vector<Command> kAll = {Command::train, Command::resume, Command::evaluate, Command::predict,
-                                   Command::inspect};
+/// Also those that do nothing but look at data, or copy them; of these, those of the training rows.
+const std::vector<Command> kWithFiles = {Command::train,   Command::resume,        Command::evaluate,
+                                         Command::predict, Command::data_describe, Command::data_convert};
+const std::vector<Command> kOfTraining = {Command::train, Command::resume, Command::data_describe,
+                                          Command::data_convert};
+const std::vector<Command> kOrders = {Command::train, Command::resume, Command::data_describe};
+const std::vector<Command> kConverting = {Command::data_convert, Command::data_generate};
+const std::vector<Command> kLong = {Command::train, Command::resume, Command::predict, Command::data_convert,
+                                    Command::data_generate};
+const std::vector<Command> kAll = {Command::train,         Command::resume,       Command::evaluate,
+                                   Command::predict,       Command::inspect,      Command::data,
+                                   Command::data_describe, Command::data_convert, Command::data_generate};
 
 /// What the table says about an option beside its name and value.
 struct Facts {
@@ -76,36 +85,36 @@ void add_layout_options(GroupOfOptions& group) {
              .help = "HDF5: data sets that are the inputs, joined as columns, each with an optional slice: "
                      "\"T, Q[:,0:40], PS\"",
              .default_text = "by their usual names: inputs, x, data, features, images, ...",
-             .commands = kWithData});
+             .commands = kWithFiles});
   group.add(any_text("targets", &C::targets, "auto"),
             {.placeholder = "LIST",
              .effect = Effect::bits,
              .help = "HDF5: data sets that are the targets",
              .default_text = "by their usual names: targets, y, label, labels, ...",
-             .commands = kWithData});
+             .commands = kWithFiles});
   group.add(any_text("row-axis", &C::row_axis),
             {.placeholder = "AXIS",
              .effect = Effect::bits,
              .help = "HDF5: the axis that counts rows; -1 is the last, `0,2` joins two",
-             .commands = kWithData});
+             .commands = kWithFiles});
   group.add(any_text("targets-data", &C::targets_data, "none"),
             {.placeholder = "WHAT",
-             .help = "HDF5: files of the targets, when they are not in the files of --data",
-             .commands = kWithData});
+             .help = "HDF5: files of the targets, when they are not in those of the inputs",
+             .commands = kWithFiles});
   group.add(any_text("target-columns", &C::target_columns, "auto"),
             {.placeholder = "LIST",
              .effect = Effect::bits,
              .help = "CSV: columns that are the targets, by name or number from 1; last",
              .default_text = "target, label, class or y, else the last",
-             .commands = kWithData});
+             .commands = kWithFiles});
   group.add(choice("missing", &C::missing, {"error", "drop", "mean"}),
             {.placeholder = "HOW",
              .effect = Effect::bits,
              .help = "missing values: error, drop (rows that have one are left out), mean",
-             .commands = kWithData});
+             .commands = kWithFiles});
   group.add(
       boolean("follow-links", &C::follow_links),
-      {.help = "HDF5: virtual data sets and external links may lead to other files", .commands = kWithData});
+      {.help = "HDF5: virtual data sets and external links may lead to other files", .commands = kWithFiles});
 }
 
 void add_data_options(std::vector<Option>& table) {
@@ -122,7 +131,8 @@ void add_data_options(std::vector<Option>& table) {
             {.placeholder = "TASK",
              .effect = Effect::bits,
              .help = "classification, regression, or autoencoder (the targets are the inputs)",
-             .default_text = "from the data, when it is plain"});
+             .default_text = "from the data, when it is plain",
+             .commands = kOfTraining});
   group.add(any_text("validation", &C::validation),
             {.placeholder = "ROWS",
              .effect = Effect::bits,
@@ -139,7 +149,8 @@ void add_data_options(std::vector<Option>& table) {
   group.add(any_text("test", &C::test, "auto"),
             {.placeholder = "WHAT",
              .help = "rows to test the best model with, once, at the end: files, or none",
-             .default_text = "the data's own test split"});
+             .default_text = "the data's own test split",
+             .commands = kOfTraining});
   group.add(
       choice("scale", &C::scale, {"unit", "feature", "global", "none"}, "auto"),
       {.placeholder = "HOW",
@@ -172,13 +183,14 @@ void add_data_options(std::vector<Option>& table) {
                      "of rows in a "
                      "new order each, the rows of a window of them shuffled, as files are read; none (also: "
                      "false)",
-             .default_text = "rows, and chunks for data above 4 GiB"});
+             .default_text = "rows, and chunks for data above 4 GiB",
+             .commands = kOrders});
   group.add(
       any_text("memory-limit", &C::memory_limit),
       {.placeholder = "MEMORY",
        .help = "of a node, for data: 8G, 500 MiB, `60 %`. It decides whether rows are held in memory or "
                "read from their files, never their order",
-       .commands = kWithData});
+       .commands = kWithFiles});
   add_weight_options(group);
 }
 
@@ -397,6 +409,11 @@ void add_command_options(std::vector<Option>& table) {
                                                       .effect = Effect::none,
                                                       .help = "write the figures there too",
                                                       .commands = evaluate});
+  group.add(any_text("out", &CommandLine::data_out),
+            {.placeholder = "FILE.h5",
+             .effect = Effect::none,
+             .help = "the HDF5 file to write; an existing one is replaced",
+             .commands = kConverting});
   const std::vector<Command> predict = {Command::predict};
   group.add(
       any_text("out", &CommandLine::predictions),

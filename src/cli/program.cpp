@@ -26,12 +26,17 @@ void print_once(const std::string& text) {
 /// What is done without MPI; false when there is more to do.
 bool done_without_mpi(const Job& job) {
   const CommandLine& line = job.line;
-  if (line.help) {
+  if (line.help || (line.command == Command::data && !line.version)) {
     print_once(line.command == Command::train ? program_help_text() : help_text(line.command));
   } else if (line.version) {
     print_once(version_text());
   } else if (line.command == Command::inspect) {
     print_once(inspect_text(line.models_or_run.front(), line.verify));
+  } else if (line.command == Command::data_describe) {
+    if (comm::rank_from_environment() != 0) return true;
+    const DescribedData described = describe_text(line);
+    print_once(described.text);
+    require(described.trouble.empty(), ErrorKind::data, described.trouble);
   } else {
     return false;
   }
@@ -62,7 +67,12 @@ int run_command(const comm::Communicator& world, const Job& job) {
       return run_predict(world, job);
     case Command::doctor:
       return run_doctor(world, job);
+    case Command::data_convert:
+    case Command::data_generate:
+      return run_data_convert(world, job);
     case Command::inspect:
+    case Command::data:
+    case Command::data_describe:
       break;
   }
   fail(ErrorKind::internal, "a command without a function");

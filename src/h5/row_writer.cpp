@@ -47,12 +47,28 @@ class Sketch {
   int file_;
 };
 
-std::int64_t size_of(RowSet::Type type) { return type == RowSet::Type::f32 ? 4 : 8; }
+std::int64_t size_of(RowSet::Type type) {
+  switch (type) {
+    case RowSet::Type::i64:
+      return 8;
+    case RowSet::Type::f32:
+    case RowSet::Type::i32:
+      return 4;
+    case RowSet::Type::u8:
+    case RowSet::Type::text:
+      break;
+  }
+  return 1;
+}
 
 std::int64_t width_of(const RowSet& set) { return std::max<std::int64_t>(1, set.columns); }
 
+/// `rows`: of the file.
+std::int64_t rows_of(const RowSet& set, std::int64_t rows) { return set.rows < 0 ? rows : set.rows; }
+
 /// Bytes of all rows of a set.
-std::int64_t bytes_of(const RowSet& set, std::int64_t rows, const std::string& name) {
+std::int64_t bytes_of(const RowSet& set, std::int64_t file_rows, const std::string& name) {
+  const std::int64_t rows = rows_of(set, file_rows);
   const std::int64_t row = size_of(set.type) * width_of(set);
   require(set.columns >= 0 && set.columns <= (std::int64_t{1} << 40) && rows >= 0 &&
               rows <= (std::int64_t{1} << 60) / row,
@@ -61,16 +77,54 @@ std::int64_t bytes_of(const RowSet& set, std::int64_t rows, const std::string& n
   return rows * row;
 }
 
+std::vector<hsize_t> shape_of(const RowSet& set, std::int64_t rows, const std::string& place) {
+  std::vector<hsize_t> shape{static_cast<hsize_t>(rows)};
+  if (set.type == RowSet::Type::text) return shape;
+  std::int64_t columns = 1;
+  for (const std::int64_t size : set.row_shape) {
+    columns *= size;
+    shape.push_back(static_cast<hsize_t>(size));
+  }
+  require(set.row_shape.empty() || columns == set.columns, ErrorKind::internal, place, ": rows of ",
+          set.columns, " values have a shape of ", columns);
+  if (set.row_shape.empty() && set.columns > 0) shape.push_back(static_cast<hsize_t>(set.columns));
+  return shape;
+}
+
+/// As stored.
+Handle type_of(const RowSet& set, const std::string& place) {
+  const auto copy = [&](hid_t type) { return Handle(checked(H5Tcopy(type), place), H5Tclose); };
+  switch (set.type) {
+    case RowSet::Type::f32:
+      return copy(H5T_IEEE_F32LE);
+    case RowSet::Type::i64:
+      return copy(H5T_STD_I64LE);
+    case RowSet::Type::i32:
+      return copy(H5T_STD_I32LE);
+    case RowSet::Type::u8:
+      return copy(H5T_STD_U8LE);
+    case RowSet::Type::text:
+      break;
+  }
+  Handle type = copy(H5T_C_S1);
+  checked(H5Tset_size(type, static_cast<std::size_t>(width_of(set))), place);
+  checked(H5Tset_strpad(type, H5T_STR_NULLPAD), place);
+  checked(H5Tset_cset(type, H5T_CSET_UTF8), place);
+  return type;
+}
+
 /// Makes a data set with a place in the file, which is returned; -1 for one without bytes.
-std::int64_t make_set(hid_t file, const RowSet& set, std::int64_t rows, const std::string& place) {
-  const hsize_t shape[] = {static_cast<hsize_t>(rows), static_cast<hsize_t>(set.columns)};
-  const Handle space(checked(H5Screate_simple(set.columns > 0 ? 2 : 1, shape, nullptr), place), H5Sclose);
+std::int64_t make_set(hid_t file, const RowSet& set, std::int64_t file_rows, const std::string& place) {
+  const std::int64_t rows = rows_of(set, file_rows);
+  const std::vector<hsize_t> shape = shape_of(set, rows, place);
+  const Handle space(checked(H5Screate_simple(static_cast<int>(shape.size()), shape.data(), nullptr), place),
+                     H5Sclose);
   const Handle list(checked(H5Pcreate(H5P_DATASET_CREATE), place), H5Pclose);
   checked(H5Pset_obj_track_times(list, false), place);
   checked(H5Pset_layout(list, H5D_CONTIGUOUS), place);
   checked(H5Pset_alloc_time(list, H5D_ALLOC_TIME_EARLY), place);
   checked(H5Pset_fill_time(list, H5D_FILL_TIME_NEVER), place);
-  const hid_t type = set.type == RowSet::Type::f32 ? H5T_IEEE_F32LE : H5T_STD_I64LE;
+  const Handle type = type_of(set, place);
   Handle data(checked(H5Dcreate2(file, set.path.c_str(), type, space, H5P_DEFAULT, list, H5P_DEFAULT), place,
                       ": cannot be made"),
               H5Dclose);
@@ -158,9 +212,10 @@ void RowWriter::put(std::size_t set, RowSet::Type type, std::int64_t first, std:
           " is not there, or of another type");
   const std::int64_t width = width_of(sets_[set]);
   const auto values = static_cast<std::int64_t>(count);
-  require(values % width == 0 && first >= 0 && first <= rows_ && values / width <= rows_ - first,
+  const std::int64_t rows = rows_of(sets_[set], rows_);
+  require(values % width == 0 && first >= 0 && first <= rows && values / width <= rows - first,
           ErrorKind::internal, name_, ": ", sets_[set].path, ": ", values, " values of rows ", width,
-          " wide from row ", first, " on, of ", rows_);
+          " wide from row ", first, " on, of ", rows);
   if (count > 0) file_.write_at(places_[set] + first * width * size_of(type), bytes);
 }
 
@@ -170,6 +225,18 @@ void RowWriter::write(std::size_t set, std::int64_t first, std::span<const float
 
 void RowWriter::write(std::size_t set, std::int64_t first, std::span<const std::int64_t> values) {
   put(set, RowSet::Type::i64, first, values.size(), std::as_bytes(values));
+}
+
+void RowWriter::write(std::size_t set, std::int64_t first, std::span<const std::uint8_t> values) {
+  put(set, RowSet::Type::u8, first, values.size(), std::as_bytes(values));
+}
+
+void RowWriter::write(std::size_t set, std::int64_t first, std::span<const std::int32_t> values) {
+  put(set, RowSet::Type::i32, first, values.size(), std::as_bytes(values));
+}
+
+void RowWriter::write(std::size_t set, std::int64_t first, std::span<const char> values) {
+  put(set, RowSet::Type::text, first, values.size(), std::as_bytes(values));
 }
 
 }  // namespace trainer::h5

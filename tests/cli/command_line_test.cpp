@@ -287,6 +287,37 @@ TEST(CommandLine, EveryCommandIsRead) {
   EXPECT_TRUE(contains(complaint({"train", "--resume"}), "--out"));
 }
 
+TEST(CommandLine, TakesTheCommandsOfData) {
+  const CommandLine line = parse_command_line(
+      {"data", "convert", "a/*.h5", "--out", "b.h5", "--inputs", "T, Q", "--test", "none"});
+  EXPECT_EQ(line.command, Command::data_convert);
+  EXPECT_EQ(line.configuration.data, "a/*.h5");
+  EXPECT_EQ(line.configuration.inputs, "T, Q");
+  EXPECT_EQ(line.configuration.test, "none");
+  EXPECT_EQ(line.data_out, "b.h5");
+  const CommandLine looks = parse_command_line({"data", "describe", "mnist", "--shuffle", "chunks(4)"});
+  EXPECT_EQ(looks.command, Command::data_describe);
+  EXPECT_EQ(looks.configuration.data, "mnist");
+  EXPECT_EQ(looks.configuration.shuffle, "chunks(4)");
+  for (const char* what : {"blobs(rows=9)", "generate:blobs(rows=9)"})
+    EXPECT_EQ(parse_command_line({"data", "generate", what, "--out", "b.h5"}).configuration.data,
+              "generate:blobs(rows=9)");
+  EXPECT_EQ(parse_command_line({"data"}).command, Command::data);
+  EXPECT_TRUE(parse_command_line({"data", "--help"}).help);
+  EXPECT_TRUE(parse_command_line({"data", "convert", "--help"}).help);
+}
+
+TEST(CommandLine, SaysWhatACommandOfDataLacks) {
+  EXPECT_TRUE(contains(complaint({"data", "describe"}), "needs WHAT"));
+  EXPECT_TRUE(contains(complaint({"data", "convert", "mnist"}), "needs --out"));
+  EXPECT_TRUE(contains(complaint({"data", "generate", "--out", "b.h5"}), "needs NAME"));
+  EXPECT_TRUE(contains(complaint({"data", "desribe", "mnist"}), "did you mean data describe?"));
+  EXPECT_TRUE(contains(complaint({"data", "describe", "mnist", "fashion-mnist"}), "one argument too many"));
+  EXPECT_TRUE(contains(complaint({"data", "describe", "mnist", "--out", "b.h5"}), "is no option"));
+  EXPECT_TRUE(
+      contains(complaint({"data", "generate", "xor", "--out", "b.h5", "--inputs", "x"}), "is no option"));
+}
+
 TEST(CommandLine, PredictTakesModelsDataAndAFile) {
   const CommandLine line =
       parse_command_line({"predict", "a.h5", "--data", "mnist", "runs/b", "--out", "y.csv", "--samples", "50",

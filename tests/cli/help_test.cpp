@@ -9,8 +9,9 @@
 namespace trainer::cli {
 namespace {
 
-constexpr Command kCommands[] = {Command::train,   Command::resume,  Command::evaluate,
-                                 Command::predict, Command::inspect, Command::doctor};
+constexpr Command kCommands[] = {Command::train,         Command::resume,       Command::evaluate,
+                                 Command::predict,       Command::inspect,      Command::doctor,
+                                 Command::data_describe, Command::data_convert, Command::data_generate};
 
 TEST(Help, NamesEveryOptionWithMarkAliasAndDefault) {
   for (const Command command : kCommands) {
@@ -30,11 +31,18 @@ TEST(Help, NamesEveryOptionWithMarkAliasAndDefault) {
 
 TEST(Help, OfTheProgramNamesTheCommands) {
   const std::string help = program_help_text();
-  for (const char* name : {"[train]", "resume", "evaluate", "predict", "inspect"}) {
+  for (const char* name :
+       {"[train]", "resume", "evaluate", "predict", "inspect", "data describe", "data convert"}) {
     EXPECT_NE(help.find(std::string("trainer ") + name), std::string::npos) << name;
   }
   EXPECT_NE(help.find("--batch-size ROWS"), std::string::npos);
   EXPECT_NE(help.find("\n  --epochs 15\n"), std::string::npos);  // of the built-in job
+}
+
+TEST(Help, OfDataNamesItsCommands) {
+  const std::string help = help_text(Command::data);
+  for (const char* name : {"data describe WHAT", "data convert WHAT --out", "data generate"})
+    EXPECT_NE(help.find(name), std::string::npos) << name;
 }
 
 TEST(Help, FitsAScreensWidthAndIsPlainText) {

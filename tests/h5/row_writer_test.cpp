@@ -10,6 +10,7 @@
 #include <optional>
 
 #include "scratch.h"
+#include "trainer/h5/table.h"
 
 namespace trainer::h5 {
 namespace {
@@ -96,6 +97,38 @@ TEST_F(RowWriterTest, GivesASetTwoNames) {
     EXPECT_GE(H5Dread(set, H5T_NATIVE_FLOAT, H5S_ALL, H5S_ALL, H5P_DEFAULT, values), 0) << name;
     EXPECT_EQ(values[1], 2) << name;
   }
+}
+
+TEST_F(RowWriterTest, WritesEveryTypeAndShape) {
+  const std::vector<RowSet> sets = {
+      {.path = "/images", .type = RowSet::Type::u8, .columns = 6, .row_shape = {2, 3}},
+      {.path = "/classes", .type = RowSet::Type::i32, .rows = 3},
+      {.path = "/names", .type = RowSet::Type::text, .columns = 4}};
+  RowWriter writer(at("rows.h5"), 2, sets, {});
+  const std::vector<std::uint8_t> images{0, 1, 2, 3, 4, 255, 6, 7, 8, 9, 10, 11};
+  const std::vector<std::int32_t> classes{-1, 2147483647, 5};
+  writer.write(0, 0, std::span(images));
+  writer.write(1, 0, std::span(classes));
+  const std::string names("ab\0\0abcd", 8);
+  writer.write(2, 1, std::span(names).subspan(4));
+  writer.write(2, 0, std::span(names).first(4));
+  (void)error_of(ErrorKind::internal, [&] { writer.write(0, 2, std::span(images)); });
+  (void)error_of(ErrorKind::internal, [&] { writer.write(1, 1, std::span(classes)); });
+  writer.finish();
+
+  const TableFile file = TableFile::open(at("rows.h5"));
+  const Table bytes = file.table("/images");
+  EXPECT_EQ(bytes.facts().shape, (std::vector<std::int64_t>{2, 2, 3}));
+  EXPECT_EQ(bytes.facts().type, "uint8");
+  std::vector<std::uint8_t> read(images.size());
+  bytes.read({{0, 0, 0}, {2, 2, 3}, {1, 1, 1}}, read.data());
+  EXPECT_EQ(read, images);
+  const Table wholes = file.table("/classes");
+  EXPECT_EQ(wholes.facts().type, "int32");
+  std::vector<std::int64_t> values(3);
+  wholes.read({{0}, {3}, {1}}, values.data());
+  EXPECT_EQ(values, (std::vector<std::int64_t>{-1, 2147483647, 5}));
+  EXPECT_EQ(file.table("/names").read_texts({{0}, {2}, {1}}), (std::vector<std::string>{"ab", "abcd"}));
 }
 
 TEST_F(RowWriterTest, OthersWriteTheirRows) {

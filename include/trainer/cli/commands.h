@@ -28,6 +28,8 @@ int run_resume(const comm::Communicator& world, const Job& job);
 int run_evaluate(const comm::Communicator& world, const Job& job);
 int run_predict(const comm::Communicator& world, const Job& job);
 int run_doctor(const comm::Communicator& world, const Job& job);
+/// data convert and data generate.
+int run_data_convert(const comm::Communicator& world, const Job& job);
 
 /// train --dry-run: checks and prints, without MPI.
 int run_dry_run(const Job& job);
@@ -35,6 +37,13 @@ int run_dry_run(const Job& job);
 /// `verify` Throws Error(data) unless everything in the file is good; without, a file that was changed after
 /// it was written is shown, and said to be so.
 std::string inspect_text(const std::string& file, bool verify);
+
+/// What `data describe` prints. Without MPI.
+struct DescribedData {
+  std::string text;
+  std::string trouble;  ///< what training would end with, an error of the data; empty: nothing
+};
+DescribedData describe_text(const CommandLine& line);
 
 /// --version: the program, the compiler and the libraries.
 std::string version_text();

@@ -10,7 +10,18 @@
 
 namespace trainer::cli {
 
-enum class Command { train, resume, evaluate, predict, inspect, doctor };
+enum class Command {
+  train,
+  resume,
+  evaluate,
+  predict,
+  inspect,
+  doctor,
+  data,  ///< without a word behind it: prints its help
+  data_describe,
+  data_convert,
+  data_generate
+};
 
 /// A command line, read and checked.
 struct CommandLine {
@@ -19,7 +30,8 @@ struct CommandLine {
   std::set<std::string>
       given;  ///< options set on the command line or in --config, by canonical name ("batch-size")
   std::vector<std::string> models_or_run;  ///< RUN of resume (default runs/latest), FILE of inspect, each
-                                           ///< one; MODELs of evaluate and predict
+                                           ///< one; MODELs of evaluate and predict; WHAT of
+                                           ///< data ..., also in configuration.data
   std::string config;                      ///< --config
   bool resume = false;                     ///< train --resume
   bool dry_run = false;
@@ -32,6 +44,7 @@ struct CommandLine {
   std::string predict_split;   ///< predict --split; empty: the test split, if there is one
   std::string predictions;     ///< predict --out
   std::int64_t samples = 0;    ///< predict --samples; 0: none
+  std::string data_out;        ///< data convert --out, data generate --out
 };
 
 /// `bits`: decides results and is fixed for a run. `free`: may change at resume. `none`: belongs to one call

@@ -14,12 +14,14 @@ namespace trainer::h5 {
 
 /// A data set with a value, or a row of values, for each row of the file.
 struct RowSet {
-  enum class Type { f32, i64 };
+  enum class Type { f32, i64, u8, i32, text };
   std::string path;  ///< absolute; missing groups are made
   Type type = Type::f32;
-  std::int64_t columns = 0;  ///< shape [rows, columns]; 0: [rows]
+  std::int64_t columns = 0;  ///< shape [rows, columns]; 0: [rows]; of text: bytes of one, shape [rows]
   Attributes attributes = {};
   std::string also = {};  ///< a second name of it (a hard link), in a group that is there; or empty
+  std::vector<std::int64_t> row_shape = {};  ///< shape [rows, row_shape...], of `columns` values; or empty
+  std::int64_t rows = -1;                    ///< another number of rows than the file's; -1: the file's
 };
 
 /// Writes an HDF5 file of row sets, of any size, in bounded memory: any rows at any time, by any number of
@@ -43,6 +45,10 @@ class RowWriter {
   /// for rows that there are none of.
   void write(std::size_t set, std::int64_t first, std::span<const float> values);
   void write(std::size_t set, std::int64_t first, std::span<const std::int64_t> values);
+  void write(std::size_t set, std::int64_t first, std::span<const std::uint8_t> values);
+  void write(std::size_t set, std::int64_t first, std::span<const std::int32_t> values);
+  /// Texts, each as long as the set says, padded with zeros.
+  void write(std::size_t set, std::int64_t first, std::span<const char> values);
   /// Waits until this process's rows are on the disk: to be called by each one that joined, before the first
   /// one finishes.
   void sync() { file_.sync(); }

@@ -1,0 +1,61 @@
+#include "convert_plan.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "trainer/core/error.h"
+
+namespace trainer::data {
+namespace {
+
+std::string row_text(const DataFacts& facts) {
+  std::string out;
+  for (const std::int64_t size : facts.feature_shape) out += text(out.empty() ? "" : " x ", size);
+  return text(out, " with ", facts.targets, " targets");
+}
+
+/// A block is cut where it is so many times as large as a portion: its pieces are then decompressed again.
+constexpr std::int64_t kLargestBlock = 8;
+
+}  // namespace
+
+Plan plan_with_test(const Request& request, bool without_test, const ShareWork& share) {
+  Plan plan = plan_of(request, share);
+  if (without_test) plan.splits.resize(1);
+  if (without_test || request.test.empty()) return plan;
+  Request other = request;
+  other.data = request.test;
+  other.targets_data.clear();
+  if (other.class_names.empty()) other.class_names = plan.class_names;
+  if (other.encoding.empty()) other.encoding = plan.splits[0].facts.encoding;
+  Plan test = plan_of(other, share);
+  const DataFacts &a = plan.splits[0].facts, &b = test.splits[0].facts;
+  require(a.feature_shape == b.feature_shape && a.kind == b.kind &&
+              (a.kind != TargetKind::values || a.targets == b.targets),
+          ErrorKind::data, "--test ", request.test, ": its rows are ", row_text(b), ", those of ",
+          request.data, " ", row_text(a));
+  plan.splits.resize(1);
+  plan.splits.push_back(std::move(test.splits[0]));
+  plan.visible += test.visible;
+  return plan;
+}
+
+std::vector<Range> portions_of(const Source& source, const DataFacts& facts, std::int64_t bytes) {
+  if (!source.any_rows) return {{0, facts.rows}};
+  const std::int64_t row_bytes = std::max<std::int64_t>(1, decoded_bytes(with_rows(facts, 1)));
+  const std::int64_t wanted = std::max<std::int64_t>(1, bytes / row_bytes);
+  const std::int64_t most = std::max<std::int64_t>(1, bytes * kLargestBlock / row_bytes);
+  std::vector<Range> portions;
+  for (std::size_t b = 0; b < facts.blocks.size(); ++b) {
+    const Range block = block_rows(facts, static_cast<std::int64_t>(b));
+    if (!portions.empty() && block.end - portions.back().begin <= wanted) {
+      portions.back().end = block.end;
+      continue;
+    }
+    for (std::int64_t row = block.begin; row < block.end; row += most)
+      portions.push_back({row, std::min(block.end, row + most)});
+  }
+  return portions;
+}
+
+}  // namespace trainer::data
