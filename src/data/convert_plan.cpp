@@ -8,35 +8,18 @@
 namespace trainer::data {
 namespace {
 
-std::string row_text(const DataFacts& facts) {
-  std::string out;
-  for (const std::int64_t size : facts.feature_shape) out += text(out.empty() ? "" : " x ", size);
-  return text(out, " with ", facts.targets, " targets");
-}
-
 /// A block is cut where it is so many times as large as a portion: its pieces are then decompressed again.
 constexpr std::int64_t kLargestBlock = 8;
 
 }  // namespace
 
 Plan plan_with_test(const Request& request, bool without_test, const ShareWork& share) {
-  Plan plan = plan_of(request, share);
+  Request asked = request;
+  asked.validation.clear();
+  if (without_test) asked.test.clear();
+  std::vector<SplitRole> roles;
+  Plan plan = whole_plan(asked, share, roles);
   if (without_test) plan.splits.resize(1);
-  if (without_test || request.test.empty()) return plan;
-  Request other = request;
-  other.data = request.test;
-  other.targets_data.clear();
-  if (other.class_names.empty()) other.class_names = plan.class_names;
-  if (other.encoding.empty()) other.encoding = plan.splits[0].facts.encoding;
-  Plan test = plan_of(other, share);
-  const DataFacts &a = plan.splits[0].facts, &b = test.splits[0].facts;
-  require(a.feature_shape == b.feature_shape && a.kind == b.kind &&
-              (a.kind != TargetKind::values || a.targets == b.targets),
-          ErrorKind::data, "--test ", request.test, ": its rows are ", row_text(b), ", those of ",
-          request.data, " ", row_text(a));
-  plan.splits.resize(1);
-  plan.splits.push_back(std::move(test.splits[0]));
-  plan.visible += test.visible;
   return plan;
 }
 

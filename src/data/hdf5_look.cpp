@@ -170,12 +170,12 @@ void require_alike(const Hdf5Rows& rows, std::size_t file, const Hdf5Parts& firs
 std::vector<std::int64_t> pieces_of(const std::vector<FileLook>& looks,
                                     const std::vector<std::int64_t>& firsts) {
   const bool all_alike = std::ranges::all_of(looks, [](const FileLook& look) { return look.piece == 0; });
-  const bool one_small = looks.size() == 1 && looks[0].piece == looks[0].rows;
-  if (all_alike || one_small) return {};
+  if (all_alike) return {};
+  constexpr std::int64_t kRowsAlike = 4096;  // of a file whose rows cost the same everywhere
   const std::int64_t least = firsts.back() / kMostPieces + 1;
   std::vector<std::int64_t> pieces;
   for (std::size_t i = 0; i < looks.size(); ++i) {
-    const std::int64_t piece = looks[i].piece == 0 ? looks[i].rows : looks[i].piece;
+    const std::int64_t piece = looks[i].piece == 0 ? kRowsAlike : looks[i].piece;
     const std::int64_t step = (std::max(least, piece) + piece - 1) / piece * piece;
     for (std::int64_t row = 0; row < looks[i].rows; row += step) pieces.push_back(firsts[i] + row);
   }

@@ -15,12 +15,6 @@
 namespace trainer::data {
 namespace {
 
-std::string shape_text(const DataFacts& facts) {
-  std::string out;
-  for (const std::int64_t size : facts.feature_shape) out += text(out.empty() ? "" : " x ", size);
-  return out;
-}
-
 /// What the labels tell, for all splits.
 struct ClassFacts {
   std::int64_t count = 0;
@@ -70,38 +64,6 @@ Counts count_labels_alone(const Plan& plan) {
   return out;
 }
 
-/// The plan of the data, with the splits that --test and --validation name. `roles` tells what each split is.
-enum class Role { train, test, validation };
-Plan whole_plan(const Request& request, const ShareWork& share, std::vector<Role>& roles) {
-  Plan plan = plan_of(request, share);
-  roles.assign({Role::train});
-  if (plan.splits.size() > 1) roles.push_back(Role::test);
-  const auto add = [&](const std::string& option, const std::string& files, Role role) {
-    if (files.empty()) return;
-    Request other = request;
-    other.data = files;
-    other.targets_data.clear();
-    if (other.class_names.empty()) other.class_names = plan.class_names;
-    if (other.encoding.empty()) other.encoding = plan.splits[0].facts.encoding;
-    Plan more = plan_of(other, share);
-    const DataFacts &a = plan.splits[0].facts, &b = more.splits[0].facts;
-    require(a.feature_shape == b.feature_shape && a.kind == b.kind &&
-                (a.kind != TargetKind::values || a.targets == b.targets),
-            ErrorKind::data, option, " ", files, ": its rows are ", shape_text(b), " with ", b.targets,
-            " targets, those of --data ", request.data, " ", shape_text(a), " with ", a.targets);
-    if (role == Role::test && roles.size() > 1) {  // instead of the data's own
-      plan.splits.resize(1);
-      roles.resize(1);
-    }
-    plan.splits.push_back(std::move(more.splits[0]));
-    plan.visible += more.visible;
-    roles.push_back(role);
-  };
-  add("--test", request.test, Role::test);
-  add("--validation", request.validation, Role::validation);
-  return plan;
-}
-
 std::unique_ptr<OpenedSet> opened_set(const comm::Communicator& world, const comm::Communicator& node,
                                       Source source, const ShareWork& share, bool resident,
                                       const MemoryLimit& limit) {
@@ -139,7 +101,7 @@ OpenedData open_data(const comm::Communicator& world, const comm::Communicator& 
                      const MemoryLimit& limit) {
   const ShareWork share = share_over(world);
   Plan plan;
-  std::vector<Role> roles;
+  std::vector<SplitRole> roles;
   bool resident = true;
   // What reads IDX files opens them on every rank, although one per node will read them: a rank that cannot
   // see them is an error here, by name. What is collective in this (share) fails on all ranks or none.
@@ -175,7 +137,7 @@ OpenedData open_data(const comm::Communicator& world, const comm::Communicator& 
 
   const DataFacts* test = nullptr;
   for (std::size_t i = 1; i < splits.size(); ++i)
-    if (roles[i] == Role::test) test = &splits[i]->facts();
+    if (roles[i] == SplitRole::test) test = &splits[i]->facts();
   opened.notes = notes_on(plan, splits[0]->facts(), test, classes.absent);
   if (!resident)
     opened.notes.push_back(text("data: the rows stay in their files (--memory-limit ", limit.text, " is ",
@@ -183,12 +145,12 @@ OpenedData open_data(const comm::Communicator& world, const comm::Communicator& 
                                 decoded_bytes(splits[0]->facts()) >> 20, " MiB)"));
   opened.train = std::move(splits[0]);
   for (std::size_t i = 1; i < splits.size(); ++i)
-    (roles[i] == Role::test ? opened.test : opened.validation) = std::move(splits[i]);
+    (roles[i] == SplitRole::test ? opened.test : opened.validation) = std::move(splits[i]);
   return opened;
 }
 
 PeekedData peek_data(const Request& request) {
-  std::vector<Role> roles;
+  std::vector<SplitRole> roles;
   Plan plan = whole_plan(request, share_alone(), roles);
   const Counts counts = count_labels_alone(plan);
   ClassFacts classes;
@@ -202,7 +164,7 @@ PeekedData peek_data(const Request& request) {
   PeekedData peeked;
   peeked.train = plan.splits[0].facts;
   for (std::size_t i = 1; i < plan.splits.size(); ++i)
-    if (roles[i] == Role::test) peeked.test = plan.splits[i].facts;
+    if (roles[i] == SplitRole::test) peeked.test = plan.splits[i].facts;
   peeked.notes = notes_on(plan, peeked.train, peeked.test ? &*peeked.test : nullptr, classes.absent);
   return peeked;
 }

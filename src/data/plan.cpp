@@ -155,6 +155,17 @@ Plan idx_folder_plan(const std::string& spec, const IdxFolder& folder, Task task
   return idx_plan(folder, path.filename().string(), task);
 }
 
+void refuse_file_options(const Request& request) {
+  const auto refuse = [&](const std::string& option, const std::string& value) {
+    require(value.empty(), ErrorKind::usage, option, " ", value, ": --data ", request.data,
+            " has its inputs and targets by its format; leave the option out");
+  };
+  refuse("--inputs", request.inputs);
+  refuse("--targets", request.targets);
+  refuse("--targets-data", request.targets_data);
+  refuse("--target-columns", request.target_columns);
+}
+
 /// What the first rank sees at `spec`: "idx", "" (nothing), or "other".
 std::string kind_of_place(const std::string& spec, Task task, const ShareWork& share) {
   return share(1,
@@ -197,6 +208,7 @@ Plan place_plan(const Request& request, Task task, const ShareWork& share) {
   const std::string& spec = request.data;
   const std::string kind = kind_of_place(spec, task, share);
   if (kind == "idx") {
+    refuse_file_options(request);
     const std::optional<IdxFolder> folder = find_idx_files(spec, kind_of(task) != TargetKind::none);
     require(folder.has_value(), ErrorKind::data, "--data: ", fs::absolute(spec).string(),
             " holds no IDX files here");
@@ -219,17 +231,6 @@ Plan place_plan(const Request& request, Task task, const ShareWork& share) {
   Plan plan = hdf5_plan(paths, asked, share);
   for (Source& source : plan.splits) source.facts.encoding = hdf5_encoding(asked);
   return plan;
-}
-
-void refuse_file_options(const Request& request) {
-  const auto refuse = [&](const std::string& option, const std::string& value) {
-    require(value.empty(), ErrorKind::usage, option, " ", value, ": --data ", request.data,
-            " has its inputs and targets by its format; leave the option out");
-  };
-  refuse("--inputs", request.inputs);
-  refuse("--targets", request.targets);
-  refuse("--targets-data", request.targets_data);
-  refuse("--target-columns", request.target_columns);
 }
 
 Plan plan_for(const Request& request, Task task, const ShareWork& share) {
@@ -264,6 +265,42 @@ Plan plan_of(const Request& request, const ShareWork& share) {
   const Task asked = task_of(request.task);
   Plan plan = plan_for(request, asked, share);
   plan.task = asked;
+  return plan;
+}
+
+std::string shape_text(const DataFacts& facts) {
+  std::string out;
+  for (const std::int64_t size : facts.feature_shape) out += text(out.empty() ? "" : " x ", size);
+  return out;
+}
+
+Plan whole_plan(const Request& request, const ShareWork& share, std::vector<SplitRole>& roles) {
+  Plan plan = plan_of(request, share);
+  roles.assign({SplitRole::train});
+  if (plan.splits.size() > 1) roles.push_back(SplitRole::test);
+  const auto add = [&](const std::string& option, const std::string& files, SplitRole role) {
+    if (files.empty()) return;
+    Request other = request;
+    other.data = files;
+    other.targets_data.clear();
+    if (other.class_names.empty()) other.class_names = plan.class_names;
+    if (other.encoding.empty()) other.encoding = plan.splits[0].facts.encoding;
+    Plan more = plan_of(other, share);
+    const DataFacts &a = plan.splits[0].facts, &b = more.splits[0].facts;
+    require(a.feature_shape == b.feature_shape && a.kind == b.kind &&
+                (a.kind != TargetKind::values || a.targets == b.targets),
+            ErrorKind::data, option, " ", files, ": its rows are ", shape_text(b), " with ", b.targets,
+            " targets, those of --data ", request.data, " ", shape_text(a), " with ", a.targets);
+    if (role == SplitRole::test && roles.size() > 1) {  // instead of the data's own
+      plan.splits.resize(1);
+      roles.resize(1);
+    }
+    plan.splits.push_back(std::move(more.splits[0]));
+    plan.visible += more.visible;
+    roles.push_back(role);
+  };
+  add("--test", request.test, SplitRole::test);
+  add("--validation", request.validation, SplitRole::validation);
   return plan;
 }
 

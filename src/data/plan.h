@@ -24,6 +24,12 @@ struct Plan {
 /// Finds the files and checks all that can be checked without reading them through. **Collective** where
 /// `share` is. Throws Error(usage) and Error(data).
 Plan plan_of(const Request& request, const ShareWork& share);
+/// What a split is for.
+enum class SplitRole { train, test, validation };
+/// The same with the splits that request.test and request.validation name. `roles`: of the plan's splits.
+Plan whole_plan(const Request& request, const ShareWork& share, std::vector<SplitRole>& roles);
+/// "28 x 28": the shape of a row.
+std::string shape_text(const DataFacts& facts);
 /// --task. Throws Error(usage) for an unknown one.
 Task task_of(const std::string& task);
 

@@ -124,7 +124,7 @@ TEST_F(Hdf5Bad, AFileThatChanges) {
 }
 
 TEST_F(Hdf5Bad, OptionsThatDoNotFit) {
-  expect_says(error_of(ErrorKind::usage, [] { plan_here(at("columns.h5"), {.missing = "mean"}); }),
+  expect_says(error_of(ErrorKind::usage, [] { plan_here(at("columns.h5"), {.missing = "median"}); }),
               {"--missing"});
   expect_says(error_of(ErrorKind::usage, [] { plan_here(at("columns.h5"), {.task = "guess"}); }), {"--task"});
 }
