@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "augmentation_operation.h"
+#include "source.h"
 #include "trainer/core/random_normals.h"
 #include "trainer/core/vectorise.h"
 
@@ -21,12 +22,6 @@ using PixelMaker = PixelOperationPointer (*)(ArgumentReader&, const ImageShape&)
 const std::vector<std::pair<std::string, PixelMaker>> kPixelMakers = {
     {"shift", make_shift}, {"flip", make_flip},       {"rotate", make_rotate},
     {"scale", make_scale}, {"elastic", make_elastic}, {"erase", make_erase}};
-
-std::string shape_text(const DataFacts& facts) {
-  std::string out;
-  for (const std::int64_t size : facts.feature_shape) out += text(out.empty() ? "" : " x ", size);
-  return out;
-}
 
 /// A third dimension counts channels only where it is not the first one that looks like it.
 std::optional<ImageShape> image_shape(const std::vector<std::int64_t>& shape) {

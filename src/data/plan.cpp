@@ -268,12 +268,6 @@ Plan plan_of(const Request& request, const ShareWork& share) {
   return plan;
 }
 
-std::string shape_text(const DataFacts& facts) {
-  std::string out;
-  for (const std::int64_t size : facts.feature_shape) out += text(out.empty() ? "" : " x ", size);
-  return out;
-}
-
 Plan whole_plan(const Request& request, const ShareWork& share, std::vector<SplitRole>& roles) {
   Plan plan = plan_of(request, share);
   roles.assign({SplitRole::train});

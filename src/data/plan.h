@@ -28,8 +28,6 @@ Plan plan_of(const Request& request, const ShareWork& share);
 enum class SplitRole { train, test, validation };
 /// The same with the splits that request.test and request.validation name. `roles`: of the plan's splits.
 Plan whole_plan(const Request& request, const ShareWork& share, std::vector<SplitRole>& roles);
-/// "28 x 28": the shape of a row.
-std::string shape_text(const DataFacts& facts);
 /// --task. Throws Error(usage) for an unknown one.
 Task task_of(const std::string& task);
 

@@ -57,6 +57,12 @@ std::vector<std::int64_t> blocks_of(const Source& source) {
   return blocks;
 }
 
+std::string shape_text(const DataFacts& facts) {
+  std::string out;
+  for (const std::int64_t size : facts.feature_shape) out += text(out.empty() ? "" : " x ", size);
+  return out;
+}
+
 Range block_rows(const DataFacts& facts, std::int64_t block) {
   const auto b = static_cast<std::size_t>(block);
   return {facts.blocks[b], b + 1 < facts.blocks.size() ? facts.blocks[b + 1] : facts.rows};

@@ -46,6 +46,8 @@ std::vector<std::int64_t> blocks_of(const Source& source);
 /// Rows and bytes in memory of the largest of facts.blocks.
 std::int64_t largest_block_rows(const DataFacts& facts);
 std::int64_t largest_block_bytes(const DataFacts& facts);
+/// "28 x 28": the shape of a row.
+std::string shape_text(const DataFacts& facts);
 /// The rows of a block.
 Range block_rows(const DataFacts& facts, std::int64_t block);
 
