@@ -34,8 +34,9 @@ PYTHON
 ls -l --block-size=MB rows.h5 | awk '{print "rows.h5:", $5}'
 
 cat > watch.py << 'PYTHON'
-"""watch.py COMMAND...: runs it; its output, then a line `peak BYTES`: of all its descendants together."""
-import os, subprocess, sys, threading, time
+"""watch.py COMMAND...: runs it; its output, then a line `peak BYTES processor SECONDS`: of all its descendants
+together."""
+import os, resource, subprocess, sys, time
 
 def parents():
     found = {}
@@ -67,7 +68,8 @@ while job.poll() is None:
     peak = max(peak, sum(map(pss, below)))
     # Looking at gigabytes of pages takes time of its own.
     time.sleep(max(0.2, 20 * (time.monotonic() - start)))
-print("peak", peak)
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print("peak", peak, "processor", used.ru_utime + used.ru_stime)
 sys.exit(job.returncode)
 PYTHON
 
@@ -82,16 +84,16 @@ with open(f"{name}/timing.csv") as file:
     last = list(csv.DictReader(file))[-1]
 with open(f"{name}.txt") as file:
     text = file.read()
-peak = int(re.search(r"peak (\d+)", text)[1])
+peak, processor = map(float, re.search(r"peak (\d+) processor ([\d.]+)", text).groups())
 parts = {key: float(last[key]) for key in ("compute", "communicate", "wait", "read")}
 print(f"{name} {ranks} x {threads} {limit} {float(last['samples_per_second']):.0f} {peak / 2**20:.0f} "
-      f"{100 * parts['read'] / (sum(parts.values()) or 1):.1f} {re.search(r'weights ([0-9a-f]+)', text)[1]}", flush=True)
+      f"{100 * parts['read'] / (sum(parts.values()) or 1):.1f} {processor:.0f} {re.search(r'weights ([0-9a-f]+)', text)[1]}", flush=True)
 PYTHON
 }
 available=$(awk '/^MemAvailable/ {printf "%.0f", $2 * 1024}' /proc/meminfo)
 whole=$((rows * 1040))  # what the rows take in memory
 resident=$((whole / 10 * 15))
-echo "name ranks x threads memory_limit samples_per_second peak_MiB read_percent weights"
+echo "name ranks x threads memory_limit samples_per_second peak_MiB read_percent processor_seconds weights"
 for layout in "1 2" "2 1"; do
   read -r ranks threads <<< "$layout"
   run "streamed$ranks" "$ranks" "$threads" "$limit"
@@ -102,7 +104,7 @@ for layout in "1 2" "2 1"; do
   fi
 done | tee table.txt
 awk -v limit="$limit" '
-  /^(streamed|resident)[12] / && NF == 9 { speed[$1] = $6; if (!($9 in digests)) { digests[$9]; ++different } 
+  /^(streamed|resident)[12] / && NF == 10 { speed[$1] = $6; if (!($10 in digests)) { digests[$10]; ++different } 
     if ($1 ~ /^streamed/) memory[$1] = $7 }
   END {
     scale = limit ~ /G/ ? 1024 : 1; most = int(limit * scale)
