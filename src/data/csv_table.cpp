@@ -39,6 +39,8 @@ class TableMaker {
     table_.columns = std::ssize(layout.columns);
     for (const CsvHeadColumn& column : layout.columns) table_.names.push_back(column.name);
     for (std::int64_t c = 0; layout.header && c < table_.columns; ++c) places_.emplace(name(c), c);
+    require(request.inputs.empty(), ErrorKind::usage, "--inputs ", request.inputs,
+            ": is for HDF5; of a table, all columns but the targets are inputs; leave others out of the file");
     require(request.missing == "error" || request.missing == "drop" || request.missing == "mean",
             ErrorKind::usage, "--missing: '", request.missing,
             "' is not known; expected error, drop or mean");
@@ -62,7 +64,9 @@ class TableMaker {
     Places targets = asked_targets();
     if (targets.empty() && wants_targets_) targets.push_back(usual_target());
     const std::unordered_set<std::int64_t> left_out(targets.begin(), targets.end());
-    for (std::int64_t c = 0; c < table_.columns; ++c)
+    // The first column of a pandas table has no name: it counts the rows and is no input.
+    const bool counts_rows = table_.header && name(0).empty();
+    for (std::int64_t c = counts_rows ? 1 : 0; c < table_.columns; ++c)
       if (!left_out.contains(c)) table_.used.push_back(found_column(c));
     require(!table_.used.empty(), ErrorKind::data, path_, ": has no column left for the inputs (",
             table_.columns, table_.columns == 1 ? " column" : " columns", " in all, separated by ",

@@ -74,7 +74,7 @@ EpochOrder::EpochOrder(std::uint64_t seed, RowSet rows, const std::string& shuff
     if (end > place) blocks_.push_back({static_cast<std::int64_t>(b), place, end - place});
     place = end;
   }
-  if (kind_ == Kind::none) window_ = 8;  // read ahead of the step; no order hangs on it
+  if (kind_ == Kind::none) window_ = 4;  // read ahead of the step; no order hangs on it
 }
 
 std::shared_ptr<const EpochOrder::Epoch> EpochOrder::epoch(std::int64_t number) const {

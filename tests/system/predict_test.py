@@ -3,7 +3,6 @@
 
 Classification, regression with scaled targets and an autoencoder, as HDF5 and CSV; ensembles; samples with dropout at work; the
 same bytes for any number of ranks and threads; and what is left when the file cannot be written or the program is killed."""
-import csv
 import gzip
 import os
 import shutil
@@ -16,31 +15,12 @@ import time
 import h5py
 import numpy as np
 
-TRAINER, LIBRARY = (os.path.abspath(path) for path in sys.argv[1:3])
+sys.dont_write_bytecode = True
+from program import ENVIRONMENT, LIMIT, TRAINER, bytes_of, check, finish, read_csv, read_h5, run  # noqa: E402
+from numpy_model import Reference, near  # noqa: E402
+
+LIBRARY = os.path.abspath(sys.argv[2])
 ROWS, FEATURES = 1000, 6
-ENVIRONMENT = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", OMP_WAIT_POLICY="passive",
-                   OMPI_MCA_btl_vader_single_copy_mechanism="none")
-LIMIT = 300  # seconds; a call takes one
-failures = []
-
-
-def check(good, what):
-    if not good:
-        failures.append(what)
-        print("FAILED:", what, file=sys.stderr)
-
-
-def run(*arguments, ranks=0, threads=1, code=0, **options):
-    """One call; ranks 0: without mpirun. Returns standard output, or the line of the error."""
-    start = ["mpirun", "--oversubscribe", "--bind-to", "none", "-np", str(ranks)] if ranks else []
-    words = start + [TRAINER, *map(str, arguments), "--threads", str(threads)]
-    done = subprocess.run(words, env=ENVIRONMENT, capture_output=True, text=True, timeout=LIMIT, **options)
-    check(done.returncode == code, f"{' '.join(words)}: code {done.returncode}, expected {code}: {done.stderr}")
-    if code == 0:
-        return done.stdout
-    lines = [line for line in done.stderr.splitlines() if line.startswith("trainer: error: ")]
-    check(len(lines) == 1, f"{' '.join(words)}: {len(lines)} lines of error")
-    return "\n".join(lines)
 
 
 def write_idx(path, array):
@@ -72,76 +52,6 @@ def train(out, data, model, *options):
     if data == "values" and "--task" not in options:
         options = (*options, "--task", "regression")
     run("train", "--data", data, "--model", model, "--out", out, "--epochs", 3, "--batch-size", 64, "--quiet", *options)
-
-
-class Reference:
-    """What a checkpoint computes, in double precision, with a bound of what single precision may be off by."""
-    U = 2.0**-24
-
-    def __init__(self, file):
-        with h5py.File(file, "r") as f:
-            self.attributes = dict(f["model"].attrs)
-            self.layers = [name for name in f["model"].attrs["layers"]]
-            self.tensors = {name: {key: value[...].astype(np.float64) for key, value in f["model"][name].items()}
-                            for name in self.layers if name in f["model"]}
-            # The program rounds the factors of the scaling to single precision, and so they are used.
-            self.scaling = {name: value[...].astype(np.float32).astype(np.float64) for name, value in f["scaling"].items()}
-
-    def run(self, raw):
-        """Outputs in original units, their bounds, and the outputs before a softmax with theirs."""
-        u = self.U
-        x = (raw.astype(np.float64) - self.scaling["mean"]) / self.scaling["deviation"]
-        e = 2 * u * np.abs(x) + u * np.abs(raw - self.scaling["mean"]) / self.scaling["deviation"]
-        for name in self.layers:
-            t = self.tensors.get(name)
-            kind = name.split("_", 1)[1]
-            if kind == "dense":
-                w, b = np.abs(t["weight"].T), np.abs(t["bias"])
-                e = e @ w + (len(w) + 2) * u * (np.abs(x) @ w + b)
-                x = x @ t["weight"].T + t["bias"]
-            elif kind == "relu":
-                x = np.maximum(x, 0)
-            elif kind == "tanh":
-                x, e = np.tanh(x), e + 16 * u
-            elif kind == "batch_norm":
-                factor = t["scale"] / np.sqrt(t["running_variance"] + 1e-5)
-                size = (np.abs(x) + np.abs(t["running_mean"])) * np.abs(factor) + np.abs(t["shift"])
-                x, e = (x - t["running_mean"]) * factor + t["shift"], e * np.abs(factor) + 6 * u * size
-            else:
-                assert kind == "dropout", kind
-        z, z_bound = x, e
-        if self.attributes["loss"] == "softmax_cross_entropy":
-            p = np.exp(x - x.max(1, keepdims=True))
-            x = p / p.sum(1, keepdims=True)
-            e = x * (2 * e.max(1, keepdims=True) * 1.01 + 32 * u)
-        mean, deviation = "target_mean", "target_deviation"
-        if self.attributes["task"] == "autoencoder":
-            mean, deviation = "mean", "deviation"
-        if self.attributes["task"] != "classification" and mean in self.scaling:
-            e = e * self.scaling[deviation] + 2 * u * (np.abs(x) * self.scaling[deviation] + np.abs(self.scaling[mean]))
-            x = x * self.scaling[deviation] + self.scaling[mean]
-        return x, e, z, z_bound
-
-
-def read_h5(path):
-    with h5py.File(path, "r") as file:
-        return {name: file[name][...] for name in file}, dict(file.attrs)
-
-
-def read_csv(path):
-    with open(path, newline="") as file:
-        rows = list(csv.reader(file))
-    return rows[0], rows[1:]
-
-
-def bytes_of(path):
-    with open(path, "rb") as file:
-        return file.read()
-
-
-def near(found, expected, bound, what):
-    off = np.abs(found.astype(np.float64) - expected)
-    check(bool((off <= bound).all()), f"{what}: off by {off.max()}, allowed {bound.flat[off.argmax()]}")
 
 
 def check_against_numpy(data):
@@ -395,8 +305,7 @@ def main():
     finally:
         os.chdir("/")
         shutil.rmtree(folder, ignore_errors=True)
-    print(f"{len(failures)} check(s) failed" if failures else "all checks passed")
-    return 1 if failures else 0
+    return finish()
 
 
 sys.exit(main())

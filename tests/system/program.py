@@ -1,0 +1,54 @@
+"""The program as a user calls it, for tests in Python whose first argument is its path: calls, checks, files that it wrote."""
+import csv
+import os
+import subprocess
+import sys
+
+import h5py
+
+TRAINER = os.path.abspath(sys.argv[1])
+ENVIRONMENT = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", OMP_WAIT_POLICY="passive",
+                   OMPI_MCA_btl_vader_single_copy_mechanism="none")
+LIMIT = 300  # seconds; a call takes one
+failures = []
+
+
+def check(good, what):
+    if not good:
+        failures.append(what)
+        print("FAILED:", what, file=sys.stderr)
+
+
+def run(*arguments, ranks=0, threads=1, code=0, **options):
+    """One call; ranks 0: without mpirun. Returns standard output, or the line of the error."""
+    start = ["mpirun", "--oversubscribe", "--bind-to", "none", "-np", str(ranks)] if ranks else []
+    words = start + [TRAINER, *map(str, arguments), "--threads", str(threads)]
+    done = subprocess.run(words, env=ENVIRONMENT, capture_output=True, text=True, timeout=LIMIT, **options)
+    check(done.returncode == code, f"{' '.join(words)}: code {done.returncode}, expected {code}: {done.stderr}")
+    if code == 0:
+        return done.stdout
+    lines = [line for line in done.stderr.splitlines() if line.startswith("trainer: error: ")]
+    check(len(lines) == 1, f"{' '.join(words)}: {len(lines)} lines of error")
+    return "\n".join(lines)
+
+
+def read_h5(path):
+    with h5py.File(path, "r") as file:
+        return {name: file[name][...] for name in file}, dict(file.attrs)
+
+
+def read_csv(path):
+    with open(path, newline="") as file:
+        rows = list(csv.reader(file))
+    return rows[0], rows[1:]
+
+
+def bytes_of(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def finish():
+    """The last line and the exit code."""
+    print(f"{len(failures)} check(s) failed" if failures else "all checks passed")
+    return 1 if failures else 0
