@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cmath>
 #include <string_view>
 
 #include "csv_encoding.h"
@@ -167,7 +168,11 @@ TEST_F(CsvTest, DropsRowsThatLackAValue) {
   expect_says(error_of(text), {"line 2", "column 2 ('b')", "--missing drop"});
   expect_says(error_of("1,\n2,\n", {.missing = "drop"}), {"column 2", "no value in the first rows"});
   expect_says(error_of("1,2,\n2,,3\n", {.missing = "drop"}), {"all 2 rows lack a value"});
-  expect_says(error_of(text, {.missing = "mean"}, ErrorKind::usage), {"not offered yet"});
+  const CsvContent kept = content_of("a,b,y\n1,2,0\n,3,1\n4,nan,1\n", {.missing = "mean"});
+  EXPECT_TRUE(std::isnan(kept.inputs.at(2)) && std::isnan(kept.inputs.at(5)));
+  EXPECT_EQ(kept.inputs.at(3), 3);
+  expect_says(error_of(text, {.missing = "mean"}), {"line 2", "column 2 ('b')"});  // categories have no mean
+  expect_says(error_of("a,y\n1,0\n2,\n", {.missing = "mean"}), {"line 3", "column 2 ('y')"});
   expect_says(error_of(text, {.missing = "zero"}, ErrorKind::usage), {"'zero'"});
 }
 
