@@ -4,7 +4,7 @@
 #include <sstream>
 
 #include "fuzz_target.h"
-#include "memory_file.h"
+#include "scratch_file.h"
 #include "trainer/cli/command_line.h"
 #include "trainer/cli/config_file.h"
 
@@ -25,7 +25,7 @@ void check_round_trip(const CommandLine& line) {
 }
 
 void config(const std::string& text) {
-  const MemoryFile file(text);
+  const ScratchFile file(text);
   CommandLine line;
   apply_config(read_config(file.path()), line);
   check_round_trip(line);

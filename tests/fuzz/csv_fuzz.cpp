@@ -2,8 +2,8 @@
 // read.
 
 #include "csv_plan.h"
-#include "memory_file.h"
 #include "read_plan.h"
+#include "scratch_file.h"
 #include "share_over.h"
 
 using namespace trainer;
@@ -33,7 +33,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (size < 2) return 0;
   const unsigned way = data[size - 1];
   const std::int64_t piece_bytes = 1 + data[size - 2];
-  const MemoryFile file({reinterpret_cast<const char*>(data), size - 2});
+  const ScratchFile file({reinterpret_cast<const char*>(data), size - 2});
   static const char* const kTasks[] = {"", "classification", "regression", "autoencoder"};
   static const char* const kMissing[] = {"error", "drop", "mean", "drop"};
   static const char* const kColumns[] = {"", "y", "-1", "0, 1"};

@@ -24,6 +24,13 @@
 #include <random>
 
 #include "fuzz_target.h"
+#include "scratch_file.h"
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define FUZZ_CLANG_ASAN
+#endif
+#endif
 
 using namespace trainer;
 
@@ -75,6 +82,7 @@ void end_of_input(int number) {
     void* frames[100];
     backtrace_symbols_fd(frames, backtrace(frames, 100), STDERR_FILENO);
   }
+  unlink(ScratchFile::path().c_str());
   _exit(in_hdf5 ? kInHdf5 : 1);
 }
 
@@ -88,7 +96,7 @@ void watch_signals() {
     action.sa_flags = SA_ONSTACK | SA_NODEFER;
     sigaction(number, &action, nullptr);
   }
-#ifndef __SANITIZE_ADDRESS__
+#if !defined(__SANITIZE_ADDRESS__) && !defined(FUZZ_CLANG_ASAN)  // whose shadow takes terabytes of addresses
   const rlimit memory{std::uint64_t{4} << 30, std::uint64_t{4} << 30};
   setrlimit(RLIMIT_AS, &memory);
 #endif
@@ -184,6 +192,7 @@ int run_child(std::uint64_t first, std::uint64_t end, const std::vector<std::str
   const pid_t child = fork();
   if (child < 0) std::abort();
   if (child == 0) {
+    ScratchFile::path();  // named by this process
     watch_signals();
     for (progress->number = first; progress->number < end; ++progress->number) {
       const std::string input = Mutator(progress->number, seeds, tokens).input();
@@ -244,6 +253,7 @@ int main(int count, char** words) {
   }
   if (count == 3 && first == "--input") {
     std::ifstream file(words[2], std::ios::binary);
+    fuzz_prints_refusals = true;
     run_one({std::istreambuf_iterator<char>(file), {}});
     return 0;
   }

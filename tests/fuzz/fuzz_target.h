@@ -19,6 +19,9 @@ namespace trainer {
 std::vector<std::string> fuzz_seeds();
 std::vector<std::string> fuzz_tokens();
 
+/// Whether each message of a refusal is shown.
+inline bool fuzz_prints_refusals = false;
+
 /// Runs `work`, which may throw Error about usage or data and nothing else: true when it threw nothing.
 template <class Work>
 bool accepted(const Work& work) {
@@ -26,6 +29,7 @@ bool accepted(const Work& work) {
     work();
     return true;
   } catch (const Error& error) {
+    if (fuzz_prints_refusals) std::fprintf(stderr, "refused: %s\n", error.what());
     if (error.kind() == ErrorKind::usage || error.kind() == ErrorKind::data) return false;
     std::fprintf(stderr, "an error of kind %d: %s\n", error.exit_code(), error.what());
   }

@@ -8,8 +8,8 @@
 #include <iterator>
 
 #include "hdf5_plan.h"
-#include "memory_file.h"
 #include "read_plan.h"
+#include "scratch_file.h"
 #include "share_over.h"
 #include "trainer/h5/file.h"
 #include "trainer/h5/table.h"
@@ -91,7 +91,7 @@ std::vector<std::string> trainer::fuzz_tokens() {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
   const unsigned way = data[size - 1];
-  const MemoryFile file({reinterpret_cast<const char*>(data), size - 1});
+  const ScratchFile file({reinterpret_cast<const char*>(data), size - 1});
   Request request;
   request.data = file.path();
   request.inputs = kInputs[way & 7];

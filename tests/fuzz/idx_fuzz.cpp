@@ -5,7 +5,7 @@
 #include <cmath>
 
 #include "fuzz_target.h"
-#include "memory_file.h"
+#include "scratch_file.h"
 #include "trainer/data/idx.h"
 
 using namespace trainer;
@@ -70,7 +70,7 @@ std::vector<std::string> trainer::fuzz_tokens() {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
-  const MemoryFile file({reinterpret_cast<const char*>(data), size - 1});
+  const ScratchFile file({reinterpret_cast<const char*>(data), size - 1});
   switch (data[size - 1] % 3) {
     case 0:
       read<std::uint8_t>(file.path());
