@@ -299,9 +299,9 @@ def change_while_read():
                 try:
                     _, errors = job.communicate(timeout=60)
                 except subprocess.TimeoutExpired:
-                    check(False, f"{what}: goes on")
+                    stuck = f"status {open(f'{RUN}/status').read()}, ranks {ranks_left()}"
                     job.terminate()
-                    job.communicate()
+                    check(False, f"{what}: goes on: {stuck}: {job.communicate()[1][-1000:]}")
                     no_rank_left(what)
                     shutil.rmtree(RUN, ignore_errors=True)
                     continue
