@@ -101,6 +101,8 @@ void Hdf5Reader::read_file(const Hdf5Open& file, Range rows, const RowStore& sto
   if (store.values != nullptr) read_side(file.targets, rows, rows_.keep_missing_targets, store.values);
   if (store.floats != nullptr) read_side(file.inputs, rows, rows_.keep_missing, store.floats);
   if (store.bytes != nullptr) read_bytes(file.inputs.at(0), rows, store.bytes, file.inputs[0].layout.columns);
+  file.inputs.at(0).table.require_unchanged();
+  if (!file.targets.empty()) file.targets[0].table.require_unchanged();
 }
 
 void Hdf5Reader::read_classes(const Hdf5Column& column, Range rows, std::int32_t* out) const {

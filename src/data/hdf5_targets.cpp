@@ -161,7 +161,7 @@ class Decision {
     if (names.empty()) {
       names = lines_of(survey(splits_, places_of(splits_), share_, distinct_texts));
       std::ranges::sort(names);
-      names.erase(std::ranges::unique(names).begin(), names.end());
+      names.erase(std::unique(names.begin(), names.end()), names.end());
       const auto count = static_cast<std::int64_t>(names.size());
       require(count <= kMostGuessedClasses || task == Task::classification, ErrorKind::usage,
               "--task: ", place_text(splits_[0]), " are ", count,

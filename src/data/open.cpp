@@ -65,10 +65,9 @@ Counts count_labels_alone(const Plan& plan) {
 }
 
 std::unique_ptr<OpenedSet> opened_set(const comm::Communicator& world, const comm::Communicator& node,
-                                      Source source, const ShareWork& share, bool resident,
-                                      const MemoryLimit& limit) {
+                                      Source source, bool resident, const MemoryLimit& limit) {
   if (resident) return std::make_unique<ResidentData>(world, node, source);
-  return std::make_unique<StreamedData>(world, node, std::move(source), share, limit.bytes / 2);
+  return std::make_unique<StreamedData>(world, node, std::move(source), limit.bytes / 2);
 }
 
 /// Whether all rows of all splits are held in memory.
@@ -115,8 +114,7 @@ OpenedData open_data(const comm::Communicator& world, const comm::Communicator& 
   opened.files = plan.splits[0].files.empty() ? std::vector<std::int64_t>{0} : plan.splits[0].files;
   opened.groups = plan.splits[0].groups;
   std::vector<std::unique_ptr<OpenedSet>> splits;
-  for (const Source& source : plan.splits)
-    splits.push_back(opened_set(world, node, source, share, resident, limit));
+  for (const Source& source : plan.splits) splits.push_back(opened_set(world, node, source, resident, limit));
 
   ClassFacts classes;
   const bool are_known = !resident && plan.splits[0].facts.targets > 0;  // without a pass over the files

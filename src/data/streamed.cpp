@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <sstream>
 #include <utility>
 
 #include "content.h"
@@ -29,23 +30,36 @@ std::vector<std::int64_t> numbers_of(const std::string& bytes) {
   return numbers;
 }
 
+std::vector<std::string> lines_of(const std::string& text) {
+  std::vector<std::string> lines;
+  std::istringstream in(text);
+  for (std::string line; std::getline(in, line);) lines.push_back(line);
+  return lines;
+}
+
 }  // namespace
 
 StreamedData::StreamedData(const comm::Communicator& world, const comm::Communicator& node, Source source,
-                           const ShareWork& share, std::int64_t most_bytes)
+                           std::int64_t most_bytes)
     : OpenedSet(with_blocks(source)),
-      world_(world),
       node_(node),
       source_(std::move(source)),
       most_bytes_(most_bytes),
       cache_(facts_, [this](std::int64_t block, const RowStore& store) { read_block(block, store); }) {
+  // The ranks of a node share the work; each node looks at all of the sample, since its files may be others.
   const std::vector<std::int64_t> sample = sampled_blocks(facts_);
-  const std::vector<std::string> digests =
-      share(static_cast<std::int64_t>(sample.size()), [&](std::int64_t i) {
-        const std::int64_t block = sample[static_cast<std::size_t>(i)];
-        return content_digest(cache_.get(block)->store, facts_, block_rows(facts_, block).size());
-      });
-  facts_.fingerprint = fingerprint_of(source_, digests);
+  std::string mine;
+  comm::together(world, [&] {
+    const Range part = cut(static_cast<std::int64_t>(sample.size()), node.size(), node.rank());
+    for (std::int64_t i = part.begin; i < part.end; ++i) {
+      const std::int64_t block = sample[static_cast<std::size_t>(i)];
+      mine += content_digest(cache_.get(block)->store, facts_, block_rows(facts_, block).size()) + "\n";
+    }
+  });
+  std::string all;
+  for (const std::string& part : node.all_gather(mine)) all += part;
+  facts_.fingerprint = fingerprint_of(source_, lines_of(all));
+  comm::require_same(world, "the content of the data (--data)", facts_.fingerprint);
 }
 
 void StreamedData::read_block(std::int64_t block, const RowStore& store) const {

@@ -20,10 +20,10 @@ namespace trainer::data {
 /// cannot be read, on the rank that reads it.
 class StreamedData final : public OpenedSet {
  public:
-  /// **Collective** over `world`, as `share` is. `most_bytes`: of memory that windows may take on a node. The
-  /// communicators outlive this object.
+  /// **Collective** over `world`. `most_bytes`: of memory that windows may take on a node. `node` outlives
+  /// this object. Throws Error(communication) when the content of the files differs between nodes.
   StreamedData(const comm::Communicator& world, const comm::Communicator& node, Source source,
-               const ShareWork& share, std::int64_t most_bytes);
+               std::int64_t most_bytes);
 
   bool has_all_rows() const override { return false; }
   void require_room(const EpochOrder& order, std::int64_t batch) const override;
@@ -41,7 +41,6 @@ class StreamedData final : public OpenedSet {
   template <class Take>
   void visit(std::span<const std::int64_t> rows, const Take& take) const;
 
-  const comm::Communicator& world_;
   const comm::Communicator& node_;
   Source source_;
   std::int64_t most_bytes_;

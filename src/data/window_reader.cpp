@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
+#include <exception>
 #include <new>
 #include <utility>
 
@@ -25,7 +27,7 @@ std::int64_t flag_bytes(std::int64_t slots) {
 std::int64_t WindowReader::memory_bytes(std::int64_t windows, std::int64_t window_blocks,
                                         const DataFacts& facts) {
   const std::int64_t slots = windows * window_blocks;
-  return slots * slot_bytes_of(facts) + flag_bytes(slots);
+  return slots * slot_bytes_of(facts) + flag_bytes(slots) + static_cast<std::int64_t>(sizeof(Failure));
 }
 
 WindowReader::WindowReader(const comm::Communicator& node, std::int64_t windows, std::int64_t window_blocks,
@@ -42,8 +44,11 @@ WindowReader::WindowReader(const comm::Communicator& node, std::int64_t windows,
   slot_facts_.blocks.clear();
   const std::int64_t slots = windows_ * window_blocks_;
   ready_ = reinterpret_cast<std::atomic<std::int64_t>*>(memory_.data() + slots * slot_bytes_);
-  if (memory_.fills())
+  failure_ = reinterpret_cast<Failure*>(ready_ + slots);
+  if (memory_.fills()) {
     for (std::int64_t slot = 0; slot < slots; ++slot) new (ready_ + slot) std::atomic<std::int64_t>(0);
+    new (failure_) Failure;
+  }
   memory_.publish();
   if (memory_.is_shared()) {
     readers_ = node.size();
@@ -74,8 +79,22 @@ std::int64_t WindowReader::windows_for(const EpochOrder& order, std::int64_t cou
   return std::max<std::int64_t>(2, 1 + (count - 1 + least - 1) / least);
 }
 
-void WindowReader::rethrow() const {
-  if (has_failed_.load(std::memory_order_acquire)) std::rethrow_exception(failure_);
+/// The first failure counts.
+void WindowReader::keep_failure(int kind, const char* message) {
+  int before = Failure::none;
+  if (!failure_->state.compare_exchange_strong(before, Failure::written_now)) return;
+  failure_->kind = kind;
+  std::strncpy(failure_->message, message, sizeof(failure_->message) - 1);
+  failure_->state.store(Failure::complete, std::memory_order_release);
+}
+
+/// One rank tells, and its job ends by that; the others hold still meanwhile, so that it is told once.
+void WindowReader::throw_failure() const {
+  if (failure_->state.load(std::memory_order_acquire) != Failure::complete) return;
+  int before = 0;
+  const bool is_mine = failure_->teller.compare_exchange_strong(before, reader_ + 1) || before == reader_ + 1;
+  if (!is_mine) std::this_thread::sleep_for(std::chrono::seconds(3));
+  throw Error(static_cast<ErrorKind>(failure_->kind), failure_->message);
 }
 
 std::int64_t WindowReader::first_slot(std::int64_t load_number) const {
@@ -87,7 +106,7 @@ RowStore WindowReader::store_of(std::int64_t slot) const {
 }
 
 void WindowReader::approach(const EpochOrder& order, Range windows) {
-  rethrow();
+  throw_failure();
   if (windows == now_) return;
   now_ = windows;
   require(windows.size() <= windows_, ErrorKind::internal, "a batch lies in ", windows.size(),
@@ -133,7 +152,7 @@ std::optional<RowStore> WindowReader::find(std::int64_t block) const {
   const std::int64_t wanted = load_of_slot_[static_cast<std::size_t>(slot)];
   // Nothing of MPI waits for this thread meanwhile: all messages of the step before have arrived.
   while (ready_[slot].load(std::memory_order_acquire) != wanted) {
-    rethrow();
+    throw_failure();
     std::this_thread::sleep_for(std::chrono::microseconds(50));
   }
   return store_of(slot);
@@ -152,9 +171,10 @@ void WindowReader::read_ahead() {
       }
       load(next);
     }
-  } catch (...) {
-    failure_ = std::current_exception();
-    has_failed_.store(true, std::memory_order_release);
+  } catch (const Error& error) {
+    keep_failure(error.exit_code(), error.what());
+  } catch (const std::exception& error) {
+    keep_failure(static_cast<int>(ErrorKind::internal), error.what());
   }
 }
 

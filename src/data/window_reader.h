@@ -4,7 +4,6 @@
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
-#include <exception>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -45,10 +44,12 @@ class WindowReader {
   static std::int64_t memory_bytes(std::int64_t windows, std::int64_t window_blocks, const DataFacts& facts);
 
   /// Training comes to these windows (counted over all epochs), at most windows() of them: what went before
-  /// makes room for what follows. The same calls on every rank. Throws what the reading thread has met.
+  /// makes room for what follows. The same calls on every rank. Throws what a reading
+  /// thread of the node has met.
   void approach(const EpochOrder& order, Range windows);
   /// The rows of a block of the windows of the moment, when they have been read: waits. Nothing when it is
-  /// not among them. Thread-safe beside itself. Throws what the reading thread has met.
+  /// not among them. Thread-safe beside itself. Throws what a reading thread of the node has
+  /// met.
   std::optional<RowStore> find(std::int64_t block) const;
 
  private:
@@ -56,11 +57,21 @@ class WindowReader {
     std::int64_t number = 0;  ///< from 1, never used twice
     std::vector<std::int64_t> blocks;
   };
+  /// What a reading thread has met, in the shared memory: a rank that waits for a block of another one's must
+  /// learn of it, too, for the other may be waiting for this one's gradients, and neither would ever end.
+  struct Failure {
+    enum State { none, written_now, complete };
+    std::atomic<int> state = none;
+    std::atomic<int> teller = 0;  ///< 1 + the reader that throws it first
+    int kind = 0;
+    char message[1000] = {};
+  };
   void read_ahead();
   void load(const Load& load);
   RowStore store_of(std::int64_t slot) const;
   std::int64_t first_slot(std::int64_t load_number) const;
-  void rethrow() const;
+  void keep_failure(int kind, const char* message);
+  void throw_failure() const;
 
   const DataFacts& facts_;
   Read read_;
@@ -68,6 +79,7 @@ class WindowReader {
   comm::SharedArray memory_;
   DataFacts slot_facts_;                        ///< of a slot: the rows of the largest block
   std::atomic<std::int64_t>* ready_ = nullptr;  ///< by slot: the load that is there
+  Failure* failure_ = nullptr;                  ///< of any reader of this memory
   int readers_ = 1, reader_ = 0;                ///< of the ranks that share the memory
 
   Range now_;                                        ///< windows of the batch of the moment
@@ -81,8 +93,6 @@ class WindowReader {
   std::condition_variable wake_;
   std::deque<Load> queue_;
   bool ends_ = false;
-  std::atomic<bool> has_failed_ = false;
-  std::exception_ptr failure_;
   std::thread thread_;
 };
 

@@ -1,4 +1,8 @@
+#include <sys/stat.h>
+
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <deque>
 #include <set>
 #include <system_error>
@@ -194,6 +198,16 @@ class Listing {
 
 }  // namespace
 
+Stamp stamp_of(const TableFile::State& file) {
+  void* descriptor = nullptr;
+  checked(H5Fget_vfd_handle(file.file, H5P_DEFAULT, &descriptor), file.name,
+          ": cannot be asked for its state");
+  struct stat facts {};
+  require(fstat(*static_cast<const int*>(descriptor), &facts) == 0, ErrorKind::data, file.name,
+          ": cannot be asked for its state: ", std::strerror(errno));
+  return {facts.st_size, std::int64_t{facts.st_mtim.tv_sec} * 1'000'000'000 + facts.st_mtim.tv_nsec};
+}
+
 TableFile::TableFile(std::shared_ptr<State> state) : state_(std::move(state)) {}
 
 const std::string& TableFile::name() const { return state_->name; }
@@ -223,6 +237,7 @@ TableFile TableFile::open(const std::filesystem::path& path, Links links) {
       Handle(checked(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access), state->name,
                      ": is not an HDF5 file, or a damaged or truncated one; write or fetch it again"),
              H5Fclose);
+  state->modified = stamp_of(*state).modified;
   return TableFile(std::move(state));
 }
 

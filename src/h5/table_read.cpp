@@ -213,6 +213,13 @@ std::string Table::trouble(const Slab& slab) const {
               ", which is beyond the range of 32-bit floats");
 }
 
+void Table::require_unchanged() const {
+  const Inside inside;
+  const Stamp now = stamp_of(*state_->file);
+  require(now.bytes == state_->file->file_bytes && now.modified == state_->file->modified, ErrorKind::data,
+          state_->file->name, ": changed while it was read; leave data alone while it is used");
+}
+
 void Table::keep_chunks(std::int64_t bytes) {
   const Inside inside;
   const Handle access(checked(H5Dget_access_plist(state_->data), state_->place, ": cannot be read"),

@@ -15,6 +15,7 @@ struct TableFile::State {
   std::filesystem::path folder;
   Links links = Links::inside;
   std::int64_t file_bytes = 0;
+  std::int64_t modified = 0;  // nanoseconds
   Handle file{-1, H5Fclose};
 
   ~State() {
@@ -41,6 +42,13 @@ struct Table::State {
     if (data >= 0) data.close();
   }
 };
+
+/// Size and time of the open file, as the system has them now.
+struct Stamp {
+  std::int64_t bytes = 0;
+  std::int64_t modified = 0;  // nanoseconds
+};
+Stamp stamp_of(const TableFile::State& file);
 
 /// Shape, chunks and type of the data set, nothing checked; `member` may be empty. Sets facts and type.
 void describe(Table::State& table);

@@ -102,6 +102,22 @@ TEST_F(Hdf5Bad, SlicesThatDoNotFit) {
   says("Q[5:,0:3]", {"axis 0", "counts the rows"});
 }
 
+TEST_F(Hdf5Bad, AFileThatIsCutOffWhileItIsOpen) {
+  const std::string path = at("cut_off.h5");
+  h5::File file = h5::File::create(path);
+  file.write("/x", std::vector<std::int64_t>{1000, 4}, std::vector<float>(4000, 1.0f));
+  file.write("/y", std::vector<std::int64_t>{1000}, std::vector<double>(1000, 0.5));
+  file.close();
+  const Plan plan = plan_here(path, {});
+  std::vector<float> inputs(40), values(10);
+  const auto read = [&](std::int64_t row) {
+    plan.splits[0].read({row, row + 10}, {.floats = inputs.data(), .values = values.data()});
+  };
+  read(0);
+  std::filesystem::resize_file(path, 8000);
+  expect_says(error_of(ErrorKind::data, [&] { read(900); }), {"cut_off.h5", "changed while it was read"});
+}
+
 TEST_F(Hdf5Bad, AFileThatChanges) {
   const std::string path = at("changing.h5");
   const auto write = [&](std::int64_t rows, std::int64_t columns) {

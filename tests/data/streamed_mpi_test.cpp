@@ -1,8 +1,11 @@
 // Rows that stay in their files are the rows of a resident set, by whatever way they come.
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
 #include <memory>
 #include <numeric>
 #include <vector>
@@ -145,6 +148,36 @@ TEST_F(Streamed, WhatCannotBeReadInPartsIsRefused) {
                 std::string(error.what()).find("fashion") != std::string::npos)
         << error.what();
   }
+}
+
+/// On hosts whose copies of a file differ in one value, far from the beginning.
+TEST_F(Streamed, ContentThatDiffersBetweenHostsIsFound) {
+  const comm::Communicator alone = world_.split(world_.rank());  // each rank a node of its own
+  const std::filesystem::path folder =
+      std::filesystem::temp_directory_path() / text("trainer-streamed-", getpid());
+  std::filesystem::create_directories(folder);
+  const std::filesystem::path before = std::filesystem::current_path();
+  std::filesystem::current_path(folder);  // the path is the same on all
+  for (const bool differs : {false, true}) {
+    std::ofstream file("table.csv");
+    for (int row = 0; row < 30'000; ++row)
+      file << row % 7 << ",1,2,3,4,5,6," << (differs && row == 20'000 && world_.rank() == 1 ? 9 : 8)
+           << ",0.5\n";
+    file.close();
+    Request request;
+    request.data = "table.csv";
+    std::string message;
+    try {
+      open_data(world_, alone, request, {1 << 20, "test"});
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::communication);
+      message = error.what();
+    }
+    const bool is_seen = message.find("content of the data") != std::string::npos;
+    EXPECT_EQ(is_seen, differs && world_.size() > 1) << message;
+  }
+  std::filesystem::current_path(before);
+  std::filesystem::remove_all(folder);
 }
 
 }  // namespace

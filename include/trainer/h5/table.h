@@ -57,6 +57,9 @@ class Table {
   std::vector<std::string> read_texts(const Slab& slab) const;
   /// What is stored at the one place `slab`, and why that is no finite f32: "holds 1e+300, which ...".
   std::string trouble(const Slab& slab) const;
+  /// Throws Error(data) when the file was written to, or cut off, since it was opened: HDF5 reads zeros
+  /// behind the end of a file that has become shorter.
+  void require_unchanged() const;
   /// Keeps up to `bytes` of decompressed chunks between reads (1 MiB before the first call).
   void keep_chunks(std::int64_t bytes);
 
