@@ -64,7 +64,7 @@ check() {
         is_public = folder[1] == "include"
         is_test = folder[1] == "tests"
         room = is_public ? folder[3] : folder[2]
-        is_shared_test = is_test && depth == 2
+        is_shared_test = is_test && (depth == 2 || folder[2] == "fuzz")  # programs of several rooms
         if (is_public && (folder[2] != "trainer" || depth < 4)) {
           report("a public header must stand in include/trainer/<room>/")
           next

@@ -312,7 +312,9 @@ def change_while_read():
                     good = subprocess.run([TRAINER, "inspect", path, "--verify"], env=ENVIRONMENT, capture_output=True, text=True)
                     check(good.returncode == 0 and not path.endswith(".tmp"), f"{what}: {path}: {good.stderr}")
                 status = open(f"{RUN}/status").read()
-                check(status.startswith("failed exit=3"), f"{what}: status {status}")
+                # A rank other than the first that ends the job writes no status: the first is gone before it could.
+                by_first = ranks == 1 or "trainer: error: rank 0 " in errors
+                check(status.startswith("failed exit=3") or not by_first, f"{what}: status {status}")
                 shutil.rmtree(RUN, ignore_errors=True)
                 print(f"ok: 3 for {what}", flush=True)
 
