@@ -108,6 +108,13 @@ std::int64_t EpochOrder::window_at(std::int64_t number, std::int64_t place) cons
   return (std::upper_bound(before.begin(), before.end(), place) - before.begin() - 1) / window_;
 }
 
+Range EpochOrder::places_of(std::int64_t number, std::int64_t window) const {
+  const auto epoch_now = epoch(number);
+  const Range range = blocks_in(window);
+  return {epoch_now->before[static_cast<std::size_t>(range.begin)],
+          epoch_now->before[static_cast<std::size_t>(range.end)]};
+}
+
 std::vector<std::int64_t> EpochOrder::blocks_of(std::int64_t number, std::int64_t window) const {
   const auto epoch_now = epoch(number);
   std::vector<std::int64_t> list;

@@ -6,24 +6,13 @@
 
 #include "content.h"
 #include "labels.h"
+#include "prefetch_row.h"
 #include "scale_row.h"
 #include "trainer/comm/agreement.h"
 #include "trainer/core/error.h"
 
 namespace trainer::data {
 namespace {
-
-/// Rows to ask of the memory ahead of the one being copied: they lie anywhere, so the processor cannot guess
-/// them.
-constexpr std::size_t kRowsAhead = 2;
-constexpr std::int64_t kLineBytes = 64;
-
-template <class Raw>
-void prefetch_row(const Raw* row, std::int64_t columns) {
-  const char* const begin = reinterpret_cast<const char*>(row);
-  const std::int64_t bytes = std::min<std::int64_t>(columns * static_cast<std::int64_t>(sizeof(Raw)), 4096);
-  for (std::int64_t offset = 0; offset < bytes; offset += kLineBytes) __builtin_prefetch(begin + offset);
-}
 
 template <class Raw>
 void gather_rows(const Raw* all, std::span<const std::int64_t> rows, const Scaling& scaling, float* out) {

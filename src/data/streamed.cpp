@@ -1,12 +1,14 @@
 #include "streamed.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <sstream>
 #include <utility>
 
 #include "content.h"
 #include "labels.h"
+#include "prefetch_row.h"
 #include "scale_row.h"
 #include "trainer/comm/agreement.h"
 #include "trainer/core/error.h"
@@ -89,40 +91,51 @@ void StreamedData::approach(const EpochOrder& order, std::int64_t epoch, std::in
         node_, needed, order.window_blocks(), facts_,
         [this](std::int64_t block, const RowStore& store) { read_block(block, store); });
   }
-  reader_->approach(order, WindowReader::windows_of(order, epoch, place, count));
+  const Range windows = WindowReader::windows_of(order, epoch, place, count);
+  const Range last = order.places_of(epoch, (windows.end - 1) % order.windows());
+  const double done = static_cast<double>(place + count - last.begin) / static_cast<double>(last.size());
+  reader_->approach(order, windows, done);
 }
 
-/// take(i, store, row): row i of those asked for is row `row` of `store`.
+/// take(i, row): row i of those asked for, as a store of this one row.
 template <class Take>
 void StreamedData::visit(std::span<const std::int64_t> rows, const Take& take) const {
-  const auto& blocks = facts_.blocks;
-  std::shared_ptr<const Block> held;
-  RowStore store;
-  Range present{0, 0};
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    if (rows[i] < present.begin || rows[i] >= present.end) {
-      const std::int64_t block = std::upper_bound(blocks.begin(), blocks.end(), rows[i]) - blocks.begin() - 1;
-      std::optional<RowStore> ahead;
-      if (reader_) ahead = reader_->find(block);
-      if (!ahead) {
-        held = cache_.get(block);
-        ahead = held->store;
+  constexpr std::size_t kAtOnce = 32;
+  std::array<RowStore, kAtOnce> found;
+  std::array<std::shared_ptr<const Block>, kAtOnce> held;  // blocks of the cache, until they are copied
+  const auto prefetch = [&](const RowStore& row) {
+    if (row.bytes != nullptr) prefetch_row(row.bytes, facts_.features);
+    if (row.floats != nullptr) prefetch_row(row.floats, facts_.features);
+  };
+  for (std::size_t begin = 0; begin < rows.size(); begin += kAtOnce) {
+    const std::size_t count = std::min(kAtOnce, rows.size() - begin);
+    for (std::size_t i = 0; i < count; ++i) {
+      const std::int64_t row = rows[begin + i];
+      const std::int64_t block =
+          std::upper_bound(facts_.blocks.begin(), facts_.blocks.end(), row) - facts_.blocks.begin() - 1;
+      std::optional<RowStore> store;
+      if (reader_) store = reader_->find(block);
+      if (!store) {
+        held[i] = cache_.get(block);
+        store = held[i]->store;
       }
-      store = *ahead;
-      present = block_rows(facts_, block);
+      found[i] = from_row(*store, facts_, row - facts_.blocks[static_cast<std::size_t>(block)]);
     }
-    take(i, store, rows[i] - present.begin);
+    for (std::size_t i = 0; i < std::min(kRowsAhead, count); ++i) prefetch(found[i]);
+    for (std::size_t i = 0; i < count; ++i) {
+      if (i + kRowsAhead < count) prefetch(found[i + kRowsAhead]);
+      take(static_cast<std::int64_t>(begin + i), found[i]);
+    }
   }
 }
 
 void StreamedData::gather(std::span<const std::int64_t> rows, float* inputs) const {
   const std::int64_t columns = facts_.features;
-  visit(rows, [&](std::size_t i, const RowStore& store, std::int64_t row) {
-    float* const out = inputs + static_cast<std::int64_t>(i) * columns;
-    if (store.bytes != nullptr)
-      std::copy_n(store.bytes + row * columns, columns, out);
+  visit(rows, [&](std::int64_t i, const RowStore& row) {
+    if (row.bytes != nullptr)
+      std::copy_n(row.bytes, columns, inputs + i * columns);
     else
-      std::copy_n(store.floats + row * columns, columns, out);
+      std::copy_n(row.floats, columns, inputs + i * columns);
   });
 }
 
@@ -131,27 +144,24 @@ void StreamedData::gather_scaled(std::span<const std::int64_t> rows, const Scali
   const std::int64_t columns = facts_.features;
   require(scaling.features() == columns, ErrorKind::internal, "a scaling of ", scaling.features(),
           " columns met data of ", columns);
-  visit(rows, [&](std::size_t i, const RowStore& store, std::int64_t row) {
-    float* const out = inputs + static_cast<std::int64_t>(i) * columns;
-    if (store.bytes != nullptr)
-      scale_row(store.bytes + row * columns, scaling, out);
+  visit(rows, [&](std::int64_t i, const RowStore& row) {
+    if (row.bytes != nullptr)
+      scale_row(row.bytes, scaling, inputs + i * columns);
     else
-      scale_row(store.floats + row * columns, scaling, out);
+      scale_row(row.floats, scaling, inputs + i * columns);
   });
 }
 
 void StreamedData::gather_classes(std::span<const std::int64_t> rows, std::int32_t* classes) const {
   require(facts_.kind == TargetKind::classes, ErrorKind::internal, "classes were asked of data without them");
-  visit(rows,
-        [&](std::size_t i, const RowStore& store, std::int64_t row) { classes[i] = store.classes[row]; });
+  visit(rows, [&](std::int64_t i, const RowStore& row) { classes[i] = *row.classes; });
 }
 
 void StreamedData::gather_values(std::span<const std::int64_t> rows, float* values) const {
   require(facts_.kind == TargetKind::values, ErrorKind::internal, "values were asked of data without them");
   const std::int64_t columns = facts_.targets;
-  visit(rows, [&](std::size_t i, const RowStore& store, std::int64_t row) {
-    std::copy_n(store.values + row * columns, columns, values + static_cast<std::int64_t>(i) * columns);
-  });
+  visit(rows,
+        [&](std::int64_t i, const RowStore& row) { std::copy_n(row.values, columns, values + i * columns); });
 }
 
 std::vector<std::int64_t> StreamedData::count_labels(const ShareWork& share) const {

@@ -105,9 +105,19 @@ RowStore WindowReader::store_of(std::int64_t slot) const {
   return store_in(const_cast<std::byte*>(memory_.data()) + slot * slot_bytes_, slot_facts_);
 }
 
-void WindowReader::approach(const EpochOrder& order, Range windows) {
+void WindowReader::approach(const EpochOrder& order, Range windows, double done) {
   throw_failure();
-  if (windows == now_) return;
+  if (windows != now_) take_windows(order, windows);
+  constexpr double kAhead = 1.25;  // a window is there when four fifths of the one before are done
+  {
+    const std::lock_guard lock(mutex_);
+    free_load_ = present_[static_cast<std::size_t>(windows.size()) - 1].number;
+    next_part_ = std::min(1.0, kAhead * done);
+  }
+  wake_.notify_all();
+}
+
+void WindowReader::take_windows(const EpochOrder& order, Range windows) {
   now_ = windows;
   require(windows.size() <= windows_, ErrorKind::internal, "a batch lies in ", windows.size(),
           " windows, there is memory for ", windows_);
@@ -138,12 +148,9 @@ void WindowReader::approach(const EpochOrder& order, Range windows) {
       load_of_slot_[static_cast<std::size_t>(slot)] = load.number;
     }
   }
-  if (added.empty()) return;
-  {
-    const std::lock_guard lock(mutex_);
-    queue_.insert(queue_.end(), added.begin(), added.end());
-  }
-  wake_.notify_all();
+  const std::lock_guard lock(mutex_);
+  oldest_load_ = first_load_;
+  queue_.insert(queue_.end(), added.begin(), added.end());
 }
 
 std::optional<RowStore> WindowReader::find(std::int64_t block) const {
@@ -182,8 +189,13 @@ void WindowReader::load(const Load& load) {
   for (std::size_t j = static_cast<std::size_t>(reader_); j < load.blocks.size();
        j += static_cast<std::size_t>(readers_)) {
     {
-      const std::lock_guard lock(mutex_);
-      if (ends_) return;
+      std::unique_lock lock(mutex_);
+      wake_.wait(lock, [&] {
+        return ends_ || load.number < oldest_load_ || load.number <= free_load_ ||
+               (load.number == free_load_ + 1 &&
+                static_cast<double>(j) < next_part_ * static_cast<double>(load.blocks.size()));
+      });
+      if (ends_ || load.number < oldest_load_) return;
     }
     const std::int64_t slot = first_slot(load.number) + static_cast<std::int64_t>(j);
     read_(load.blocks[j], store_of(slot));

@@ -44,9 +44,11 @@ class WindowReader {
   static std::int64_t memory_bytes(std::int64_t windows, std::int64_t window_blocks, const DataFacts& facts);
 
   /// Training comes to these windows (counted over all epochs), at most windows() of them: what went before
-  /// makes room for what follows. The same calls on every rank. Throws what a reading
-  /// thread of the node has met.
-  void approach(const EpochOrder& order, Range windows);
+  /// makes room for what follows. Of the window after them, a part is read now that grows with `done`, the
+  /// part of the last of them that training has come through: so the reading threads of all ranks work in the
+  /// same steps, evenly, and no step waits for one rank's. The same calls on every rank. Throws what a
+  /// reading thread of the node has met.
+  void approach(const EpochOrder& order, Range windows, double done);
   /// The rows of a block of the windows of the moment, when they have been read: waits. Nothing when it is
   /// not among them. Thread-safe beside itself. Throws what a reading thread of the node has
   /// met.
@@ -66,6 +68,7 @@ class WindowReader {
     int kind = 0;
     char message[1000] = {};
   };
+  void take_windows(const EpochOrder& order, Range windows);
   void read_ahead();
   void load(const Load& load);
   RowStore store_of(std::int64_t slot) const;
@@ -92,6 +95,9 @@ class WindowReader {
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<Load> queue_;
+  std::int64_t oldest_load_ = 0;  ///< of those that are still wanted
+  std::int64_t free_load_ = 0;    ///< loads up to this one are read as fast as can be
+  double next_part_ = 0;          ///< how much of the load after it
   bool ends_ = false;
   std::thread thread_;
 };

@@ -39,6 +39,8 @@ class EpochOrder {
   bool has_windows() const { return kind_ != Kind::rows; }
   std::int64_t windows() const;  ///< of an epoch
   std::int64_t window_at(std::int64_t epoch, std::int64_t place) const;
+  /// The places of an epoch that a window fills.
+  Range places_of(std::int64_t epoch, std::int64_t window) const;
   /// The blocks that a window's rows lie in, at most window_blocks() of them.
   std::vector<std::int64_t> blocks_of(std::int64_t epoch, std::int64_t window) const;
   std::int64_t window_blocks() const { return window_; }
