@@ -39,8 +39,9 @@ class TableMaker {
     table_.columns = std::ssize(layout.columns);
     for (const CsvHeadColumn& column : layout.columns) table_.names.push_back(column.name);
     for (std::int64_t c = 0; layout.header && c < table_.columns; ++c) places_.emplace(name(c), c);
-    require(request.inputs.empty(), ErrorKind::usage, "--inputs ", request.inputs,
-            ": is for HDF5; of a table, all columns but the targets are inputs; leave others out of the file");
+    require(
+        request.inputs.empty(), ErrorKind::usage, "--inputs ", request.inputs,
+        ": is for HDF5; of a table, all columns but the targets are inputs; leave others out of the file");
     require(request.missing == "error" || request.missing == "drop" || request.missing == "mean",
             ErrorKind::usage, "--missing: '", request.missing,
             "' is not known; expected error, drop or mean");

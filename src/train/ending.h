@@ -8,9 +8,9 @@
 
 #include "records.h"
 #include "snapshot.h"
-#include "trainer/train/step.h"
 #include "trainer/nn/loss.h"
 #include "trainer/train/metrics.h"
+#include "trainer/train/step.h"
 
 namespace trainer::train {
 
@@ -30,7 +30,7 @@ struct EndingFacts {
   const History* history = nullptr;
   std::string best_metric, goal;
   double goal_seconds = 0;
-  StepSeconds seconds;  ///< of rank 0 in steps
+  StepSeconds seconds;            ///< of rank 0 in steps
   double checkpoint_seconds = 0;  ///< that training stood still for checkpoints
   std::int64_t checkpoints = 0;   ///< that were saved
   std::int64_t ranks = 1, threads = 1;

@@ -72,9 +72,9 @@ struct Prepared {
   std::vector<std::string> metric_names;  ///< of one evaluation, without prefix: loss, accuracy
   MetricList metrics;                     ///< of evaluations alone, beside those
   bool has_validation = false, has_test = false;
-  bool averages = false;                        ///< the weights: --average
-  bool tensor_norms = false;                    ///< are measured: --log-gradients
-  data::Augmentation augmentation;              ///< of the training rows
+  bool averages = false;            ///< the weights: --average
+  bool tensor_norms = false;        ///< are measured: --log-gradients
+  data::Augmentation augmentation;  ///< of the training rows
   std::unique_ptr<const data::EpochOrder> order;
   std::map<std::string, std::string> resolved;  ///< option values that were left open, by option name
 
