@@ -160,23 +160,6 @@ void require_path(const std::string& out) {
           ": expected a file that ends in .h5 or .hdf5");
 }
 
-/// Nobody wants the copy in the place of the original.
-void require_other_file(const ConvertRequest& request) {
-  for (const std::string& spec : {request.data.data, request.data.test, request.data.targets_data}) {
-    std::vector<std::string> files;
-    try {
-      if (!spec.empty()) files = files_of("--data", spec, share_alone());
-    } catch (const Error&) {
-      continue;  // of another kind: no file of theirs ends so
-    }
-    for (const std::string& file : files) {
-      std::error_code error;  // a file that is not there is no other's
-      require(!std::filesystem::equivalent(request.out, file, error), ErrorKind::usage, "--out ", request.out,
-              " is the data itself; choose another file");
-    }
-  }
-}
-
 void require_room(const Plan& plan, const MemoryLimit& limit) {
   for (const Source& source : plan.splits)
     require(source.any_rows || decoded_bytes(source.facts) <= limit.bytes, ErrorKind::data,
@@ -197,7 +180,7 @@ std::unique_ptr<Part> open_part(const comm::Communicator& world, const ConvertRe
   std::unique_ptr<Part> part;
   std::string places;
   comm::on_first_rank(world, [&] {
-    require_other_file(request);
+    require_no_data_file(request.out, {request.data.data, request.data.test, request.data.targets_data});
     part = std::make_unique<Part>(layout,
                                   h5::RowWriter(request.out, plan.splits[0].facts.rows, layout.sets(),
                                                 {{"format", std::string("trainer data")},

@@ -62,7 +62,7 @@ Fit fit_of(char separator, const std::vector<HeadRow>& rows) {
     try {
       const auto fields = parser.parse({row.text, 0, row.line});
       ++rows_with[fields.size()];
-      fit.decimal_commas = std::any_of(fields.begin(), fields.end(), has_decimal_comma);
+      fit.decimal_commas |= std::any_of(fields.begin(), fields.end(), has_decimal_comma);
     } catch (const CsvFault&) {  // this separator does not fit, or the row is named when it is read
     }
   }

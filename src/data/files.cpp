@@ -102,6 +102,22 @@ std::vector<std::string> files_of(const std::string& option, const std::string& 
   return paths;
 }
 
+void require_no_data_file(const std::string& out, const std::vector<std::string>& specs) {
+  for (const std::string& spec : specs) {
+    std::vector<std::string> files;
+    try {
+      if (!spec.empty()) files = look("--data", spec);
+    } catch (const std::exception&) {
+      continue;  // no files: a built-in name, a folder of another kind
+    }
+    for (const std::string& file : files) {
+      std::error_code error;  // a file that is not there is no other's
+      require(!fs::equivalent(out, file, error), ErrorKind::usage, "--out ", out,
+              " is one of the files of the data; choose another file");
+    }
+  }
+}
+
 bool names_files(const std::string& text) {
   static const std::vector<std::string> endings{".h5", ".hdf5", ".hdf", ".he5", ".nc", ".nc4", ".list"};
   if (text.find('(') != std::string::npos) return false;

@@ -45,6 +45,26 @@ std::vector<std::int64_t> places_in(const RowSet& kept, const std::vector<std::i
   return places;
 }
 
+/// Rows that lie in `span` with few others between them: pieces of the file are read once, not once a run.
+void read_with_gaps(const Source& source, const RowSet& kept, Range span, Range places, const RowStore& out) {
+  const DataFacts facts = with_rows(source.facts, span.size());
+  Buffer<std::byte> memory(decoded_bytes(facts));
+  RowStore all = store_in(memory.data(), facts);
+  if (out.bytes == nullptr) all.bytes = nullptr;
+  if (out.floats == nullptr) all.floats = nullptr;
+  if (out.classes == nullptr) all.classes = nullptr;
+  if (out.values == nullptr) all.values = nullptr;
+  source.read(span, all);
+  for (std::int64_t place = places.begin; place < places.end; ++place) {
+    const RowStore from = from_row(all, facts, kept[place] - span.begin);
+    const RowStore to = from_row(out, facts, place - places.begin);
+    if (to.bytes != nullptr) std::copy_n(from.bytes, facts.features, to.bytes);
+    if (to.floats != nullptr) std::copy_n(from.floats, facts.features, to.floats);
+    if (to.classes != nullptr) *to.classes = *from.classes;
+    if (to.values != nullptr) std::copy_n(from.values, facts.targets, to.values);
+  }
+}
+
 }  // namespace
 
 Source without_missing(Source source, const ShareWork& share, std::string& origin) {
@@ -73,6 +93,11 @@ Source without_missing(Source source, const ShareWork& share, std::string& origi
   out.pieces = places_in(*kept, all->pieces);
   out.files = places_in(*kept, all->files);
   out.read = [all, kept](Range rows, const RowStore& store) {
+    if (rows.size() == 0) return;
+    const Range span{(*kept)[rows.begin], (*kept)[rows.end - 1] + 1};
+    constexpr std::int64_t kFewGaps = 4;
+    if (span.size() > rows.size() && span.size() <= kFewGaps * rows.size())
+      return read_with_gaps(*all, *kept, span, rows, store);
     for (std::int64_t place = rows.begin; place < rows.end;) {
       const std::int64_t row = (*kept)[place];
       std::int64_t together = 1;  // rows that lie together

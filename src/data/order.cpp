@@ -75,6 +75,11 @@ EpochOrder::EpochOrder(std::uint64_t seed, RowSet rows, const std::string& shuff
     place = end;
   }
   if (kind_ == Kind::none) window_ = 4;  // read ahead of the step; no order hangs on it
+  window_ = std::min(window_, static_cast<std::int64_t>(blocks_.size()));
+  std::vector<std::int64_t> least;
+  for (const Block& block : blocks_) least.push_back(block.rows);
+  std::partial_sort(least.begin(), least.begin() + window_, least.end());
+  least_window_rows_ = std::accumulate(least.begin(), least.begin() + window_, std::int64_t{0});
 }
 
 std::shared_ptr<const EpochOrder::Epoch> EpochOrder::epoch(std::int64_t number) const {
@@ -122,14 +127,6 @@ std::vector<std::int64_t> EpochOrder::blocks_of(std::int64_t number, std::int64_
   for (std::int64_t i = range.begin; i < range.end; ++i)
     list.push_back(blocks_[epoch_now->blocks[static_cast<std::size_t>(i)]].index);
   return list;
-}
-
-std::int64_t EpochOrder::least_window_rows() const {
-  std::vector<std::int64_t> rows;
-  for (const Block& block : blocks_) rows.push_back(block.rows);
-  const auto some = std::min(static_cast<std::size_t>(window_), rows.size());
-  std::partial_sort(rows.begin(), rows.begin() + static_cast<std::ptrdiff_t>(some), rows.end());
-  return std::accumulate(rows.begin(), rows.begin() + static_cast<std::ptrdiff_t>(some), std::int64_t{0});
 }
 
 std::int64_t EpochOrder::row_at(std::int64_t number, std::int64_t place) const {

@@ -155,6 +155,12 @@ Plan idx_folder_plan(const std::string& spec, const IdxFolder& folder, Task task
   return idx_plan(folder, path.filename().string(), task);
 }
 
+void refuse(const Request& request, const std::string& option, const std::string& value,
+            const std::string& format) {
+  require(value.empty(), ErrorKind::usage, option, " ", value, ": is for ", format, ", and --data ",
+          request.data, " is none; leave the option out");
+}
+
 void refuse_file_options(const Request& request) {
   const auto refuse = [&](const std::string& option, const std::string& value) {
     require(value.empty(), ErrorKind::usage, option, " ", value, ": --data ", request.data,
@@ -221,12 +227,18 @@ Plan place_plan(const Request& request, Task task, const ShareWork& share) {
          near.empty() ? "(fashion-mnist, mnist, generate:NAME)" : "(did you mean " + near + "?)");
   }
   const std::vector<std::string> paths = files_of("--data", spec, share);
+  if (is_csv(paths.front())) {
+    refuse(request, "--targets", request.targets, "HDF5 (--target-columns is for tables)");
+    refuse(request, "--targets-data", request.targets_data, "HDF5");
+    refuse(request, "--row-axis", request.row_axis == "0" ? "" : request.row_axis, "HDF5");
+  }
   if (is_csv(paths.front())) return csv_plan(paths, csv_request(request), share);
   const bool hdf5 = share(1, [&](std::int64_t) {
                       return std::string(is_hdf5(paths.front()) ? "yes" : "");
                     }).front() == "yes";
   require(hdf5, ErrorKind::data, "--data: ", paths.front(),
           " is neither HDF5 nor CSV: no file of that name or signature");
+  refuse(request, "--target-columns", request.target_columns, "CSV (--targets is for HDF5)");
   const Request asked = hdf5_request(request);
   Plan plan = hdf5_plan(paths, asked, share);
   for (Source& source : plan.splits) source.facts.encoding = hdf5_encoding(asked);

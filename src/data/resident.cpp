@@ -58,13 +58,22 @@ ResidentData::ResidentData(const comm::Communicator& world, const comm::Communic
   std::string digest;
   comm::together(world, [&] {
     if (!memory_.fills()) return;
-    source.read({0, facts_.rows}, store_);
+    read_all(source, world);
     digest = fingerprint(source);
   });
   memory_.publish();
   const std::string of_first = node.broadcast(digest, 0);
   facts_.fingerprint = memory_.fills() ? digest : of_first;
   comm::require_same(world, "the content of the data (--data)", facts_.fingerprint);
+}
+
+void ResidentData::read_all(const Source& source, const comm::Communicator& world) {
+  if (!source.any_rows) return source.read({0, facts_.rows}, store_);
+  for (std::int64_t block = 0; block < static_cast<std::int64_t>(facts_.blocks.size()); ++block) {
+    const Range rows = block_rows(facts_, block);
+    source.read(rows, from_row(store_, facts_, rows.begin));
+    world.watchdog().step_took(0);  // a sign of life for the ranks that wait for this one
+  }
 }
 
 std::string ResidentData::fingerprint(const Source& source) const {

@@ -29,6 +29,7 @@ class ResidentData final : public OpenedSet {
   std::vector<std::int64_t> count_labels(const ShareWork& share) const override;
 
  private:
+  void read_all(const Source& source, const comm::Communicator& world);
   std::string fingerprint(const Source& source) const;
 
   comm::SharedArray memory_;

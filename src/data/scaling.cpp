@@ -99,10 +99,9 @@ Moments moments_in(const std::string& bytes, std::int64_t columns) {
 
 bool never(Range) { return false; }
 
-/// **Collective**. The fixed tree over chunks is cut into subtrees of kSubtree chunks, which the ranks share.
+/// **Collective**. The fixed tree over chunks is cut into subtrees, which the ranks share.
 Moments moments_of_rows(const comm::Communicator& world, const RowSet& rows, std::int64_t columns,
                         const Gather& gather) {
-  constexpr std::int64_t kSubtree = 64;  // a power of two, so that each is a node of the tree
   const std::int64_t total = rows.size();
   require(total > 0, ErrorKind::internal, "a scaling of no rows was asked for");
   std::vector<float> raw;
@@ -117,9 +116,12 @@ Moments moments_of_rows(const comm::Communicator& world, const RowSet& rows, std
     return moments_of(raw.data(), count, columns);
   };
   const std::int64_t chunks = (total + kChunkRows - 1) / kChunkRows;
-  const std::int64_t subtrees = (chunks + kSubtree - 1) / kSubtree;
+  constexpr std::int64_t kMostSubtrees = 1024;  // all ranks hold the moments of all
+  std::int64_t subtree = 64;                    // a power of two, so that each is a node of the tree
+  while (chunks / subtree > kMostSubtrees) subtree *= 2;
+  const std::int64_t subtrees = (chunks + subtree - 1) / subtree;
   const std::vector<std::string> parts = share_over(world)(subtrees, [&](std::int64_t i) {
-    const Range node{i * kSubtree, std::min(chunks, (i + 1) * kSubtree)};
+    const Range node{i * subtree, std::min(chunks, (i + 1) * subtree)};
     return bytes_of(*fold_tree<Moments>(node, never, chunk, merge));
   });
   const auto part = [&](Range node) -> std::optional<Moments> {

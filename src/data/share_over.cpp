@@ -34,7 +34,10 @@ ShareWork share_over(const comm::Communicator& world) {
     std::string mine;
     comm::together(world, [&] {
       const Range tasks = cut(count, world.size(), world.rank());
-      for (std::int64_t i = tasks.begin; i < tasks.end; ++i) append(mine, task(i));
+      for (std::int64_t i = tasks.begin; i < tasks.end; ++i) {
+        append(mine, task(i));
+        world.watchdog().step_took(0);  // a sign of life for the ranks that are done
+      }
     });
     std::vector<std::string> results;
     for (const std::string& part : world.all_gather(mine)) split(part, results);

@@ -160,7 +160,7 @@ RowSet validation_of(const Request& request, std::uint64_t split_seed, const Spl
       return drawn_parts(split_seed, data.rows, data.files, request.rows, true);
     case Request::Kind::groups: {
       require(static_cast<bool>(data.groups), ErrorKind::usage, "--validation ", validation,
-              ": only HDF5 files and tables have groups");
+              ": only HDF5 files have groups");
       const std::vector<std::int64_t> groups = data.groups(request.path);
       require(static_cast<std::int64_t>(groups.size()) == data.rows, ErrorKind::data, "--validation ",
               validation, ": names ", groups.size(), " rows, the data has ", data.rows);

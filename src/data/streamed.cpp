@@ -87,9 +87,13 @@ void StreamedData::approach(const EpochOrder& order, std::int64_t epoch, std::in
   const std::int64_t needed = WindowReader::windows_for(order, count);
   if (!reader_ || reader_->windows() < needed) {
     reader_.reset();  // its memory goes first
-    reader_ = std::make_unique<WindowReader>(
-        node_, needed, order.window_blocks(), facts_,
-        [this](std::int64_t block, const RowStore& store) { read_block(block, store); });
+    try {
+      reader_ = std::make_unique<WindowReader>(
+          node_, needed, order.window_blocks(), facts_,
+          [this](std::int64_t block, const RowStore& store) { read_block(block, store); });
+    } catch (const comm::AgreedError& error) {  // of this node alone: the job must end by it
+      throw Error(error.kind(), error.what());
+    }
   }
   const Range windows = WindowReader::windows_of(order, epoch, place, count);
   const Range last = order.places_of(epoch, (windows.end - 1) % order.windows());
@@ -102,29 +106,33 @@ template <class Take>
 void StreamedData::visit(std::span<const std::int64_t> rows, const Take& take) const {
   constexpr std::size_t kAtOnce = 32;
   std::array<RowStore, kAtOnce> found;
-  std::array<std::shared_ptr<const Block>, kAtOnce> held;  // blocks of the cache, until they are copied
+  std::array<std::int64_t, kAtOnce> place{};
   const auto prefetch = [&](const RowStore& row) {
     if (row.bytes != nullptr) prefetch_row(row.bytes, facts_.features);
     if (row.floats != nullptr) prefetch_row(row.floats, facts_.features);
   };
   for (std::size_t begin = 0; begin < rows.size(); begin += kAtOnce) {
     const std::size_t count = std::min(kAtOnce, rows.size() - begin);
+    std::size_t ahead = 0;  // rows in windows
     for (std::size_t i = 0; i < count; ++i) {
       const std::int64_t row = rows[begin + i];
       const std::int64_t block =
           std::upper_bound(facts_.blocks.begin(), facts_.blocks.end(), row) - facts_.blocks.begin() - 1;
       std::optional<RowStore> store;
       if (reader_) store = reader_->find(block);
-      if (!store) {
-        held[i] = cache_.get(block);
-        store = held[i]->store;
+      const std::int64_t within = row - facts_.blocks[static_cast<std::size_t>(block)];
+      if (store) {
+        found[ahead] = from_row(*store, facts_, within);
+        place[ahead++] = static_cast<std::int64_t>(begin + i);
+      } else {
+        const std::shared_ptr<const Block> held = cache_.get(block);
+        take(static_cast<std::int64_t>(begin + i), from_row(held->store, facts_, within));
       }
-      found[i] = from_row(*store, facts_, row - facts_.blocks[static_cast<std::size_t>(block)]);
     }
-    for (std::size_t i = 0; i < std::min(kRowsAhead, count); ++i) prefetch(found[i]);
-    for (std::size_t i = 0; i < count; ++i) {
-      if (i + kRowsAhead < count) prefetch(found[i + kRowsAhead]);
-      take(static_cast<std::int64_t>(begin + i), found[i]);
+    for (std::size_t i = 0; i < std::min(kRowsAhead, ahead); ++i) prefetch(found[i]);
+    for (std::size_t i = 0; i < ahead; ++i) {
+      if (i + kRowsAhead < ahead) prefetch(found[i + kRowsAhead]);
+      take(place[i], found[i]);
     }
   }
 }
@@ -165,7 +173,7 @@ void StreamedData::gather_values(std::span<const std::int64_t> rows, float* valu
 }
 
 std::vector<std::int64_t> StreamedData::count_labels(const ShareWork& share) const {
-  constexpr std::int64_t kParts = 64;
+  const std::int64_t parts = std::clamp<std::int64_t>(std::ssize(facts_.blocks) / 16, 64, 4096);
   const auto blocks = static_cast<std::int64_t>(facts_.blocks.size());
   std::vector<std::int64_t> counts;
   const auto add = [&](const std::vector<std::int64_t>& more) {
@@ -175,7 +183,7 @@ std::vector<std::int64_t> StreamedData::count_labels(const ShareWork& share) con
   const auto part = [&](std::int64_t i) {
     std::vector<std::int64_t> all;
     std::vector<std::int32_t> labels(static_cast<std::size_t>(largest_block_rows(facts_)));
-    const Range mine = cut(blocks, kParts, i);
+    const Range mine = cut(blocks, parts, i);
     for (std::int64_t block = mine.begin; block < mine.end; ++block) {
       const Range rows = block_rows(facts_, block);
       source_.read(rows, {.classes = labels.data()});
@@ -186,7 +194,7 @@ std::vector<std::int64_t> StreamedData::count_labels(const ShareWork& share) con
     }
     return bytes_of(all);
   };
-  for (const std::string& one : share(kParts, part)) add(numbers_of(one));
+  for (const std::string& one : share(parts, part)) add(numbers_of(one));
   return counts;
 }
 

@@ -60,8 +60,8 @@ void require_other_file(const PredictRequest& request, const std::vector<LoadedM
     std::error_code error;  // a file that is not there is no other's
     return std::filesystem::equivalent(request.out, file, error);
   };
-  require(!same(request.configuration.data), ErrorKind::usage, "--out ", request.out,
-          " is the data itself; choose another file");
+  const Configuration& asked = request.configuration;
+  data::require_no_data_file(request.out, {asked.data, asked.test, asked.targets_data});
   for (const LoadedModel& model : models)
     require(!same(model.file), ErrorKind::usage, "--out ", request.out,
             " is the model itself; choose another file");

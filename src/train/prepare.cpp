@@ -118,7 +118,7 @@ void resolve(Prepared& prepared, const Configuration& configuration, int threads
   prepared.plan = make_plan(configuration, data.split.training.size(), *prepared.optimizer, data.notes);
   prepared.order =
       std::make_unique<data::EpochOrder>(configuration.seed, data.split.training, data.shuffle, facts.blocks);
-  data.opened.train->require_room(*prepared.order, prepared.plan.batch);
+  data.opened.train->require_room(*prepared.order, std::max<std::int64_t>(prepared.plan.batch, 256));
   prepared.averages = configuration.average > 0;
   prepared.tensor_norms = configuration.log_gradients;
   const double asked_rate = prepared.plan.rate;
@@ -269,11 +269,14 @@ PreparedData prepare_data(const comm::Communicator& world, const comm::Communica
   if (known != nullptr) {
     data.scalings = known->scalings;
   } else {
-    data.scalings.inputs = data::input_scaling(world, *data.opened.train, data.split.training,
-                                               configuration.scale, configuration.missing == "mean");
-    if (!reconstructs)
-      data.scalings.targets =
-          data::target_scaling(world, *data.opened.train, data.split.training, configuration.scale_targets);
+    // What is collective in it fails everywhere or nowhere, so its errors are told once.
+    comm::together(world, [&] {
+      data.scalings.inputs = data::input_scaling(world, *data.opened.train, data.split.training,
+                                                 configuration.scale, configuration.missing == "mean");
+      if (!reconstructs)
+        data.scalings.targets =
+            data::target_scaling(world, *data.opened.train, data.split.training, configuration.scale_targets);
+    });
   }
   return data;
 }

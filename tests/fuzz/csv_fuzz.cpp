@@ -45,7 +45,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   request.without_targets = (way & 64) != 0;
   accepted([&] {
     const Plan plan = csv_plan_in_pieces({file.path()}, request, share_alone(), piece_bytes);
-    read_plan(plan);
+    const bool keeps = request.missing == "mean";
+    read_plan(plan, keeps);
     const Source& source = plan.splits.front();
     for (const char* const column : {"y", "kind", "0"})
       if (source.groups && source.facts.rows <= (1 << 20)) accepted([&] { source.groups(column); });
@@ -53,7 +54,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     Request again = request;
     again.encoding = source.facts.encoding;
     again.class_names = source.facts.class_names;
-    accepted([&] { read_plan(csv_plan_in_pieces({file.path()}, again, share_alone(), piece_bytes)); });
+    accepted([&] { read_plan(csv_plan_in_pieces({file.path()}, again, share_alone(), piece_bytes), keeps); });
   });
   return 0;
 }

@@ -102,7 +102,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   look(file.path());
   accepted([&] {
     const Plan plan = hdf5_plan({file.path()}, request, share_alone());
-    read_plan(plan);
+    read_plan(plan, request.missing == "mean");
     const Source& source = plan.splits.front();
     if (source.groups && source.facts.rows <= (1 << 20)) accepted([&] { source.groups("label"); });
   });

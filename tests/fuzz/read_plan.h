@@ -39,8 +39,9 @@ inline FuzzedRows fuzzed_rows(const Source& source, std::int64_t at_once) {
   return out;
 }
 
-/// Reads what a plan promises, whole and in parts, unless it is too much for one input.
-inline void read_plan(const Plan& plan) {
+/// Reads what a plan promises, whole and in parts, unless it is too much for one input. With --missing mean
+/// (`keeps_missing`) an input may be NaN.
+inline void read_plan(const Plan& plan, bool keeps_missing = false) {
   constexpr std::int64_t kMostBytes = std::int64_t{1} << 26;
   for (const Source& source : plan.splits) {
     const DataFacts& facts = source.facts;
@@ -50,12 +51,16 @@ inline void read_plan(const Plan& plan) {
     if (!is_small) continue;
     FuzzedRows whole, parts;
     if (!accepted([&] { whole = fuzzed_rows(source, facts.rows); })) continue;
-    for (const float value : whole.floats) must(std::isfinite(value), "inputs are finite");
+    for (const float value : whole.floats)
+      must(std::isfinite(value) || (keeps_missing && std::isnan(value)), "inputs are finite");
     for (const float value : whole.values) must(std::isfinite(value), "targets are finite");
     for (const std::int32_t label : whole.classes) must(label >= 0, "labels are not negative");
     if (!source.any_rows) continue;
     must(accepted([&] { parts = fuzzed_rows(source, std::max<std::int64_t>(1, facts.rows / 3)); }),
          "what can be read whole can be read in parts");
+    for (FuzzedRows* rows : {&whole, &parts})
+      for (float& value : rows->floats)
+        if (std::isnan(value)) value = -1;  // which is equal to itself
     must(whole == parts, "rows are the same whole and in parts");
   }
 }

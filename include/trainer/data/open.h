@@ -49,6 +49,10 @@ MemoryLimit memory_limit(const comm::Communicator& world, const std::string& opt
 OpenedData open_data(const comm::Communicator& world, const comm::Communicator& node, const Request& request,
                      const MemoryLimit& limit);
 
+/// Throws Error(usage) when `out`, a file to be written, is one of the files that `specs` name (as --data
+/// takes them; empty ones are left out). Not collective.
+void require_no_data_file(const std::string& out, const std::vector<std::string>& specs);
+
 /// Whether a text that may be something else (a fraction, a keyword) is meant to name files: it has a slash,
 /// a `*`, or the ending of a data file.
 bool names_files(const std::string& text);

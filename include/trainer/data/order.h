@@ -45,7 +45,7 @@ class EpochOrder {
   std::vector<std::int64_t> blocks_of(std::int64_t epoch, std::int64_t window) const;
   std::int64_t window_blocks() const { return window_; }
   /// The least rows of a window that is not an epoch's last.
-  std::int64_t least_window_rows() const;
+  std::int64_t least_window_rows() const { return least_window_rows_; }
 
  private:
   enum class Kind { rows, chunks, none };
@@ -66,7 +66,8 @@ class EpochOrder {
   std::uint64_t seed_;
   RowSet rows_;
   Kind kind_ = Kind::rows;
-  std::int64_t window_ = 1;    ///< blocks
+  std::int64_t window_ = 1;  ///< blocks
+  std::int64_t least_window_rows_ = 0;
   std::vector<Block> blocks_;  ///< that hold training rows
   mutable std::mutex mutex_;
   mutable std::shared_ptr<const Epoch> latest_, former_;
