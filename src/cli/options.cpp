@@ -176,15 +176,16 @@ void add_data_options(std::vector<Option>& table) {
     set(line, value);
     if (line.configuration.shuffle == "false") line.configuration.shuffle = "none";
   };
-  group.add(std::move(shuffle),
-            {.placeholder = "HOW",
-             .effect = Effect::bits,
-             .help = "order of the rows in an epoch: rows (a new permutation each); chunks(window): blocks "
-                     "of rows in a "
-                     "new order each, the rows of a window of them shuffled, as files are read; none (also: "
-                     "false)",
-             .default_text = "rows, and chunks for data above 4 GiB",
-             .commands = kOrders});
+  group.add(
+      std::move(shuffle),
+      {.placeholder = "HOW",
+       .effect = Effect::bits,
+       .help = "order of the rows in an epoch: rows (a new permutation each); chunks(W): blocks "
+               "of rows in a "
+               "new order each, W of them at a time and their rows shuffled, as files are read; none (also: "
+               "false)",
+       .default_text = "rows, and chunks for data above 4 GiB",
+       .commands = kOrders});
   group.add(
       any_text("memory-limit", &C::memory_limit),
       {.placeholder = "MEMORY",
@@ -196,10 +197,11 @@ void add_data_options(std::vector<Option>& table) {
 
 void add_model_options(std::vector<Option>& table) {
   GroupOfOptions group(table, "Model");
-  group.add(grammar("model", &C::model), {.placeholder = "TEXT",
-                                          .effect = Effect::bits,
-                                          .help = "the layers, such as \"dense(512) batch_norm relu "
-                                                  "dropout(0.2) dense(outputs)\", or for short 512-512"});
+  group.add(grammar("model", &C::model),
+            {.placeholder = "TEXT",
+             .effect = Effect::bits,
+             .help = "the layers, such as \"dense(512) batch_norm relu "
+                     "dropout(0.2) dense(outputs)\", or for short 512-512 (with relu between)"});
   group.add(any_text("init", &C::init),
             {.placeholder = "FROM",
              .effect = Effect::bits,
@@ -226,7 +228,8 @@ void add_optimizer_options(std::vector<Option>& table) {
   group.add(choice("lr-scaling", &C::lr_scaling, {"none", "linear", "sqrt"}),
             {.placeholder = "RULE",
              .effect = Effect::bits,
-             .help = "how the rate follows the batch: --lr is then meant for --reference-batch rows"});
+             .help = "none, linear, sqrt: how the rate follows the batch; --lr is then meant for "
+                     "--reference-batch rows"});
   group.add(whole("reference-batch", &C::reference_batch, 1, kNoLimit),
             {.placeholder = "ROWS", .effect = Effect::bits, .help = "see --lr-scaling"});
   group.add(grammar("schedule", &C::schedule),
@@ -311,7 +314,7 @@ void add_length_options(std::vector<Option>& table) {
       whole("seed", &C::seed),
       {.placeholder = "N", .effect = Effect::bits, .help = "of the starting weights, the order and dropout"});
   group.add(choice("precision", &C::precision, {"f32"}),
-            {.placeholder = "TYPE", .effect = Effect::bits, .help = "of the arithmetic"});
+            {.placeholder = "TYPE", .effect = Effect::bits, .help = "of the arithmetic: f32"});
 }
 
 void add_machine_options(std::vector<Option>& table) {
@@ -397,13 +400,15 @@ void add_command_options(std::vector<Option>& table) {
   group.add(words("accept-change", &CommandLine::accept_change, {"data", "arithmetic", "version", "best"}),
             {.placeholder = "LIST",
              .effect = Effect::none,
-             .help = "at resume: go on although data, arithmetic or version are not those of the checkpoint, "
+             .help = "data, arithmetic, version, best: go on at resume although data, arithmetic or version "
+                     "are not those of the checkpoint, "
                      "or the best model is lost; the "
                      "run is then no longer the one that was never stopped"});
   group.add(choice("split", &CommandLine::split, {"test", "validation", "train"}),
             {.placeholder = "NAME",
              .effect = Effect::none,
-             .help = "test, validation or train",
+             .help = "rows of test, validation or train; all rows of other data with `--split train "
+                     "--validation 0`",
              .commands = evaluate});
   group.add(any_text("out", &CommandLine::out_json), {.placeholder = "FILE.json",
                                                       .effect = Effect::none,

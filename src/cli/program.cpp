@@ -1,3 +1,5 @@
+#include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <optional>
 #include <string>
@@ -18,9 +20,10 @@ namespace {
 /// Printed once for the whole job, however many processes were started.
 void print_once(const std::string& text) {
   if (comm::rank_from_environment() != 0) return;
+  std::signal(SIGPIPE, SIG_IGN);
   const bool written =
       std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
-  require(written, ErrorKind::data, "cannot write to standard output");
+  require(written || errno == EPIPE, ErrorKind::data, "cannot write to standard output");
 }
 
 /// What is done without MPI; false when there is more to do.

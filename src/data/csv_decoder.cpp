@@ -7,7 +7,9 @@
 namespace trainer::data {
 namespace {
 
-constexpr const char* kMissing = "has no value; fill it in, leave the row out, or say --missing drop or mean";
+constexpr const char* kMissing =
+    "has no value; fill it in, leave the row out, or say --missing drop (of numbers that are inputs also "
+    "mean)";
 
 }  // namespace
 

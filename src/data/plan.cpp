@@ -291,7 +291,13 @@ Plan whole_plan(const Request& request, const ShareWork& share, std::vector<Spli
     other.targets_data.clear();
     if (other.class_names.empty()) other.class_names = plan.class_names;
     if (other.encoding.empty()) other.encoding = plan.splits[0].facts.encoding;
-    Plan more = plan_of(other, share);
+    const Plan more = [&] {
+      try {
+        return plan_of(other, share);
+      } catch (const Error& error) {  // the same on all ranks
+        fail(error.kind(), option, " ", files, ": ", error.what());
+      }
+    }();
     const DataFacts &a = plan.splits[0].facts, &b = more.splits[0].facts;
     require(a.feature_shape == b.feature_shape && a.kind == b.kind &&
                 (a.kind != TargetKind::values || a.targets == b.targets),
@@ -301,7 +307,7 @@ Plan whole_plan(const Request& request, const ShareWork& share, std::vector<Spli
       plan.splits.resize(1);
       roles.resize(1);
     }
-    plan.splits.push_back(std::move(more.splits[0]));
+    plan.splits.push_back(more.splits[0]);
     plan.visible += more.visible;
     roles.push_back(role);
   };

@@ -77,8 +77,9 @@ void StreamedData::require_room(const EpochOrder& order, std::int64_t batch) con
   const std::int64_t windows = WindowReader::windows_for(order, batch);
   const std::int64_t bytes = WindowReader::memory_bytes(windows, order.window_blocks(), facts_);
   require(bytes <= most_bytes_, ErrorKind::usage, "--memory-limit: ", windows, " windows of ",
-          order.window_blocks(), " blocks of rows need ", bytes >> 20, " MiB, half the limit is ",
-          most_bytes_ >> 20, " MiB; give more memory, or fewer blocks with --shuffle \"chunks(",
+          order.window_blocks(), " blocks of rows need ", (bytes >> 20) + 1,
+          " MiB, which is more than half of it; say --memory-limit ", (bytes >> 19) + 1,
+          "M or more, or take fewer blocks with --shuffle \"chunks(",
           std::max<std::int64_t>(1, order.window_blocks() * most_bytes_ / bytes), ")\"");
 }
 

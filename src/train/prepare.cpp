@@ -269,13 +269,17 @@ PreparedData prepare_data(const comm::Communicator& world, const comm::Communica
   if (known != nullptr) {
     data.scalings = known->scalings;
   } else {
+    // Distributions over classes stay as they are.
+    const std::string targets_option = configuration.scale_targets.empty() && data.task == "classification"
+                                           ? "none"
+                                           : configuration.scale_targets;
     // What is collective in it fails everywhere or nowhere, so its errors are told once.
     comm::together(world, [&] {
       data.scalings.inputs = data::input_scaling(world, *data.opened.train, data.split.training,
                                                  configuration.scale, configuration.missing == "mean");
       if (!reconstructs)
         data.scalings.targets =
-            data::target_scaling(world, *data.opened.train, data.split.training, configuration.scale_targets);
+            data::target_scaling(world, *data.opened.train, data.split.training, targets_option);
     });
   }
   return data;

@@ -5,7 +5,7 @@
 
 #include "trainer/comm/agreement.h"
 #include "trainer/core/grammar.h"
-#include "trainer/h5/file.h"
+#include "trainer/h5/table.h"
 
 namespace trainer::train {
 namespace {
@@ -51,13 +51,15 @@ std::vector<float> read_weights(const std::string& source, std::int64_t rows) {
   if (path.front() != '/') path.insert(0, "/");
   std::vector<float> weights;
   try {
-    const h5::File file = h5::File::open_read(source.substr(0, colon));
-    const h5::DataSet found = file.describe(path);
+    const h5::Table table = h5::TableFile::open(source.substr(0, colon)).table(path);
+    const std::vector<std::int64_t>& shape = table.facts().shape;
     const std::vector<std::int64_t> one_axis = {rows}, column = {rows, 1};
-    require(found.shape == one_axis || found.shape == column, ErrorKind::data, "holds ", found.elements,
-            " values on ", found.shape.size(), " axes for ", rows,
+    require(shape == one_axis || shape == column, ErrorKind::data, "holds ", shape.empty() ? 1 : shape[0],
+            shape.size() == 1 ? " values" : text(" by more on ", shape.size(), " axes"), " for ", rows,
             " rows of --data; give one axis with one for each");
-    weights = file.read_floats(path);
+    weights.resize(static_cast<std::size_t>(rows));
+    const std::vector<std::int64_t> zeros(shape.size(), 0), ones(shape.size(), 1);
+    table.read({zeros, shape, ones}, weights.data());
   } catch (const Error& error) {
     fail(error.kind(), "--sample-weights ", source, ": ", error.what());
   }
