@@ -36,6 +36,7 @@ std::string packed(const CsvLayout& layout) {
   out.put(layout.header);
   out.put(std::ssize(layout.columns));
   for (const CsvHeadColumn& column : layout.columns) {
+    out.put(column.is_named);
     out.put_text(column.name);
     out.put(column.kind);
     out.put_text(column.value);
@@ -51,6 +52,7 @@ CsvLayout layout_of(const std::string& bytes) {
   layout.header = in.get<bool>();
   layout.columns.resize(static_cast<std::size_t>(in.get<std::ptrdiff_t>()));
   for (CsvHeadColumn& column : layout.columns) {
+    column.is_named = in.get<bool>();
     column.name = in.get_text();
     column.kind = in.get<CsvKind>();
     column.value = in.get_text();

@@ -148,6 +148,7 @@ void name_columns(const CsvFile& file, const HeadFields& header, CsvLayout& layo
     require(added, ErrorKind::data, file.path(), ": line ", header.line, ": columns ", known->second + 1,
             " and ", c + 1, " are both called ", shown(name), "; names must differ");
     layout.columns[c].name = name;
+    layout.columns[c].is_named = true;
   }
 }
 

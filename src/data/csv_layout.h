@@ -13,6 +13,7 @@ enum class CsvKind : char { unknown, number, text };
 
 struct CsvHeadColumn {
   std::string name;                 ///< from the header; "column 3" when it has none
+  bool is_named = false;            ///< in the header
   CsvKind kind = CsvKind::unknown;  ///< by its first value that is not missing
   std::string value;                ///< that value
   std::int64_t line = 0;

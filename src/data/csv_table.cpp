@@ -66,7 +66,7 @@ class TableMaker {
     if (targets.empty() && wants_targets_) targets.push_back(usual_target());
     const std::unordered_set<std::int64_t> left_out(targets.begin(), targets.end());
     // The first column of a pandas table has no name: it counts the rows and is no input.
-    const bool counts_rows = table_.header && name(0).empty();
+    const bool counts_rows = table_.header && !layout_.columns.front().is_named && table_.columns > 1;
     for (std::int64_t c = counts_rows ? 1 : 0; c < table_.columns; ++c)
       if (!left_out.contains(c)) table_.used.push_back(found_column(c));
     require(!table_.used.empty(), ErrorKind::data, path_, ": has no column left for the inputs (",

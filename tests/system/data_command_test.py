@@ -152,8 +152,8 @@ def check_refusals(data):
     for words, code, pattern in ((["idx", "--out", "empty/y.csv"], 2, "ends in .h5 or .hdf5"),
                                  (["none", "--out", "empty/y.h5"], 3, "does not exist"),
                                  (["idx", "--out", "empty/none/y.h5"], 3, "empty/none/y.h5"),
-                                 ([*VALUES, "--out", "values.h5"], 2, "is the data itself"),
-                                 (["./val*.h5", *VALUES[1:], "--out", "values.h5"], 2, "is the data itself"),
+                                 ([*VALUES, "--out", "values.h5"], 2, "is one of the files of the data"),
+                                 (["./val*.h5", *VALUES[1:], "--out", "values.h5"], 2, "is one of the files of the data"),
                                  (["bad.h5", "--out", "empty/y.h5", *SMALL], 3, "row 99999"),
                                  (["idx", "--out", "empty/y.h5", "--memory-limit", "1K"], 3, "cannot be read in parts"),
                                  (["generate:xor", "--out", "empty/y.h5", "--inputs", "x"], 2, "--inputs")):
