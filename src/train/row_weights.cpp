@@ -54,9 +54,10 @@ std::vector<float> read_weights(const std::string& source, std::int64_t rows) {
     const h5::Table table = h5::TableFile::open(source.substr(0, colon)).table(path);
     const std::vector<std::int64_t>& shape = table.facts().shape;
     const std::vector<std::int64_t> one_axis = {rows}, column = {rows, 1};
-    require(shape == one_axis || shape == column, ErrorKind::data, "holds ", shape.empty() ? 1 : shape[0],
-            shape.size() == 1 ? " values" : text(" by more on ", shape.size(), " axes"), " for ", rows,
-            " rows of --data; give one axis with one for each");
+    std::int64_t values = 1;
+    for (const std::int64_t size : shape) values *= size;
+    require(shape == one_axis || shape == column, ErrorKind::data, "holds ", values, " values on ",
+            shape.size(), " axes for ", rows, " rows of --data; give one axis with one for each");
     weights.resize(static_cast<std::size_t>(rows));
     const std::vector<std::int64_t> zeros(shape.size(), 0), ones(shape.size(), 1);
     table.read({zeros, shape, ones}, weights.data());
