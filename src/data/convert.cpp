@@ -145,7 +145,7 @@ class Part {
     std::vector<char> texts(rows * width, '\0');
     for (std::size_t row = 0; row < rows; ++row) {
       const std::string& name = layout_.names().at(static_cast<std::size_t>(classes[row]));
-      std::memcpy(texts.data() + row * width, name.data(), name.size());
+      if (!name.empty()) std::memcpy(texts.data() + row * width, name.data(), name.size());
     }
     writer_.write(set, first, std::span<const char>(texts));
   }
@@ -170,7 +170,7 @@ void require_room(const Plan& plan, const MemoryLimit& limit) {
 
 std::vector<std::int64_t> numbers_of(const std::string& bytes) {
   std::vector<std::int64_t> numbers(bytes.size() / sizeof(std::int64_t));
-  std::memcpy(numbers.data(), bytes.data(), bytes.size());
+  if (!bytes.empty()) std::memcpy(numbers.data(), bytes.data(), bytes.size());
   return numbers;
 }
 

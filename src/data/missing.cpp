@@ -78,7 +78,7 @@ Source without_missing(Source source, const ShareWork& share, std::string& origi
        })) {
     const std::size_t before = runs.size();
     runs.resize(before + bytes.size() / sizeof(Range));
-    std::memcpy(runs.data() + before, bytes.data(), bytes.size());
+    if (!bytes.empty()) std::memcpy(runs.data() + before, bytes.data(), bytes.size());
   }
   const auto kept = std::make_shared<const RowSet>(runs);
   const std::int64_t dropped = source.facts.rows - kept->size();
