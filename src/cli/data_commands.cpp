@@ -1,50 +1,14 @@
 #include <cstdio>
 
 #include "trainer/cli/commands.h"
-#include "trainer/core/clock.h"
 #include "trainer/core/error.h"
 #include "trainer/data/convert.h"
 #include "trainer/data/describe.h"
 #include "trainer/report/progress.h"
+#include "trainer/train/prepare.h"
 
 namespace trainer::cli {
 namespace {
-
-data::Request request_of(const train::Configuration& configuration) {
-  data::Request request;
-  request.data = configuration.data;
-  request.task = configuration.task;
-  request.inputs = configuration.inputs;
-  request.targets = configuration.targets;
-  request.row_axis = configuration.row_axis;
-  request.targets_data = configuration.targets_data;
-  request.target_columns = configuration.target_columns;
-  request.missing = configuration.missing;
-  request.follow_links = configuration.follow_links;
-  if (configuration.test != "none") request.test = configuration.test;
-  return request;
-}
-
-/// A plain line now and then.
-class Lines {
- public:
-  explicit Lines(double every_seconds) : every_seconds_(every_seconds) {}
-  void update(std::int64_t done, std::int64_t rows) {
-    const double now = watch_.seconds();
-    if (now - last_ < every_seconds_) return;
-    last_ = now;
-    const double per_second = static_cast<double>(done) / now;
-    std::printf("row %lld/%lld  %s rows/s  %s left\n", static_cast<long long>(done),
-                static_cast<long long>(rows), report::rate_text(per_second).c_str(),
-                report::duration_text(static_cast<double>(rows - done) / per_second).c_str());
-    std::fflush(stdout);
-  }
-
- private:
-  double every_seconds_;
-  Stopwatch watch_;
-  double last_ = 0;
-};
 
 void tell(const CommandLine& line, const data::Converted& converted) {
   std::string out;
@@ -69,7 +33,7 @@ void tell(const CommandLine& line, const data::Converted& converted) {
 DescribedData describe_text(const CommandLine& line) {
   const train::Configuration& configuration = line.configuration;
   data::DescribeRequest request;
-  request.data = request_of(configuration);
+  request.data = train::request_of(configuration);
   request.without_test = configuration.test == "none";
   request.memory_limit = configuration.memory_limit;
   request.shuffle = configuration.shuffle;
@@ -80,11 +44,11 @@ DescribedData describe_text(const CommandLine& line) {
 int run_data_convert(const comm::Communicator& world, const Job& job) {
   const train::Configuration& configuration = job.line.configuration;
   data::ConvertRequest request;
-  request.data = request_of(configuration);
+  request.data = train::request_of(configuration);
   request.without_test = configuration.test == "none";
   request.memory_limit = configuration.memory_limit;
   request.out = job.line.data_out;
-  Lines lines(configuration.log_every_seconds);
+  report::RowLines lines(stdout, configuration.log_every_seconds);
   if (report::choose_style(configuration.progress, configuration.quiet, {}) != report::ProgressStyle::none)
     request.progress = [&lines](std::int64_t done, std::int64_t rows) { lines.update(done, rows); };
   const data::Converted converted = data::convert_data(world, request);

@@ -10,7 +10,7 @@
 #include "convert_plan.h"
 #include "files.h"
 #include "labels.h"
-#include "share_over.h"
+#include "pack.h"
 #include "trainer/comm/agreement.h"
 #include "trainer/core/buffer.h"
 #include "trainer/core/error.h"
@@ -168,12 +168,6 @@ void require_room(const Plan& plan, const MemoryLimit& limit) {
             limit.bytes >> 20, " MiB: give more, or convert it on a node that has it");
 }
 
-std::vector<std::int64_t> numbers_of(const std::string& bytes) {
-  std::vector<std::int64_t> numbers(bytes.size() / sizeof(std::int64_t));
-  if (!bytes.empty()) std::memcpy(numbers.data(), bytes.data(), bytes.size());
-  return numbers;
-}
-
 /// **Collective.** Rank 0 makes the file, the others join it.
 std::unique_ptr<Part> open_part(const comm::Communicator& world, const ConvertRequest& request,
                                 const Plan& plan, const Layout& layout) {
@@ -187,16 +181,15 @@ std::unique_ptr<Part> open_part(const comm::Communicator& world, const ConvertRe
                                                  {"version", std::int64_t{1}},
                                                  {"data", plan.splits[0].facts.name}}),
                                   plan.splits.size());
-    places.assign(reinterpret_cast<const char*>(part->places().data()),
-                  part->places().size() * sizeof(std::int64_t));
+    places = bytes_of(part->places());
   });
   places = world.broadcast(places, 0);
   comm::together(world, [&] {
     if (world.rank() == 0) return;
-    part = std::make_unique<Part>(
-        layout,
-        h5::RowWriter::join(request.out, plan.splits[0].facts.rows, layout.sets(), numbers_of(places)),
-        plan.splits.size());
+    part = std::make_unique<Part>(layout,
+                                  h5::RowWriter::join(request.out, plan.splits[0].facts.rows, layout.sets(),
+                                                      values_of<std::int64_t>(places)),
+                                  plan.splits.size());
   });
   return part;
 }
@@ -271,15 +264,10 @@ Converted converted(const Plan& plan, const Layout& layout, const Seen& seen) {
 }  // namespace
 
 Converted convert_data(const comm::Communicator& world, const ConvertRequest& request) {
-  const ShareWork share = share_over(world);
-  Plan plan;
   const MemoryLimit limit = memory_limit(world, request.memory_limit);
-  // What is collective in this (share) fails on all ranks or none.
-  comm::together(world, [&] {
-    require_path(request.out);
-    plan = plan_with_test(request.data, request.without_test, share);
-    require_room(plan, limit);
-  });
+  comm::together(world, [&] { require_path(request.out); });
+  const Plan plan = plan_with_test(world, request.data, request.without_test);
+  comm::together(world, [&] { require_room(plan, limit); });
   comm::require_same(world, "the files of --data", plan.visible);
 
   const Layout layout(plan);

@@ -13,12 +13,12 @@ constexpr std::int64_t kLargestBlock = 8;
 
 }  // namespace
 
-Plan plan_with_test(const Request& request, bool without_test, const ShareWork& share) {
+Plan plan_with_test(const comm::Communicator& world, const Request& request, bool without_test) {
   Request asked = request;
   asked.validation.clear();
   if (without_test) asked.test.clear();
   std::vector<SplitRole> roles;
-  Plan plan = whole_plan(asked, share, roles);
+  Plan plan = whole_plan(world, asked, roles);
   if (without_test) plan.splits.resize(1);
   return plan;
 }

@@ -3,7 +3,6 @@
 #include <vector>
 
 #include "plan.h"
-#include "share_work.h"
 #include "source.h"
 #include "trainer/core/tree.h"
 #include "trainer/data/request.h"
@@ -11,8 +10,8 @@
 namespace trainer::data {
 
 /// The plan of the data with its test split: that of --test, or the data's own, or none at all.
-/// **Collective** where `share` is. Throws as plan_of does.
-Plan plan_with_test(const Request& request, bool without_test, const ShareWork& share);
+/// **Collective**. Throws as whole_plan does.
+Plan plan_with_test(const comm::Communicator& world, const Request& request, bool without_test);
 
 /// The runs of rows that a source is gone through in: whole blocks, together about `bytes` in memory, the
 /// largest blocks cut; all rows at once where it can be read no other way. `facts` of the source, with

@@ -9,11 +9,12 @@
 #include "csv_field.h"
 #include "csv_file.h"
 #include "csv_layout.h"
-#include "csv_pack.h"
 #include "csv_plan.h"
 #include "csv_scan.h"
 #include "csv_source.h"
 #include "csv_target.h"
+#include "files.h"
+#include "pack.h"
 #include "trainer/core/error.h"
 
 namespace trainer::data {
@@ -24,12 +25,6 @@ namespace fs = std::filesystem;
 constexpr std::int64_t kPieceBytes = 4 << 20;
 
 /// The name that a file and its compressed form share, without folders.
-std::string plain_name(const std::string& path) {
-  std::string name = fs::path(path).filename().string();
-  if (name.ends_with(".gz")) name.resize(name.size() - 3);
-  return name;
-}
-
 std::string packed(const CsvLayout& layout) {
   Packer out;
   out.put(layout.separator);

@@ -10,7 +10,7 @@
 
 #include "csv_decoder.h"
 #include "csv_file.h"
-#include "csv_pack.h"
+#include "pack.h"
 #include "trainer/core/error.h"
 
 namespace trainer::data {

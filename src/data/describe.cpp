@@ -55,7 +55,7 @@ class Describer {
  public:
   explicit Describer(const DescribeRequest& request)
       : request_(request),
-        plan_(plan_with_test(request.data, request.without_test, share_alone())),
+        plan_(plan_with_test(comm::Communicator::alone(), request.data, request.without_test)),
         source_(plan_.splits[0]),
         facts_(source_.facts) {
     facts_.blocks = blocks_of(source_);

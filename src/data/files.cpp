@@ -102,6 +102,12 @@ std::vector<std::string> files_of(const std::string& option, const std::string& 
   return paths;
 }
 
+std::string plain_name(const std::string& path) {
+  std::string name = fs::path(path).filename().string();
+  if (name.ends_with(".gz")) name.resize(name.size() - 3);
+  return name;
+}
+
 void require_no_data_file(const std::string& out, const std::vector<std::string>& specs) {
   for (const std::string& spec : specs) {
     std::vector<std::string> files;

@@ -13,4 +13,7 @@ namespace trainer::data {
 /// **Collective** where `share` is: one rank looks. Throws Error(data) for what is not there.
 std::vector<std::string> files_of(const std::string& option, const std::string& spec, const ShareWork& share);
 
+/// The name that a file and its compressed form share.
+std::string plain_name(const std::string& path);
+
 }  // namespace trainer::data

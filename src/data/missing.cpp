@@ -2,11 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <memory>
 #include <utility>
 #include <vector>
 
+#include "pack.h"
 #include "trainer/core/buffer.h"
 #include "trainer/core/error.h"
 #include "trainer/data/row_set.h"
@@ -33,7 +33,7 @@ std::string whole_rows(const Source& source, Range block) {
       runs.push_back({block.begin + row, block.begin + row});
     ++runs.back().end;
   }
-  return {reinterpret_cast<const char*>(runs.data()), runs.size() * sizeof(Range)};
+  return bytes_of(runs);
 }
 
 std::vector<std::int64_t> places_in(const RowSet& kept, const std::vector<std::int64_t>& firsts) {
@@ -76,9 +76,8 @@ Source without_missing(Source source, const ShareWork& share, std::string& origi
          return whole_rows(source,
                            {blocks[next - 1], next < blocks.size() ? blocks[next] : source.facts.rows});
        })) {
-    const std::size_t before = runs.size();
-    runs.resize(before + bytes.size() / sizeof(Range));
-    if (!bytes.empty()) std::memcpy(runs.data() + before, bytes.data(), bytes.size());
+    const std::vector<Range> some = values_of<Range>(bytes);
+    runs.insert(runs.end(), some.begin(), some.end());
   }
   const auto kept = std::make_shared<const RowSet>(runs);
   const std::int64_t dropped = source.facts.rows - kept->size();

@@ -99,15 +99,12 @@ MemoryLimit memory_limit(const comm::Communicator& world, const std::string& opt
 OpenedData open_data(const comm::Communicator& world, const comm::Communicator& node, const Request& request,
                      const MemoryLimit& limit) {
   const ShareWork share = share_over(world);
-  Plan plan;
   std::vector<SplitRole> roles;
-  bool resident = true;
   // What reads IDX files opens them on every rank, although one per node will read them: a rank that cannot
-  // see them is an error here, by name. What is collective in this (share) fails on all ranks or none.
-  comm::together(world, [&] {
-    plan = whole_plan(request, share, roles);
-    resident = fits(plan, limit);
-  });
+  // see them is an error here, by name.
+  const Plan plan = whole_plan(world, request, roles);
+  bool resident = true;
+  comm::together(world, [&] { resident = fits(plan, limit); });
   comm::require_same(world, "the files of --data", plan.visible);
 
   OpenedData opened;
@@ -149,7 +146,7 @@ OpenedData open_data(const comm::Communicator& world, const comm::Communicator& 
 
 PeekedData peek_data(const Request& request) {
   std::vector<SplitRole> roles;
-  Plan plan = whole_plan(request, share_alone(), roles);
+  Plan plan = whole_plan(comm::Communicator::alone(), request, roles);
   const Counts counts = count_labels_alone(plan);
   ClassFacts classes;
   if (!counts.empty()) {

@@ -13,6 +13,8 @@
 #include "files.h"
 #include "hdf5_plan.h"
 #include "idx_folder.h"
+#include "share_over.h"
+#include "trainer/comm/agreement.h"
 #include "trainer/core/error.h"
 #include "trainer/core/grammar.h"
 #include "trainer/data/generate.h"
@@ -27,13 +29,6 @@ namespace fs = std::filesystem;
 constexpr const char* kGenerate = "generate:";
 
 std::string file_name(const std::string& path) { return fs::path(path).filename().string(); }
-
-/// The name that a file and its compressed form share.
-std::string plain_name(const std::string& path) {
-  std::string name = file_name(path);
-  if (name.ends_with(".gz")) name.resize(name.size() - 3);
-  return name;
-}
 
 struct OpenPair {
   IdxFile images;
@@ -280,8 +275,10 @@ Plan plan_of(const Request& request, const ShareWork& share) {
   return plan;
 }
 
-Plan whole_plan(const Request& request, const ShareWork& share, std::vector<SplitRole>& roles) {
-  Plan plan = plan_of(request, share);
+Plan whole_plan(const comm::Communicator& world, const Request& request, std::vector<SplitRole>& roles) {
+  const ShareWork share = share_over(world);
+  Plan plan;
+  comm::together(world, [&] { plan = plan_of(request, share); });
   roles.assign({SplitRole::train});
   if (plan.splits.size() > 1) roles.push_back(SplitRole::test);
   const auto add = [&](const std::string& option, const std::string& files, SplitRole role) {
@@ -291,23 +288,24 @@ Plan whole_plan(const Request& request, const ShareWork& share, std::vector<Spli
     other.targets_data.clear();
     if (other.class_names.empty()) other.class_names = plan.class_names;
     if (other.encoding.empty()) other.encoding = plan.splits[0].facts.encoding;
-    const Plan more = [&] {
+    Plan more;
+    comm::together(world, [&] {
       try {
-        return plan_of(other, share);
-      } catch (const Error& error) {  // the same on all ranks
+        more = plan_of(other, share);
+      } catch (const Error& error) {
         fail(error.kind(), option, " ", files, ": ", error.what());
       }
-    }();
-    const DataFacts &a = plan.splits[0].facts, &b = more.splits[0].facts;
-    require(a.feature_shape == b.feature_shape && a.kind == b.kind &&
-                (a.kind != TargetKind::values || a.targets == b.targets),
-            ErrorKind::data, option, " ", files, ": its rows are ", shape_text(b), " with ", b.targets,
-            " targets, those of --data ", request.data, " ", shape_text(a), " with ", a.targets);
+      const DataFacts &a = plan.splits[0].facts, &b = more.splits[0].facts;
+      require(a.feature_shape == b.feature_shape && a.kind == b.kind &&
+                  (a.kind != TargetKind::values || a.targets == b.targets),
+              ErrorKind::data, option, " ", files, ": its rows are ", shape_text(b), " with ", b.targets,
+              " targets, those of --data ", request.data, " ", shape_text(a), " with ", a.targets);
+    });
     if (role == SplitRole::test && roles.size() > 1) {  // instead of the data's own
       plan.splits.resize(1);
       roles.resize(1);
     }
-    plan.splits.push_back(more.splits[0]);
+    plan.splits.push_back(std::move(more.splits[0]));
     plan.visible += more.visible;
     roles.push_back(role);
   };

@@ -6,6 +6,7 @@
 
 #include "share_work.h"
 #include "source.h"
+#include "trainer/comm/communicator.h"
 #include "trainer/data/request.h"
 
 namespace trainer::data {
@@ -26,8 +27,10 @@ struct Plan {
 Plan plan_of(const Request& request, const ShareWork& share);
 /// What a split is for.
 enum class SplitRole { train, test, validation };
-/// The same with the splits that request.test and request.validation name. `roles`: of the plan's splits.
-Plan whole_plan(const Request& request, const ShareWork& share, std::vector<SplitRole>& roles);
+/// **Collective.** The same with the splits that request.test and request.validation name. `roles`: of the
+/// plan's splits. The ranks agree after each of them: a rank may fail alone where it looks at files by
+/// itself. Throws AgreedError.
+Plan whole_plan(const comm::Communicator& world, const Request& request, std::vector<SplitRole>& roles);
 /// --task. Throws Error(usage) for an unknown one.
 Task task_of(const std::string& task);
 

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <sstream>
 #include <utility>
 
 #include "content.h"
 #include "labels.h"
+#include "pack.h"
 #include "prefetch_row.h"
 #include "scale_row.h"
 #include "trainer/comm/agreement.h"
@@ -20,16 +20,6 @@ DataFacts with_blocks(const Source& source) {
   DataFacts facts = source.facts;
   facts.blocks = blocks_of(source);
   return facts;
-}
-
-std::string bytes_of(const std::vector<std::int64_t>& numbers) {
-  return {reinterpret_cast<const char*>(numbers.data()), numbers.size() * sizeof(std::int64_t)};
-}
-
-std::vector<std::int64_t> numbers_of(const std::string& bytes) {
-  std::vector<std::int64_t> numbers(bytes.size() / sizeof(std::int64_t));
-  if (!bytes.empty()) std::memcpy(numbers.data(), bytes.data(), bytes.size());
-  return numbers;
 }
 
 std::vector<std::string> lines_of(const std::string& text) {
@@ -195,7 +185,7 @@ std::vector<std::int64_t> StreamedData::count_labels(const ShareWork& share) con
     }
     return bytes_of(all);
   };
-  for (const std::string& one : share(parts, part)) add(numbers_of(one));
+  for (const std::string& one : share(parts, part)) add(values_of<std::int64_t>(one));
   return counts;
 }
 

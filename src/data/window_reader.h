@@ -21,8 +21,9 @@ namespace trainer::data {
 /// The windows of an order that training is in and comes to next, in memory that the ranks of a node share.
 /// A thread of each rank reads its part of every window's blocks, ahead of the steps.
 ///
-/// No rank tells another when it is done with a window: a step ends for a rank only when all ranks have sent
-/// their gradients, so at the next approach() nobody gathers rows of the batch before.
+/// No rank tells another when it is done with a window: a step (and a part of an exact pass, an evaluation)
+/// ends for a rank only after an all-gather over all ranks that follows their gathers, so at the next
+/// approach() nobody gathers rows of the batch before.
 class WindowReader {
  public:
   using Read = std::function<void(std::int64_t block, const RowStore&)>;
@@ -50,8 +51,7 @@ class WindowReader {
   /// reading thread of the node has met.
   void approach(const EpochOrder& order, Range windows, double done);
   /// The rows of a block of the windows of the moment, when they have been read: waits. Nothing when it is
-  /// not among them. Thread-safe beside itself. Throws what a reading thread of the node has
-  /// met.
+  /// not among them. Thread-safe beside itself. Throws what a reading thread of the node has met.
   std::optional<RowStore> find(std::int64_t block) const;
 
  private:

@@ -83,15 +83,7 @@ File File::create(const std::filesystem::path& path) {
 File File::open_read(const std::filesystem::path& path) {
   auto state = std::make_unique<State>();
   state->name = path.string();
-  std::error_code error;
-  const auto status = std::filesystem::status(path, error);
-  require(status.type() != std::filesystem::file_type::not_found, ErrorKind::data, state->name,
-          ": there is no such file; check the path");
-  require(!error, ErrorKind::data, state->name, ": ", error.message(), "; check the path");
-  require(std::filesystem::is_regular_file(status), ErrorKind::data, state->name,
-          ": is not a file; name the file itself");
-  state->file_bytes = static_cast<std::int64_t>(std::filesystem::file_size(path, error));
-  require(!error, ErrorKind::data, state->name, ": ", error.message());
+  state->file_bytes = size_of_file(path);
 
   const Inside inside;
   const Handle access = access_list();

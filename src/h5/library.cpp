@@ -48,4 +48,18 @@ void require_printable(const std::vector<std::string>& names, const std::string&
   }
 }
 
+std::int64_t size_of_file(const std::filesystem::path& path) {
+  const std::string name = path.string();
+  std::error_code error;
+  const auto status = std::filesystem::status(path, error);
+  require(status.type() != std::filesystem::file_type::not_found, ErrorKind::data, name,
+          ": there is no such file; check the path");
+  require(!error, ErrorKind::data, name, ": ", error.message(), "; check the path");
+  require(std::filesystem::is_regular_file(status), ErrorKind::data, name,
+          ": is not a file; name the file itself");
+  const auto bytes = static_cast<std::int64_t>(std::filesystem::file_size(path, error));
+  require(!error, ErrorKind::data, name, ": ", error.message());
+  return bytes;
+}
+
 }  // namespace trainer::h5

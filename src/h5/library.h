@@ -3,6 +3,7 @@
 #include <hdf5.h>
 
 #include <cstdint>
+#include <filesystem>
 #include <mutex>
 #include <string>
 #include <type_traits>
@@ -70,5 +71,8 @@ class Handle {
   hid_t id_;
   Close close_;
 };
+
+/// Bytes of a file to be opened. Throws Error(data) unless it is there and a regular file.
+std::int64_t size_of_file(const std::filesystem::path& path);
 
 }  // namespace trainer::h5

@@ -218,15 +218,7 @@ TableFile TableFile::open(const std::filesystem::path& path, Links links) {
   state->name = path.string();
   state->folder = path.parent_path();
   state->links = links;
-  std::error_code error;
-  const auto status = std::filesystem::status(path, error);
-  require(status.type() != std::filesystem::file_type::not_found, ErrorKind::data, state->name,
-          ": there is no such file; check the path");
-  require(!error, ErrorKind::data, state->name, ": ", error.message(), "; check the path");
-  require(std::filesystem::is_regular_file(status), ErrorKind::data, state->name,
-          ": is not a file; name the file itself");
-  state->file_bytes = static_cast<std::int64_t>(std::filesystem::file_size(path, error));
-  require(!error, ErrorKind::data, state->name, ": ", error.message());
+  state->file_bytes = size_of_file(path);
 
   const Inside inside;
   const Handle access(checked(H5Pcreate(H5P_FILE_ACCESS), "no file access list"), H5Pclose);

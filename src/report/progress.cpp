@@ -85,6 +85,17 @@ std::string rate_text(double per_second) {
   return print("%.2fM", per_second / 1e6);
 }
 
+void RowLines::update(std::int64_t done, std::int64_t rows) {
+  const double now = watch_.seconds();
+  if (out_ == nullptr || now - last_ < every_seconds_) return;
+  last_ = now;
+  const double per_second = static_cast<double>(done) / now;
+  std::fprintf(out_, "row %lld/%lld  %s rows/s  %s left\n", static_cast<long long>(done),
+               static_cast<long long>(rows), rate_text(per_second).c_str(),
+               duration_text(static_cast<double>(rows - done) / per_second).c_str());
+  std::fflush(out_);
+}
+
 Progress::Progress(std::FILE* out, ProgressStyle style, double line_every_seconds, bool quiet, int columns)
     : out_(out),
       style_(style),

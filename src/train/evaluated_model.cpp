@@ -19,8 +19,7 @@ void EvaluatedModel::refresh() {
 }
 
 std::vector<std::int64_t> EvaluatedModel::sizes(const Settings& settings) {
-  constexpr std::int64_t kFew = 256;
-  const std::int64_t most = std::max(settings.batch, kFew), parts = (settings.rows + most - 1) / most;
+  const std::int64_t most = part_rows(settings.batch), parts = (settings.rows + most - 1) / most;
   std::vector<std::int64_t> list;
   for (std::int64_t part = 0; part < parts; ++part) list.push_back(cut(settings.rows, parts, part).size());
   return list;

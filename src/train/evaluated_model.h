@@ -2,6 +2,8 @@
 
 // Which weights and statistics an evaluation sees. Private to this room.
 
+#include <algorithm>
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -28,6 +30,8 @@ class EvaluatedModel {
   /// most a batch or 256 rows, whichever is more. In a part of a few rows a batch norm would hide from the
   /// next one how far rows differ.
   static std::vector<std::int64_t> sizes(const Settings& settings);
+  /// The most rows of a part.
+  static std::int64_t part_rows(std::int64_t batch) { return std::max<std::int64_t>(batch, 256); }
   /// `order`: of the training rows; the pass takes them as epoch 0 does. `source`: as they are, not
   /// augmented. All references outlive this object.
   EvaluatedModel(const comm::Communicator& world, const nn::Network& network, Step& step,

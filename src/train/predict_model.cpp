@@ -98,32 +98,6 @@ PredictionLayout layout_of(const PredictRequest& request, const std::vector<Load
   return layout;
 }
 
-/// One line now and then.
-class Lines {
- public:
-  Lines(const PredictRequest& request, std::int64_t rows)
-      : out_(request.progress == report::ProgressStyle::none ? nullptr : request.report),
-        every_seconds_(request.progress_every_seconds),
-        rows_(rows) {}
-  void update(std::int64_t done) {
-    const double now = watch_.seconds();
-    if (out_ == nullptr || now - last_ < every_seconds_) return;
-    last_ = now;
-    const double per_second = static_cast<double>(done) / now;
-    std::fprintf(out_, "row %lld/%lld  %s rows/s  %s left\n", static_cast<long long>(done),
-                 static_cast<long long>(rows_), report::rate_text(per_second).c_str(),
-                 report::duration_text(static_cast<double>(rows_ - done) / per_second).c_str());
-    std::fflush(out_);
-  }
-
- private:
-  std::FILE* out_;
-  double every_seconds_;
-  std::int64_t rows_;
-  Stopwatch watch_;
-  double last_ = 0;
-};
-
 /// The rows of one window that one rank computes.
 struct Share {
   std::vector<float> outputs, deviation, classes;
@@ -136,7 +110,7 @@ class Prediction {
       : world_(world), team_(team), ensemble_(ensemble), layout_(layout), samples_(samples) {}
 
   /// **Collective.** All rows; `file`: on rank 0.
-  void run(PredictionFile* file, Lines& lines) {
+  void run(PredictionFile* file, report::RowLines& lines) {
     const std::int64_t window = window_rows();
     for (std::int64_t begin = 0; begin < layout_.rows; begin += window) {
       const Range rows{begin, std::min(layout_.rows, begin + window)};
@@ -147,7 +121,7 @@ class Prediction {
       all.classes = gather(share_.classes);
       comm::on_first_rank(world_, [&] {
         file->append({begin, all.outputs, all.deviation, all.classes});
-        lines.update(rows.end);
+        lines.update(rows.end, layout_.rows);
       });
     }
   }
@@ -242,7 +216,8 @@ int run_prediction(const comm::Communicator& world, const PredictRequest& reques
   const Team team(request.threads);
   std::unique_ptr<PredictionFile> file;
   comm::on_first_rank(world, [&] { file = PredictionFile::create(layout, team); });
-  Lines lines(request, layout.rows);
+  report::RowLines lines(request.progress == report::ProgressStyle::none ? nullptr : request.report,
+                         request.progress_every_seconds);
   Prediction(world, team, ensemble, layout, {request.samples, request.seed}).run(file.get(), lines);
   comm::on_first_rank(world, [&] {
     file->close();

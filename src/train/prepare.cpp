@@ -4,6 +4,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "evaluated_model.h"
 #include "row_weights.h"
 #include "target_rules.h"
 #include "trainer/comm/agreement.h"
@@ -118,7 +119,9 @@ void resolve(Prepared& prepared, const Configuration& configuration, int threads
   prepared.plan = make_plan(configuration, data.split.training.size(), *prepared.optimizer, data.notes);
   prepared.order =
       std::make_unique<data::EpochOrder>(configuration.seed, data.split.training, data.shuffle, facts.blocks);
-  data.opened.train->require_room(*prepared.order, std::max<std::int64_t>(prepared.plan.batch, 256));
+  const bool measures = configuration.population_statistics == "exact";  // in parts, which may be larger
+  data.opened.train->require_room(
+      *prepared.order, measures ? EvaluatedModel::part_rows(prepared.plan.batch) : prepared.plan.batch);
   prepared.averages = configuration.average > 0;
   prepared.tensor_norms = configuration.log_gradients;
   const double asked_rate = prepared.plan.rate;

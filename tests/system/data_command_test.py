@@ -3,6 +3,7 @@
 
 What convert writes, against what was put in; the same bytes for any number of ranks; training on the copy against training on the
 original; what is left when the file cannot be written or the program is killed; what describe says, against numpy."""
+import functools
 import gzip
 import os
 import shutil
@@ -15,36 +16,13 @@ import time
 import h5py
 import numpy as np
 
-TRAINER, LIBRARY = (os.path.abspath(path) for path in sys.argv[1:3])
-ENVIRONMENT = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1", OMP_WAIT_POLICY="passive",
-                   OMPI_MCA_btl_vader_single_copy_mechanism="none")
-LIMIT = 300  # seconds; a call takes one
+sys.dont_write_bytecode = True
+import program  # noqa: E402
+from program import ENVIRONMENT, LIMIT, TRAINER, bytes_of, check, finish, small_disk  # noqa: E402
+
+LIBRARY = os.path.abspath(sys.argv[2])
 SMALL = ("--memory-limit", "16M")  # portions of 1 MiB: every rank has some
-failures = []
-
-
-def check(good, what):
-    if not good:
-        failures.append(what)
-        print("FAILED:", what, file=sys.stderr)
-
-
-def run(*arguments, ranks=0, code=0, everything=False):
-    """One call; ranks 0: without mpirun. Returns standard output, or the line of the error (or both)."""
-    start = ["mpirun", "--oversubscribe", "--bind-to", "none", "-np", str(ranks)] if ranks else []
-    words = start + [TRAINER, *map(str, arguments)]
-    done = subprocess.run(words, env=ENVIRONMENT, capture_output=True, text=True, timeout=LIMIT)
-    check(done.returncode == code, f"{' '.join(words)}: code {done.returncode}, expected {code}: {done.stderr}")
-    if code == 0:
-        return done.stdout
-    lines = [line for line in done.stderr.splitlines() if line.startswith("trainer: error: ")]
-    check(len(lines) == 1, f"{' '.join(words)}: {len(lines)} lines of error: {done.stderr}")
-    return done.stdout + "\n".join(lines) if everything else "\n".join(lines)
-
-
-def bytes_of(path):
-    with open(path, "rb") as file:
-        return file.read()
+run = functools.partial(program.run, threads=None)  # commands of data have none
 
 
 def write_idx(path, array):
@@ -200,19 +178,13 @@ def check_faults():
 
 def check_full_disk():
     """A small file system, where one may be mounted: exit code 3, one line, nothing left; all ranks end."""
-    os.mkdir("disk")
-    mounted = os.geteuid() == 0 and subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", "disk"],
-                                                   capture_output=True).returncode == 0
-    if not mounted:
-        print("a full file system: left out, nothing can be mounted here")
-        return
-    try:
+    with small_disk() as disk:
+        if disk is None:
+            return
         for ranks in (0, 2):
             line = run("data", "convert", *VALUES, "--out", "disk/y.h5", *SMALL, ranks=ranks, code=3)
             check("No space left on device; free some space" in line, line)
             check(not os.listdir("disk"), f"left on the full disk: {os.listdir('disk')}")
-    finally:
-        subprocess.run(["umount", "disk"], check=True)
 
 
 def check_kill():
@@ -328,8 +300,7 @@ def main():
     finally:
         os.chdir("/")
         shutil.rmtree(folder, ignore_errors=True)
-    print(f"{len(failures)} check(s) failed" if failures else "all checks passed")
-    return 1 if failures else 0
+    return finish()
 
 
 sys.exit(main())

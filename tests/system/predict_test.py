@@ -16,7 +16,7 @@ import h5py
 import numpy as np
 
 sys.dont_write_bytecode = True
-from program import ENVIRONMENT, LIMIT, TRAINER, bytes_of, check, finish, read_csv, read_h5, run  # noqa: E402
+from program import ENVIRONMENT, LIMIT, TRAINER, bytes_of, check, finish, read_csv, read_h5, run, small_disk  # noqa: E402
 from numpy_model import Reference, near  # noqa: E402
 
 LIBRARY = os.path.abspath(sys.argv[2])
@@ -253,21 +253,15 @@ def check_faults():
 
 def check_full_disk():
     """A small file system, where one may be mounted: exit code 3, one line, nothing left; all ranks end."""
-    os.mkdir("disk")
-    mounted = os.geteuid() == 0 and subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", "disk"],
-                                                   capture_output=True).returncode == 0
-    if not mounted:
-        print("a full file system: left out, nothing can be mounted here")
-        return
-    try:
+    with small_disk() as disk:
+        if disk is None:
+            return
         for ranks in (0, 2):
             for name in ("y.h5", "y.csv"):
                 line = run("predict", "blobs1", "--data", "generate:blobs(rows=20000, features=3, classes=3)", "--out",
                            f"disk/{name}", ranks=ranks, code=3)
                 check("No space left on device; free some space" in line, line)
                 check(nothing_in("disk"), f"{name}: something is left on the full disk")
-    finally:
-        subprocess.run(["umount", "disk"], check=True)
 
 
 def check_kill():

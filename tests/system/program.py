@@ -1,4 +1,5 @@
 """The program as a user calls it, for tests in Python whose first argument is its path: calls, checks, files that it wrote."""
+import contextlib
 import csv
 import os
 import subprocess
@@ -19,17 +20,17 @@ def check(good, what):
         print("FAILED:", what, file=sys.stderr)
 
 
-def run(*arguments, ranks=0, threads=1, code=0, **options):
-    """One call; ranks 0: without mpirun. Returns standard output, or the line of the error."""
+def run(*arguments, ranks=0, threads=1, code=0, everything=False, **options):
+    """One call; ranks 0: without mpirun; threads None: not said. Returns standard output, or the line of the error (or both)."""
     start = ["mpirun", "--oversubscribe", "--bind-to", "none", "-np", str(ranks)] if ranks else []
-    words = start + [TRAINER, *map(str, arguments), "--threads", str(threads)]
+    words = start + [TRAINER, *map(str, arguments)] + (["--threads", str(threads)] if threads else [])
     done = subprocess.run(words, env=ENVIRONMENT, capture_output=True, text=True, timeout=LIMIT, **options)
     check(done.returncode == code, f"{' '.join(words)}: code {done.returncode}, expected {code}: {done.stderr}")
     if code == 0:
         return done.stdout
     lines = [line for line in done.stderr.splitlines() if line.startswith("trainer: error: ")]
-    check(len(lines) == 1, f"{' '.join(words)}: {len(lines)} lines of error")
-    return "\n".join(lines)
+    check(len(lines) == 1, f"{' '.join(words)}: {len(lines)} lines of error: {done.stderr}")
+    return done.stdout + "\n".join(lines) if everything else "\n".join(lines)
 
 
 def read_h5(path):
@@ -46,6 +47,21 @@ def read_csv(path):
 def bytes_of(path):
     with open(path, "rb") as file:
         return file.read()
+
+
+@contextlib.contextmanager
+def small_disk():
+    """The folder disk/ on a file system of 64 KiB; nothing (None) where none may be mounted, which is said."""
+    os.mkdir("disk")
+    mounted = os.geteuid() == 0 and subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", "disk"],
+                                                   capture_output=True).returncode == 0
+    if not mounted:
+        print("a full file system: left out, nothing can be mounted here")
+    try:
+        yield "disk" if mounted else None
+    finally:
+        if mounted:
+            subprocess.run(["umount", "disk"], check=True)
 
 
 def finish():

@@ -5,6 +5,8 @@
 #include <optional>
 #include <string>
 
+#include "trainer/core/clock.h"
+
 namespace trainer::report {
 
 enum class ProgressStyle { none, lines, bar };
@@ -44,6 +46,21 @@ std::optional<double> seconds_left(const ProgressState& state, double seconds_so
 std::string duration_text(double seconds);
 /// 950, 12.3k, 1.25M.
 std::string rate_text(double per_second);
+
+/// Rows of a long pass over data: a plain line every so many seconds, with an estimate. Rank 0 alone.
+class RowLines {
+ public:
+  /// `out`: null for none.
+  RowLines(std::FILE* out, double every_seconds) : out_(out), every_seconds_(every_seconds) {}
+  /// May be called as often as is convenient.
+  void update(std::int64_t done, std::int64_t rows);
+
+ private:
+  std::FILE* out_;
+  double every_seconds_;
+  Stopwatch watch_;
+  double last_ = 0;
+};
 
 /// Shows progress on a stream that it is given. Bar: one line redrawn in place, at most ten times a second.
 /// Lines: one plain line every so many seconds, no control characters. Not thread-safe; rank 0 alone.

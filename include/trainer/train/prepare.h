@@ -99,6 +99,9 @@ struct KnownModel {
   bool without_targets = false;  ///< targets are not looked for
 };
 
+/// What the options about data ask for. `known`: the model that the data are for.
+data::Request request_of(const Configuration& configuration, const KnownModel* known = nullptr);
+
 /// Collective. Opens, splits and scales the data alone. `known`: the model that it is for, whose scalings are
 /// taken instead of new ones.
 PreparedData prepare_data(const comm::Communicator& world, const comm::Communicator& node,
