@@ -24,6 +24,24 @@ class Parser {
     return result;
   }
 
+  std::vector<Argument> parse_assignments() {
+    constexpr const char* kExpected = "expected name=value";
+    std::vector<Argument> result;
+    skip_space();
+    do {
+      Argument argument{.key = {}, .sequence = {}, .offset = position_};
+      if (!at_word()) text_.fail_at(position_, text(kExpected, ", found ", found()));
+      argument.key = take_word();
+      if (!skip('=')) text_.fail_at(position_, text(kExpected, ", found ", found()));
+      const std::size_t offset = position_;
+      if (!at_word()) text_.fail_at(position_, text("expected a value, found ", found()));
+      argument.sequence.push_back(finish_term(take_word(), offset, 0));
+      result.push_back(std::move(argument));
+      skip(',');
+    } while (!at_end());
+    return result;
+  }
+
  private:
   bool at_end() const { return position_ == source_.size(); }
   bool at(char c) const { return !at_end() && source_[position_] == c; }
@@ -149,13 +167,16 @@ Columns to_columns(std::string_view source, std::size_t marked_byte) {
 
 }  // namespace
 
-ParsedText::ParsedText(std::string option, std::string source)
+ParsedText::ParsedText(std::string option, std::string source, Form form)
     : option_(std::move(option)), source_(std::move(source)) {
   if (source_.size() > kMaximumBytes) {
     fail_at(kMaximumBytes,
             text("the text has ", source_.size(), " bytes; at most ", kMaximumBytes, " are allowed"));
   }
-  sequence_ = Parser(*this).parse();
+  if (form == Form::assignments)
+    assignments_ = Parser(*this).parse_assignments();
+  else
+    sequence_ = Parser(*this).parse();
 }
 
 void ParsedText::fail_at(std::size_t offset, const std::string& message) const {

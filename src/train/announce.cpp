@@ -38,11 +38,11 @@ void describe_run(const comm::Communicator& world, const Prepared& prepared, con
       start_findings(world, {request.threads, folder, estimated_bytes(prepared, world.size()),
                              checkpoint_bytes(prepared), request.configuration.keep});
   if (!records.active()) return;
-  for (const std::string& line : prepared.data.notes) records.note(line);
-  records.note(text("data: ", prepared.data.facts().name, ", ", prepared.data.split.training.size(),
-                    " training rows, ", prepared.data.split.validation.size(), " validation rows, ",
-                    prepared.has_test ? prepared.data.opened.test->facts().rows : 0, " test rows, ",
-                    prepared.data.facts().features, " inputs, task ", prepared.data.task));
+  for (const std::string& line : prepared.notes) records.note(line);
+  records.note(text("data: ", prepared.data->facts().name, ", ", prepared.data->split.training.size(),
+                    " training rows, ", prepared.data->split.validation.size(), " validation rows, ",
+                    prepared.has_test ? prepared.data->opened.test->facts().rows : 0, " test rows, ",
+                    prepared.data->facts().features, " inputs, task ", prepared.data->task));
   records.note(text("model: ", network.model().text(), " with ", network.parameter_count(),
                     " parameters, loss ", prepared.loss.text));
   records.note(text("training: ", prepared.optimizer->text(), ", lr ", format_number(plan.rate),

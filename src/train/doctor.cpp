@@ -144,7 +144,7 @@ struct Trial {
 bool compute_alike(const comm::Communicator& world, const Prepared& prepared, int threads) {
   std::string digest;
   comm::together(world, [&] {
-    digest = arithmetic_digest(*prepared.network, prepared.loss, prepared.data.form, *prepared.optimizer,
+    digest = arithmetic_digest(*prepared.network, prepared.loss, prepared.data->form, *prepared.optimizer,
                                prepared.plan.batch, prepared.plan.shards, threads);
   });
   const auto all = world.all_gather(digest);
@@ -156,7 +156,9 @@ Trial try_data(const comm::Communicator& world, const comm::Communicator& node,
                const DoctorRequest& request) {
   Trial trial;
   try {
-    trial.prepared = std::make_unique<Prepared>(prepare(world, node, request.configuration, request.threads));
+    trial.prepared =
+        std::make_unique<Prepared>(prepare(world, prepare_training_data(world, node, request.configuration),
+                                           request.configuration, request.threads));
     trial.same_arithmetic = compute_alike(world, *trial.prepared, request.threads);
   } catch (const comm::AgreedError& error) {  // the same on every rank
     const bool options = error.kind() == ErrorKind::usage;
@@ -172,7 +174,7 @@ Trial try_data(const comm::Communicator& world, const comm::Communicator& node,
 }
 
 std::string data_summary(const Prepared& prepared) {
-  const auto& data = prepared.data;
+  const PreparedData& data = *prepared.data;
   return text(data.facts().name, ": ", data.facts().rows, " rows of ", data.facts().features,
               " inputs, read by every rank");
 }

@@ -8,14 +8,15 @@
 namespace trainer::train {
 
 int describe_dry_run(const comm::Communicator& world, const RunRequest& request) {
-  const Prepared prepared = prepare(world, world, request.configuration, request.threads);
+  const Prepared prepared = prepare(world, prepare_training_data(world, world, request.configuration),
+                                    request.configuration, request.threads);
   const Plan& plan = prepared.plan;
   report::RunFolder::require_can_create(request.configuration.out);
   if (request.out == nullptr) return 0;
-  for (const std::string& line : prepared.data.notes) std::fprintf(request.out, "%s\n", line.c_str());
+  for (const std::string& line : prepared.notes) std::fprintf(request.out, "%s\n", line.c_str());
   const std::string lines =
-      text("data ", prepared.data.facts().name, ": ", prepared.data.split.training.size(), " training rows, ",
-           prepared.data.split.validation.size(), " validation rows\nmodel ",
+      text("data ", prepared.data->facts().name, ": ", prepared.data->split.training.size(),
+           " training rows, ", prepared.data->split.validation.size(), " validation rows\nmodel ",
            prepared.network->model().text(), "\nparameters ", prepared.network->parameter_count(),
            "\nmemory per rank ", (estimated_bytes(prepared, request.ranks) >> 20) + 1, " MiB with ",
            request.ranks, " rank(s), without the data\nbatch ", plan.batch, " in ", plan.shards,

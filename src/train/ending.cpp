@@ -29,7 +29,7 @@ std::string result_text(const Prepared& prepared, const EndingFacts& facts, cons
   result.add("reason", facts.ending.reason).add("exit_code", facts.ending.exit_code);
   result.add("best_step", progress.stopping.best_step).add("best_metric", facts.best_metric);
   for (const auto& [name, value] : metrics) result.add(name, value);
-  if (facts.test) add_details(result, "test_", *facts.test, prepared.data.facts());
+  if (facts.test) add_details(result, "test_", *facts.test, prepared.data->facts());
   if (progress.goal_step >= 0)
     result.add("goal", facts.goal)
         .add("goal_step", progress.goal_step)
@@ -68,7 +68,7 @@ void tell_time(const Prepared& prepared, const StepSeconds& seconds, Records& re
   if (percent(seconds.read) < kMuch) return;
   records.note(
       text("note: reading took ", percent(seconds.read), " % of the time; ",
-           prepared.data.opened.train->has_all_rows()
+           prepared.data->opened.train->has_all_rows()
                ? "the rows are in memory, so this is copying and augmenting them: more --threads help"
                : "the rows come from their files: hold them in memory with a larger --memory-limit, or "
                  "rewrite them without compression and in chunks of whole rows with `trainer data "
@@ -106,7 +106,7 @@ void write_ending(const Prepared& prepared, const EndingFacts& facts, Records& r
     records.sync_flushed();
     if (const auto& measured = facts.test ? facts.test : facts.validation;
         measured && !measured->confusion.empty()) {
-      write_confusion(folder.file("confusion.csv"), *measured, prepared.data.facts());
+      write_confusion(folder.file("confusion.csv"), *measured, prepared.data->facts());
       records.log(text("confusion.csv: the best model on the ", measured->rows,
                        facts.test ? " test" : " validation", " rows"));
     }

@@ -100,7 +100,8 @@ void check_supported(const Configuration& configuration) {
 
 void resolve(Prepared& prepared, const Configuration& configuration, int threads) {
   check_supported(configuration);
-  PreparedData& data = prepared.data;
+  const PreparedData& data = *prepared.data;
+  prepared.notes = data.notes;
   const data::DataFacts& facts = data.facts();
   const std::string model_text = configuration.model.empty() ? kDefaultModel : configuration.model;
   const std::int64_t outputs = data.task == "autoencoder" ? facts.features : facts.targets;
@@ -116,7 +117,7 @@ void resolve(Prepared& prepared, const Configuration& configuration, int threads
   prepared.network = std::make_unique<nn::Network>(nn::join(std::move(model), prepared.loss), threads);
   require_fitting_targets(prepared.loss, data, prepared.network->model().outputs());
   prepared.optimizer = optim::Optimizer::parse(configuration.optimizer);
-  prepared.plan = make_plan(configuration, data.split.training.size(), *prepared.optimizer, data.notes);
+  prepared.plan = make_plan(configuration, data.split.training.size(), *prepared.optimizer, prepared.notes);
   prepared.order =
       std::make_unique<data::EpochOrder>(configuration.seed, data.split.training, data.shuffle, facts.blocks);
   const bool measures = configuration.population_statistics == "exact";  // in parts, which may be larger
@@ -130,12 +131,12 @@ void resolve(Prepared& prepared, const Configuration& configuration, int threads
                          configuration.reference_batch, *prepared.optimizer);
   prepared.plan.rate = scaled.rate;
   prepared.optimizer = optim::Optimizer::parse(scaled.optimizer);
-  if (!scaled.note.empty()) data.notes.push_back(scaled.note);
+  if (!scaled.note.empty()) prepared.notes.push_back(scaled.note);
   if (configuration.lr_scaling != "none")
-    data.notes.push_back(text("--lr-scaling ", configuration.lr_scaling, ": ", format_number(asked_rate),
-                              " for ", configuration.reference_batch, " rows becomes ",
-                              format_number(scaled.rate), " for ", prepared.plan.batch, " (",
-                              prepared.optimizer->text(), ")"));
+    prepared.notes.push_back(text("--lr-scaling ", configuration.lr_scaling, ": ", format_number(asked_rate),
+                                  " for ", configuration.reference_batch, " rows becomes ",
+                                  format_number(scaled.rate), " for ", prepared.plan.batch, " (",
+                                  prepared.optimizer->text(), ")"));
   require(configuration.average < 1, ErrorKind::usage, "--average ", format_number(configuration.average),
           ": expected a decay below 1, such as 0.999, or 0 for no average");
   prepared.schedule_text = configuration.schedule;
@@ -151,7 +152,7 @@ void resolve(Prepared& prepared, const Configuration& configuration, int threads
           configuration.augment,
           ": mixup takes any two rows together, and the rows stay in their files; leave it out, or give a "
           "larger --memory-limit");
-  if (!prepared.augmentation.is_empty()) data.notes.push_back("augment: " + configuration.augment);
+  if (!prepared.augmentation.is_empty()) prepared.notes.push_back("augment: " + configuration.augment);
   prepared.metric_names = {"loss"};
   if (data.task == "classification") prepared.metric_names.push_back("accuracy");
   prepared.metrics = MetricList(configuration.metrics, data.row_facts(prepared.network->model().outputs()));
@@ -248,7 +249,8 @@ std::string PreparedData::weights_digest() const {
 }
 
 PreparedData prepare_data(const comm::Communicator& world, const comm::Communicator& node,
-                          const Configuration& configuration, const KnownModel* known) {
+                          const Configuration& configuration, const KnownModel* known,
+                          const Scalings* scalings) {
   PreparedData data;
   const bool reconstructs = configuration.task == "autoencoder";
   data.opened = data::open_data(world, node, request_of(configuration, known),
@@ -269,8 +271,9 @@ PreparedData prepare_data(const comm::Communicator& world, const comm::Communica
       require(known->scalings.inputs.features() == facts.features, ErrorKind::data, "the model takes ",
               known->scalings.inputs.features(), " input columns, ", facts.name, " has ", facts.features);
   });
-  if (known != nullptr) {
-    data.scalings = known->scalings;
+  if (known != nullptr) scalings = &known->scalings;
+  if (scalings != nullptr && scalings->inputs.features() == facts.features) {
+    data.scalings = *scalings;
   } else {
     // Distributions over classes stay as they are.
     const std::string targets_option = configuration.scale_targets.empty() && data.task == "classification"
@@ -298,11 +301,19 @@ RowFacts PreparedData::row_facts(std::int64_t outputs) const {
   return {.classification = task == "classification", .form = form, .outputs = outputs};
 }
 
-Prepared prepare(const comm::Communicator& world, const comm::Communicator& node,
+std::shared_ptr<const PreparedData> prepare_training_data(const comm::Communicator& world,
+                                                          const comm::Communicator& node,
+                                                          const Configuration& configuration,
+                                                          const std::optional<Scalings>& scalings) {
+  PreparedData data = prepare_data(world, node, configuration, nullptr, scalings ? &*scalings : nullptr);
+  data.row_weights = row_weights(world, configuration, data);
+  return std::make_shared<const PreparedData>(std::move(data));
+}
+
+Prepared prepare(const comm::Communicator& world, std::shared_ptr<const PreparedData> data,
                  const Configuration& configuration, int threads) {
   Prepared prepared;
-  prepared.data = prepare_data(world, node, configuration);
-  prepared.data.row_weights = row_weights(world, configuration, prepared.data);
+  prepared.data = std::move(data);
   comm::together(world, [&] { resolve(prepared, configuration, threads); });
   return prepared;
 }
@@ -323,7 +334,7 @@ std::int64_t estimated_bytes(const Prepared& prepared, int ranks) {
   const auto copies = static_cast<std::int64_t>(pieces) + 1 + (prepared.averages ? 1 : 0);
   return 4 * floats * copies + 4 * floats * (1 + states) / ranks +
          rows * prepared.network->activation_bytes_per_row() +
-         static_cast<std::int64_t>(prepared.data.row_weights.size()) * 4;
+         static_cast<std::int64_t>(prepared.data->row_weights.size()) * 4;
 }
 
 }  // namespace trainer::train

@@ -9,6 +9,7 @@
 
 #include "former_bests.h"
 #include "trainer/checkpoint/retention.h"
+#include "trainer/comm/agreement.h"
 #include "trainer/nn/onednn_facts.h"
 
 namespace trainer::train {
@@ -66,8 +67,8 @@ Identity read_identity(const checkpoint::Checkpoint& file, const std::string& wh
 void require_same_run(const Identity& was, const std::string& where, const Prepared& prepared,
                       const RunFacts& facts, const RunRequest& request, Changes& changes) {
   if (request.require_same_bits) request.require_same_bits(was.config, facts.config);
-  const std::string fingerprint = prepared.data.facts().fingerprint;
-  const std::string row_weights = prepared.data.weights_digest();
+  const std::string fingerprint = prepared.data->facts().fingerprint;
+  const std::string row_weights = prepared.data->weights_digest();
   if (was.row_weights != row_weights)
     changes.meet("data", ErrorKind::data,
                  text(where, ": the run was trained with row weights of digest ", was.row_weights,
@@ -191,15 +192,15 @@ Candidate read_state(checkpoint::Checkpoint file, const std::string& where, cons
   if (!file.average.empty())
     restored.average = read_model(*prepared.network, file.average, where + " (its /average)");
   require_optimizer_state(prepared, file.optimizer, where);
-  restored.scalings = read_scalings(file, where);
-  const Scalings& now = prepared.data.scalings;
-  require(restored.scalings.inputs.features() == now.inputs.features() &&
-              restored.scalings.targets.features() == now.targets.features(),
-          ErrorKind::data, where, ": /scaling has ", restored.scalings.inputs.features(),
-          " columns of inputs and ", restored.scalings.targets.features(), " of targets, the data have ",
-          now.inputs.features(), " and ", now.targets.features());
+  const Scalings saved = read_scalings(file, where);
+  const Scalings& now = prepared.data->scalings;
+  require(
+      saved.inputs.features() == now.inputs.features() && saved.targets.features() == now.targets.features(),
+      ErrorKind::data, where, ": /scaling has ", saved.inputs.features(), " columns of inputs and ",
+      saved.targets.features(), " of targets, the data have ", now.inputs.features(), " and ",
+      now.targets.features());
   const bool same_data =
-      get<std::string>(file.model_attributes, "fingerprint", where) == prepared.data.facts().fingerprint;
+      get<std::string>(file.model_attributes, "fingerprint", where) == prepared.data->facts().fingerprint;
   require_as_written(file, describe_attributes(prepared, facts, restored.progress), same_data, where);
   try {
     FoundBest best = find_best(file, where, restored.progress, *prepared.network, folder);
@@ -280,7 +281,22 @@ Restored restore_run(const Prepared& prepared, const RunFacts& facts, const RunR
   return std::move(chosen.run);
 }
 
-Scalings share_scalings(const comm::Communicator& world, const Scalings& scalings) {
+std::optional<Scalings> saved_scalings(const comm::Communicator& world, const std::string& run) {
+  std::optional<Scalings> scalings;
+  comm::on_first_rank(world, [&] {
+    try {
+      const auto found = checkpoint::find_newest_good(run + "/checkpoints");
+      if (!found.checkpoint) return;
+      const std::string best = run + "/best.h5";
+      if (checkpoint::read(best).scaling == found.checkpoint->scaling)
+        scalings = read_scalings(*found.checkpoint, found.file->path.string());
+    } catch (const Error&) {  // restore_run tells what is wrong, or passes the file over
+    }
+  });
+  std::int64_t there = scalings ? 1 : 0;
+  world.broadcast(&there, sizeof(there), 0);
+  if (there == 0) return std::nullopt;
+  if (!scalings) scalings.emplace();
   const auto share = [&](const data::Scaling& mine) {
     const std::string mode = world.broadcast(mine.mode_name(), 0);
     auto features = mine.features();
@@ -294,7 +310,8 @@ Scalings share_scalings(const comm::Communicator& world, const Scalings& scaling
     world.broadcast(&fills, sizeof(fills), 0);
     return data::Scaling(mode, std::move(mean), std::move(deviation), fills != 0);
   };
-  return {share(scalings.inputs), share(scalings.targets)};
+  const data::Scaling inputs = share(scalings->inputs);
+  return Scalings{inputs, share(scalings->targets)};
 }
 
 void rebuild_metrics(const std::string& path, const History& history) {

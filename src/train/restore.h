@@ -3,6 +3,7 @@
 // From a run folder back to a running run. Private to this room.
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "records.h"
@@ -18,8 +19,7 @@ struct Restored {
   std::string where;  ///< its path
   Progress progress;
   History history;
-  ModelValues model, average;  ///< no average: empty
-  Scalings scalings;
+  ModelValues model, average;             ///< no average: empty
   std::shared_ptr<const BestModel> best;  ///< null: none yet
 };
 
@@ -30,8 +30,9 @@ struct Restored {
 Restored restore_run(const Prepared& prepared, const RunFacts& facts, const RunRequest& request,
                      const std::vector<std::string>& metrics_columns, Records& records);
 
-/// Collective. Rank 0's scalings on every rank.
-Scalings share_scalings(const comm::Communicator& world, const Scalings& scalings);
+/// Collective. The scalings that a run began with, on every rank; none unless its newest good checkpoint and
+/// its best.h5 say the same.
+std::optional<Scalings> saved_scalings(const comm::Communicator& world, const std::string& run);
 
 /// metrics.csv again, from a checkpoint's history.
 void rebuild_metrics(const std::string& path, const History& history);

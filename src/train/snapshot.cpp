@@ -124,8 +124,8 @@ ModelValues read_model(const nn::Network& network, const std::vector<checkpoint:
 checkpoint::Checkpoint describe_attributes(const Prepared& prepared, const RunFacts& facts,
                                            const Progress& progress) {
   const nn::Network& network = *prepared.network;
-  const data::DataFacts& data = prepared.data.facts();
-  const bool of_classes = data.kind == data::TargetKind::classes && !prepared.data.reconstructs();
+  const data::DataFacts& data = prepared.data->facts();
+  const bool of_classes = data.kind == data::TargetKind::classes && !prepared.data->reconstructs();
   checkpoint::Checkpoint file;
   file.root = {{"created", now()},
                {"command", facts.command},
@@ -140,16 +140,16 @@ checkpoint::Checkpoint describe_attributes(const Prepared& prepared, const RunFa
                            {"loss", prepared.loss.text},
                            {"input_size", network.model().inputs()},
                            {"output_size", network.model().outputs()},
-                           {"task", prepared.data.task},
+                           {"task", prepared.data->task},
                            {"data", data.name},
                            {"fingerprint", data.fingerprint},
-                           {"row_weights", prepared.data.weights_digest()},
+                           {"row_weights", prepared.data->weights_digest()},
                            {"validation", facts.validation},
                            {"split_seed", static_cast<std::int64_t>(facts.split_seed)},
                            {"classes", of_classes ? data.targets : std::int64_t{0}}};
   if (of_classes && !data.class_names.empty()) file.model_attributes["class_names"] = data.class_names;
   if (!data.encoding.empty()) file.model_attributes["encoding"] = data.encoding;
-  const Scalings& scalings = prepared.data.scalings;
+  const Scalings& scalings = prepared.data->scalings;
   file.scaling_attributes["inputs"] = scalings.inputs.mode_name();
   if (scalings.inputs.fills_missing()) file.scaling_attributes["missing"] = std::string("mean");
   file.scaling["mean"] = scalings.inputs.mean();

@@ -34,7 +34,7 @@ Configuration small() {
 
 Prepared prepared(const Configuration& configuration) {
   const auto alone = comm::Communicator::alone();
-  return prepare(alone, alone, configuration, 1);
+  return prepare(alone, prepare_training_data(alone, alone, configuration), configuration, 1);
 }
 
 TEST(Prepare, NumbersFollowFromTheData) {

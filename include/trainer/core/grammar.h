@@ -35,12 +35,17 @@ struct Argument {
 /// ( ) , =
 class ParsedText {
  public:
+  /// A sequence of terms; or assignments, `name=term name=term ...` with commas between them or without.
+  enum class Form { sequence, assignments };
+
   /// Parses `source`, the value of `option` (such as "--model", used in messages only).
   /// Throws Error(usage) with a caret under the place and what was expected, also for texts over 64 KiB or
   /// nested deeper than 32.
-  ParsedText(std::string option, std::string source);
+  ParsedText(std::string option, std::string source, Form form = Form::sequence);
 
   const std::vector<Term>& sequence() const { return sequence_; }
+  /// Each with its key and one term.
+  const std::vector<Argument>& assignments() const { return assignments_; }
   const std::string& option() const { return option_; }
   const std::string& source() const { return source_; }
 
@@ -52,6 +57,7 @@ class ParsedText {
   std::string option_;
   std::string source_;
   std::vector<Term> sequence_;
+  std::vector<Argument> assignments_;
 };
 
 /// Typed, checked reading of one term's arguments. Positional arguments are taken in the order of the calls;

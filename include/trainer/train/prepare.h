@@ -61,7 +61,7 @@ struct PreparedData {
 
 /// Everything that is decided before the first step, the same on every rank.
 struct Prepared {
-  PreparedData data;
+  std::shared_ptr<const PreparedData> data;
   nn::Loss loss;
   std::unique_ptr<nn::Network> network;
   std::unique_ptr<optim::Optimizer> optimizer;
@@ -76,19 +76,20 @@ struct Prepared {
   bool tensor_norms = false;        ///< are measured: --log-gradients
   data::Augmentation augmentation;  ///< of the training rows
   std::unique_ptr<const data::EpochOrder> order;
+  std::vector<std::string> notes;               ///< about the data and what was taken
   std::map<std::string, std::string> resolved;  ///< option values that were left open, by option name
 
   /// The figures of an evaluation, without prefix: metric_names and metrics.
   std::vector<std::string> evaluated() const;
   /// How the targets are given in training: mixed classes are distributions. In evaluation as in data.form.
-  nn::TargetForm training_form() const { return augmentation.mixes() ? nn::TargetForm::values : data.form; }
+  nn::TargetForm training_form() const { return augmentation.mixes() ? nn::TargetForm::values : data->form; }
   optim::Schedule schedule(std::int64_t horizon) const {
     return {schedule_text, warmup_text, plan.rate, horizon, plan.steps_per_epoch};
   }
 };
 
-/// Collective. Opens the data and resolves every option against it. Throws comm::AgreedError on all ranks.
-Prepared prepare(const comm::Communicator& world, const comm::Communicator& node,
+/// Collective. Resolves every option against the data. Throws comm::AgreedError on all ranks.
+Prepared prepare(const comm::Communicator& world, std::shared_ptr<const PreparedData> data,
                  const Configuration& configuration, int threads);
 
 /// What a model of a checkpoint says about the data that it takes.
@@ -99,13 +100,21 @@ struct KnownModel {
   bool without_targets = false;  ///< targets are not looked for
 };
 
+/// Collective. The data of a run, with the weights of their rows. `scalings`: those of a run that goes on,
+/// else they are measured. Throws comm::AgreedError on all ranks.
+std::shared_ptr<const PreparedData> prepare_training_data(const comm::Communicator& world,
+                                                          const comm::Communicator& node,
+                                                          const Configuration& configuration,
+                                                          const std::optional<Scalings>& scalings = {});
+
 /// What the options about data ask for. `known`: the model that the data are for.
 data::Request request_of(const Configuration& configuration, const KnownModel* known = nullptr);
 
 /// Collective. Opens, splits and scales the data alone. `known`: the model that it is for, whose scalings are
-/// taken instead of new ones.
+/// taken instead of new ones, as `scalings` are if they have as many columns.
 PreparedData prepare_data(const comm::Communicator& world, const comm::Communicator& node,
-                          const Configuration& configuration, const KnownModel* known = nullptr);
+                          const Configuration& configuration, const KnownModel* known = nullptr,
+                          const Scalings* scalings = nullptr);
 
 /// A duration: "90 min", "30 s", "2 h", "24:00:00", "1-00:00:00"; in seconds. Throws Error(usage) naming the
 /// option.
