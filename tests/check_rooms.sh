@@ -41,6 +41,7 @@ check() {
         if (header ~ /^(hdf5(_hl)?|H5[A-Za-z0-9_]*)\.h$/ || header ~ /^hdf5\//) return "h5"
         if (header ~ /^(oneapi\/)?dnnl/ || header ~ /^oneapi\//) return "nn"
         if (header ~ /^boost\/program_options/) return "cli"
+        if (header ~ /^boost\/math/) return "study"
         if (header ~ /^boost\//) return "nobody"
         if (header ~ /^xxh(ash|3)/) return "core"
         if (header ~ /^z(lib|conf)\.h$/) return "data"

@@ -12,7 +12,8 @@ namespace trainer::study {
 namespace {
 
 constexpr const char* kExpected =
-    "expected name=log(low,high), name=linear(low,high), name=one_minus_log(low,high), name=whole(low,high) or "
+    "expected name=log(low,high), name=linear(low,high), name=one_minus_log(low,high), name=whole(low,high) "
+    "or "
     "name=list(a,b,...)";
 
 /// A point of a range as a person would write it: no more digits than tell neighbours apart.
@@ -41,8 +42,7 @@ void read_range(const ParsedText& text, const Term& term, Variable& variable) {
   variable.low = arguments.number("low", least, most, std::nullopt, positive, share);
   variable.high = arguments.number("high", least, most, std::nullopt, positive, share);
   arguments.finish();
-  if (variable.low >= variable.high)
-    text.fail_at(term.offset, "expected a range that begins below its end");
+  if (variable.low >= variable.high) text.fail_at(term.offset, "expected a range that begins below its end");
   if (variable.kind == Variable::Kind::whole && variable.low < 1)
     text.fail_at(term.offset, "expected whole numbers from 1 on");
 }
@@ -89,8 +89,8 @@ std::string Variable::at(double place) const {
     case Kind::whole:
       return format_number(std::max(1.0, std::round(low * std::pow(high / low, place))));
     case Kind::list:
-      return values[static_cast<std::size_t>(
-          std::clamp(place * static_cast<double>(values.size()), 0.0, static_cast<double>(values.size()) - 1))];
+      return values[static_cast<std::size_t>(std::clamp(place * static_cast<double>(values.size()), 0.0,
+                                                        static_cast<double>(values.size()) - 1))];
   }
   fail(ErrorKind::internal, "a variable of no kind");
 }
@@ -102,7 +102,8 @@ double Variable::place_of(const std::string& value) const {
   }
   const double number = parse_number(value).value_or(std::numeric_limits<double>::quiet_NaN());
   if (kind == Kind::linear) return (number - low) / (high - low);
-  if (kind == Kind::one_minus_log) return std::log((1 - number) / (1 - low)) / std::log((1 - high) / (1 - low));
+  if (kind == Kind::one_minus_log)
+    return std::log((1 - number) / (1 - low)) / std::log((1 - high) / (1 - low));
   return std::log(number / low) / std::log(high / low);
 }
 

@@ -12,8 +12,8 @@ using Settings = std::vector<std::pair<std::string, std::string>>;
 
 /// One variable of `--tune` or `--vary`, such as lr=log(1e-4,1).
 struct Variable {
-  /// linear: values between low and high; log: evenly in their logarithm; one_minus_log: 1 - value is, as for a
-  /// momentum; whole: as log, rounded to a whole number; list: one of `values`.
+  /// linear: values between low and high; log: evenly in their logarithm; one_minus_log: 1 - value is, as for
+  /// a momentum; whole: as log, rounded to a whole number; list: one of `values`.
   enum class Kind { linear, log, one_minus_log, whole, list };
   std::string name;
   Kind kind = Kind::linear;
