@@ -79,13 +79,15 @@ void add_weight_options(GroupOfOptions& group) {
 
 /// How inputs and targets lie in files.
 void add_layout_options(GroupOfOptions& group) {
-  group.add(any_text("inputs", &C::inputs, "auto"),
-            {.placeholder = "LIST",
-             .effect = Effect::bits,
-             .help = "HDF5: data sets that are the inputs, joined as columns, each with an optional slice: "
-                     "\"T, Q[:,0:40], PS\"",
-             .default_text = "by their usual names: inputs, x, data, features, images, ...",
-             .commands = kWithFiles});
+  group.add(
+      any_text("inputs", &C::inputs, "auto"),
+      {.placeholder = "LIST",
+       .effect = Effect::bits,
+       .help = "HDF5: data sets that are the inputs, joined as columns, each with an optional slice: "
+               "\"T, Q[:,0:40], PS\"; CSV: columns, by name or number from 1",
+       .default_text =
+           "HDF5: by their usual names: inputs, x, data, features, images, ...; CSV: all but the targets",
+       .commands = kWithFiles});
   group.add(any_text("targets", &C::targets, "auto"),
             {.placeholder = "LIST",
              .effect = Effect::bits,

@@ -262,7 +262,7 @@ class Merger {
     fail(ErrorKind::data, files_.front().path, ": column ", column.place + 1, " (",
          shown(table_.names[static_cast<std::size_t>(column.place)]), ") holds text (", column.evidence,
          ") of more than ", kMostCategories,
-         column.target ? " classes" : " categories; leave the column out of the file, or write numbers");
+         column.target ? " classes" : " categories; leave the column out by --inputs, or write numbers");
   }
 
   const std::vector<CsvFileFacts>& files_;

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "csv_layout.h"
@@ -32,6 +33,9 @@ struct CsvTable {
   bool keep_missing = false;       ///< a missing number of an input is NaN
   bool drop_missing = false;       ///< rows with a missing value are left out; else they are errors
 };
+
+/// The words of a list of columns, as --inputs and --target-columns have it.
+std::vector<std::string> csv_column_words(std::string_view list);
 
 /// Which columns are inputs and which targets. `path` is the file that `layout` was read from. Throws
 /// Error(usage) for options that do not fit and Error(data).

@@ -210,6 +210,61 @@ TEST_F(CsvTest, MakesTheSameInputsOfAnotherFile) {
   expect_says(error_of("1\n", {.encoding = "hdf5 [3]"}), {"not trained on a CSV file"});
 }
 
+TEST_F(CsvTest, TakesTheColumnsThatAreAsked) {
+  // A text for each row, a decimal comma, a number that is none: no column that is left out is looked at.
+  const std::string text = "id,w,note,color,y\nu-1,1,\"1,5\",red,no\nu-2,2,\"2,5\",blue,yes\nu-3,3,,red,no\n";
+  for (const char* asked : {"color, w", "4,2", "color,2"}) {
+    const CsvContent read = content_of(text, {.inputs = asked});
+    EXPECT_EQ(read.inputs, (Floats{0, 1, 1, 1, 0, 2, 0, 1, 3})) << asked;
+    EXPECT_EQ(read.classes, (Classes{0, 1, 0}));
+    EXPECT_EQ(read.facts.encoding,
+              R"(csv of 5 named columns: 4 "color" in "blue" "red", 2 "w" number; classes: 5 "y")");
+    expect_says(read.origin, {"inputs 'color', 'w'", "target 'y'"});
+  }
+  expect_says(error_of(text), {"column 3 ('note')", "comma among its digits"});
+  expect_says(error_of(text, {.inputs = "w,colour"}, ErrorKind::usage),
+              {"--inputs", "no column 'colour'", "'id', 'w', 'note', 'color', 'y'", "did you mean color?"});
+  expect_says(error_of(text, {.inputs = "w, 6"}, ErrorKind::usage), {"--inputs", "no column 6", "1 to 5"});
+  expect_says(error_of(text, {.inputs = "w,2"}, ErrorKind::usage), {"--inputs", "twice"});
+  expect_says(error_of(text, {.target_columns = "y", .inputs = "w,y"}, ErrorKind::usage),
+              {"--inputs", "column 5 ('y')", "is the target"});
+  // What is an input is not taken for the target, by its name or place.
+  EXPECT_EQ(content_of("y,label,a\n1,0,2\n3,1,4\n", {.inputs = "y"}).classes, (Classes{0, 1}));
+  EXPECT_EQ(content_of("a,b,c\n1,0,2.5\n3,1,4\n", {.inputs = "a"}).values, (Floats{2.5f, 4}));
+  expect_says(error_of("a,b,c\n1,0,2\n3,1,4\n", {.inputs = "c"}, ErrorKind::usage),
+              {"--target-columns", "'c'", "say which"});
+  EXPECT_EQ(content_of("a,b\n1,x\n3,z\n", {.task = "autoencoder", .inputs = "a"}).inputs, (Floats{1, 3}));
+  // What the header alone tells: two columns of nothing but texts, the second without a name.
+  EXPECT_EQ(content_of("a,,b\nu,p,no\nv,p,no\n", {.inputs = "a"}).facts.rows, 2);
+  // Missing values of other columns drop no row.
+  EXPECT_EQ(content_of("a,b,y\n1,,0\n2,u,1\n,v,0\n", {.missing = "drop", .inputs = "a"}).facts.rows, 2);
+}
+
+TEST_F(CsvTest, FindsTheAskedColumnsInAnotherFile) {
+  const CsvContent first =
+      content_of("id,w,note,color,y\nu,1,n,red,no\nv,2,m,blue,yes\n", {.inputs = "color,w"});
+  Asked known{.class_names = first.facts.class_names, .encoding = first.facts.encoding};
+  EXPECT_EQ(content_of("y,color,w\nyes,red,7\n", known).inputs, (Floats{0, 1, 7}));
+  EXPECT_EQ(content_of("q,8,r,blue,no\nq,9,r,blue,no\n", known).inputs, (Floats{1, 0, 8, 1, 0, 9}));
+  known.without_targets = true;
+  for (const char* text : {"w,color\n7,red\n", "7,red\n9,red\n", "q,7,r,red\nq,9,r,red\n"}) {
+    const CsvContent read = content_of(text, known);
+    EXPECT_EQ(Floats(read.inputs.begin(), read.inputs.begin() + 3), (Floats{0, 1, 7})) << text;
+  }
+  expect_says(error_of("7,red,1\n8,red,1\n", known),
+              {"3 columns", "takes 2, 4 with those", "5 with targets"});
+  known.inputs = "color,w";
+  EXPECT_EQ(content_of("w,id,color\n7,u,red\n", known).inputs, (Floats{0, 1, 7}));
+  known.inputs = "w,color";
+  expect_says(error_of("w,id,color\n7,u,red\n", known, ErrorKind::usage),
+              {"--inputs w,color", "trained with ('color', 'w', in this order)"});
+
+  // The index of a pandas table is no input; a table without it has the columns after it.
+  const CsvContent pandas = content_of(",a,b,y\n0,1.5,2,0\n1,3,4,1\n");
+  EXPECT_EQ(content_of("5,6\n7,8\n", {.encoding = pandas.facts.encoding, .without_targets = true}).inputs,
+            (Floats{5, 6, 7, 8}));
+}
+
 TEST_F(CsvTest, TakesClassesByNameOrIndex) {
   EXPECT_EQ(content_of("1,1\n1,0\n", {.class_names = {"no", "yes"}}).classes, (Classes{1, 0}));
   EXPECT_EQ(content_of("1,7\n1,3\n", {.class_names = {"3", "7"}}).classes, (Classes{1, 0}));

@@ -9,7 +9,7 @@ namespace trainer::data {
 struct Request {
   std::string data;               ///< --data
   std::string task;               ///< --task; empty: from the data
-  std::string inputs;             ///< --inputs: data sets of HDF5, each with an optional slice
+  std::string inputs;             ///< --inputs: data sets of HDF5, each with an optional slice; columns of CSV
   std::string targets;            ///< --targets
   std::string row_axis = "0";     ///< --row-axis: of HDF5; -1 is the last; `0,2` joins axes
   std::string targets_data;       ///< --targets-data: files of the targets; empty: those of the inputs
