@@ -35,7 +35,8 @@ TEST(CsvField, IsANumberATextOrMissing) {
   EXPECT_EQ(value("3.4028234e38"), 3.4028234e38);
   EXPECT_EQ(value("1e-400"), 0);
   EXPECT_EQ(value("1e-99999999999"), 0);
-  for (const char* text : {"", " ", "\t", "nan", "NaN", "-nan", " +NAN "}) {
+  for (const char* text : {"", " ", "\t", "nan", "NaN", "-nan", " +NAN ", "NA", " N/A", "n/a", "<NA>", "#N/A",
+                           "NULL", "null", "None", "-1.#IND", "1.#QNAN"}) {
     EXPECT_EQ(parse_field(text).kind, FieldKind::missing) << text;
     EXPECT_TRUE(is_missing(text)) << text;
   }
@@ -43,7 +44,8 @@ TEST(CsvField, IsANumberATextOrMissing) {
     EXPECT_EQ(parse_field(text).kind, FieldKind::infinite) << text;
   for (const char* text : {"1e39", "-1e400", "1e99999"})
     EXPECT_EQ(parse_field(text).kind, FieldKind::beyond) << text;
-  for (const char* text : {"0x10", "1x", "1 2", "++1", "+-1", "-", "1,5", "e5", "name", "N/A", "1d5"}) {
+  for (const char* text : {"0x10", "1x", "1 2", "++1", "+-1", "-", "1,5", "e5", "name", "1d5", "none", "Na",
+                           "NAN1", "NA 1", "nil"}) {
     EXPECT_EQ(parse_field(text).kind, FieldKind::text) << text;
     EXPECT_FALSE(is_missing(text)) << text;
   }
@@ -174,6 +176,26 @@ TEST_F(CsvTest, DropsRowsThatLackAValue) {
   expect_says(error_of(text, {.missing = "mean"}), {"line 2", "column 2 ('b')"});  // categories have no mean
   expect_says(error_of("a,y\n1,0\n2,\n", {.missing = "mean"}), {"line 3", "column 2 ('y')"});
   expect_says(error_of(text, {.missing = "zero"}, ErrorKind::usage), {"'zero'"});
+}
+
+TEST_F(CsvTest, TakesWordsForMissingValuesAsPandasDoes) {
+  // Above the first number of a column, too; a text in it is an error still.
+  const std::string text = "a,b,y\nNA,u,0\n1,u,1\nNULL,v,0\n2,N/A,0\n3,w,None\n5,null,1\n6,w,0\n";
+  expect_says(error_of(text), {"line 2", "column 1 ('a')", "has no value ('NA')", "--missing drop"});
+  const CsvContent dropped = content_of(text, {.missing = "drop"});
+  EXPECT_EQ(dropped.inputs, (Floats{1, 1, 0, 6, 0, 1}));
+  EXPECT_EQ(dropped.classes, (Classes{1, 0}));
+  expect_says(error_of("a,b,y\n1,u,0\nNA,u,1\nmissing,u,1\n", {.missing = "drop"}),
+              {"line 4", "'missing' is no number"});
+  expect_says(error_of("a,b,y\n1,u,0\n2,NA,1\n", {.missing = "mean"}),
+              {"line 3", "column 2 ('b')", "('NA')"});
+  const CsvContent mean = content_of("a,y\nNA,0\n2,1\n<NA>,1\n", {.missing = "mean"});
+  EXPECT_TRUE(std::isnan(mean.inputs.at(0)) && std::isnan(mean.inputs.at(2)));
+  EXPECT_EQ(mean.inputs.at(1), 2);
+  // A model that knows such a word as a category keeps it.
+  const Asked known{.missing = "drop",
+                    .encoding = R"(csv of 2 named columns: 1 "b" in "NA" "u"; classes: 2 "y")"};
+  EXPECT_EQ(content_of("b,y\nNA,0\n,1\nu,1\nN/A,1\n", known).inputs, (Floats{1, 0, 0, 1}));
 }
 
 TEST_F(CsvTest, MakesTheSameInputsOfAnotherFile) {
