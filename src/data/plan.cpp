@@ -102,6 +102,7 @@ Plan idx_plan(const IdxFolder& folder, const std::string& name, Task task) {
   plan.origin = folder.folder;
   plan.class_names = class_names_of(name);
   plan.splits.push_back(idx_source(folder.train, name, task, plan.visible));
+  plan.paths = {folder.train.images};
   if (!folder.test) return plan;
   plan.splits.push_back(idx_source(*folder.test, name, task, plan.visible));
   const DataFacts& train = plan.splits[0].facts;
@@ -205,6 +206,16 @@ Request csv_request(Request request) {
   return request;
 }
 
+/// A file that is listed twice would count twice.
+void require_once(const std::vector<std::string>& paths, const ShareWork& share) {
+  if (paths.size() < 2) return;
+  const auto twice = same_file(paths, {}, share);
+  if (!twice) return;
+  fail(ErrorKind::usage, "--data: ", twice->first,
+       twice->first == twice->second ? " is named twice" : text(" and ", twice->second, " are the same file"),
+       ", so its rows would count twice; name it once");
+}
+
 Plan place_plan(const Request& request, Task task, const ShareWork& share) {
   const std::string& spec = request.data;
   const std::string kind = kind_of_place(spec, task, share);
@@ -222,12 +233,17 @@ Plan place_plan(const Request& request, Task task, const ShareWork& share) {
          near.empty() ? "(fashion-mnist, mnist, generate:NAME)" : "(did you mean " + near + "?)");
   }
   const std::vector<std::string> paths = files_of("--data", spec, share);
+  require_once(paths, share);
   if (is_csv(paths.front())) {
     refuse(request, "--targets", request.targets, "HDF5 (--target-columns is for tables)");
     refuse(request, "--targets-data", request.targets_data, "HDF5");
     refuse(request, "--row-axis", request.row_axis == "0" ? "" : request.row_axis, "HDF5");
   }
-  if (is_csv(paths.front())) return csv_plan(paths, csv_request(request), share);
+  if (is_csv(paths.front())) {
+    Plan plan = csv_plan(paths, csv_request(request), share);
+    plan.paths = paths;
+    return plan;
+  }
   const bool hdf5 = share(1, [&](std::int64_t) {
                       return std::string(is_hdf5(paths.front()) ? "yes" : "");
                     }).front() == "yes";
@@ -236,6 +252,7 @@ Plan place_plan(const Request& request, Task task, const ShareWork& share) {
   refuse(request, "--target-columns", request.target_columns, "CSV (--targets is for HDF5)");
   const Request asked = hdf5_request(request);
   Plan plan = hdf5_plan(paths, asked, share);
+  plan.paths = paths;
   for (Source& source : plan.splits) source.facts.encoding = hdf5_encoding(asked);
   return plan;
 }
@@ -255,6 +272,19 @@ Plan plan_for(const Request& request, Task task, const ShareWork& share) {
   require(!spec.empty(), ErrorKind::usage,
           "--data: is empty; expected fashion-mnist, mnist, a folder, files or generate:NAME");
   return place_plan(request, wanted, share);
+}
+
+/// Rows that train must not be those that tell how good the training was.
+void require_other_files(const std::string& option, const std::string& files, const Plan& training,
+                         const Plan& other, const ShareWork& share) {
+  if (training.paths.empty() || other.paths.empty()) return;
+  const auto both = same_file(training.paths, other.paths, share);
+  if (!both) return;
+  fail(ErrorKind::usage, option, " ", files, ": ", both->second,
+       both->first == both->second ? " is a file of --data, too"
+                                   : text(" is the same file as ", both->first, " of --data"),
+       ": what is trained on measures nothing; name files that --data does not, or take rows of --data with ",
+       "--validation 0.1 or --validation \"files(0.1)\"");
 }
 
 }  // namespace
@@ -296,6 +326,7 @@ Plan whole_plan(const comm::Communicator& world, const Request& request, std::ve
       } catch (const Error& error) {
         fail(error.kind(), option, " ", files, ": ", error.what());
       }
+      if (request.trains) require_other_files(option, files, plan, more, share);
       const DataFacts &a = plan.splits[0].facts, &b = more.splits[0].facts;
       require(a.feature_shape == b.feature_shape && a.kind == b.kind &&
                   (a.kind != TargetKind::values || a.targets == b.targets),
