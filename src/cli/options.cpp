@@ -139,7 +139,8 @@ void add_data_options(std::vector<Option>& table) {
             {.placeholder = "ROWS",
              .effect = Effect::bits,
              .help = "rows to validate with: a fraction of the training rows, `5000 rows`, `tail(0.1)`, "
-                     "`files(0.1)`, `groups(PATH)` (whole groups, by a data set of HDF5), test, files of "
+                     "`files(0.1)`, `groups(PATH)` (whole groups, by a data set of HDF5 or a column of CSV), "
+                     "test, files of "
                      "their own, or 0 for none",
              .commands = kWithSplits});
   group.add(whole("validation-rows", &C::validation_rows, 1, kNoLimit, "all"),

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <functional>
+#include <memory>
 #include <utility>
 
 #include "csv_encoding.h"
@@ -120,6 +122,17 @@ std::string encoding_of(const CsvTable& table, TargetKind kind) {
   return text_of(encoding);
 }
 
+/// Source::groups of the one column that was asked for.
+std::function<std::vector<std::int64_t>(const std::string&)> groups_of(const std::string& column,
+                                                                       std::vector<std::int32_t> groups) {
+  const auto all = std::make_shared<const std::vector<std::int32_t>>(std::move(groups));
+  return [column, all](const std::string& path) -> std::vector<std::int64_t> {
+    require(path == column, ErrorKind::internal, "groups(", path, ") were not read, but groups(", column,
+            ")");
+    return {all->begin(), all->end()};
+  };
+}
+
 std::string data_name(const std::vector<std::string>& paths) {
   if (paths.size() == 1) return fs::path(plain_name(paths.front())).stem().string();
   return fs::absolute(paths.front()).lexically_normal().parent_path().filename().string();
@@ -209,6 +222,8 @@ Plan csv_plan_in_pieces(const std::vector<std::string>& paths, const Request& re
     plan.visible += text(fs::path(file.path).filename().string(), ": ", file.bytes, " bytes\n");
   }
   plan.splits.push_back(csv_source(std::move(data)));
+  if (!request.groups.empty())
+    plan.splits.front().groups = groups_of(request.groups, std::move(findings.groups));
   plan.splits.front().identity = identity + plan.splits.front().facts.encoding;
   return plan;
 }

@@ -27,6 +27,7 @@ CsvDecoder::CsvDecoder(const CsvTable& table)
 }
 
 bool CsvDecoder::lacks_value(std::span<const std::string_view> fields) const {
+  if (table_->group >= 0 && is_missing(fields[static_cast<std::size_t>(table_->group)])) return true;
   for (std::size_t i = 0; i < table_->used.size(); ++i) {
     const std::string_view text = fields[static_cast<std::size_t>(table_->used[i].place)];
     if (is_missing(text) && !indices_[i].contains(trimmed(text))) return true;
@@ -51,6 +52,16 @@ std::int32_t CsvDecoder::index_of(const CsvRow& row, std::size_t i, std::string_
   throw CsvFault{row.line, column.place,
                  trainer::text(shown(text), " is none of the ", column.target ? "classes" : "categories",
                                " that are known: ", known)};
+}
+
+std::string_view CsvDecoder::group_in(const CsvRow& row, std::span<const std::string_view> fields) const {
+  const std::string_view text = trimmed(fields[static_cast<std::size_t>(table_->group)]);
+  if (is_missing(text))
+    throw CsvFault{
+        row.line, table_->group,
+        "has no value, so the row belongs to no group of --validation groups(); fill it in, leave the "
+        "row out, or say --missing drop"};
+  return text;
 }
 
 void CsvDecoder::require_category(const CsvRow& row, std::size_t i, std::string_view text) {

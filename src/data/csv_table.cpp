@@ -55,6 +55,10 @@ class TableMaker {
   }
 
   CsvTable make() {
+    if (!request_.groups.empty()) {
+      const std::string option = "--validation groups(" + request_.groups + ")";
+      table_.group = asked_place(option, std::string(trimmed(request_.groups)));
+    }
     if (request_.encoding.empty()) {
       use_asked_columns();
     } else {
@@ -84,14 +88,14 @@ class TableMaker {
     use_targets(targets);
   }
 
-  /// Every column that is no target.
+  /// Every column that is no target and no group.
   Places all_but(const Places& targets) const {
     const std::unordered_set<std::int64_t> left_out(targets.begin(), targets.end());
     // The first column of a pandas table has no name: it counts the rows and is no input.
     const bool counts_rows = table_.header && !layout_.columns.front().is_named && table_.columns > 1;
     Places places;
     for (std::int64_t c = counts_rows ? 1 : 0; c < table_.columns; ++c)
-      if (!left_out.contains(c)) places.push_back(c);
+      if (!left_out.contains(c) && c != table_.group) places.push_back(c);
     return places;
   }
 
@@ -211,7 +215,7 @@ class TableMaker {
   }
 
   /// A list of columns that an option names.
-  Places asked(const char* option, std::string_view list) const {
+  Places asked(const std::string& option, std::string_view list) const {
     Places places;
     for (const std::string& word : csv_column_words(list)) {
       places.push_back(asked_place(option, word));
@@ -221,7 +225,7 @@ class TableMaker {
     return places;
   }
 
-  std::int64_t asked_place(const char* option, const std::string& word) const {
+  std::int64_t asked_place(const std::string& option, const std::string& word) const {
     const auto named = places_.find(word);
     if (named != places_.end()) return named->second;
     if (word == "last") return table_.columns - 1;
@@ -240,7 +244,7 @@ class TableMaker {
   /// A column with a usual name, else the last; not one of `inputs`.
   std::int64_t usual_target(const Places& inputs) const {
     const auto is_input = [&](std::int64_t place) {
-      return std::find(inputs.begin(), inputs.end(), place) != inputs.end();
+      return place == table_.group || std::find(inputs.begin(), inputs.end(), place) != inputs.end();
     };
     Places usual;
     for (std::int64_t c = 0; c < table_.columns; ++c)
@@ -251,7 +255,8 @@ class TableMaker {
     if (!usual.empty()) return usual.front();
     const std::int64_t last = table_.columns - 1;
     require(!is_input(last), ErrorKind::usage, "--target-columns: the last column of ", path_, " (",
-            shown(name(last)), ") is one of --inputs, and no other is called target, label, class or y; ",
+            shown(name(last)),
+            ") is one of --inputs or that of the groups, and no other is called target, label, class or y; ",
             "say which is the target");
     return last;
   }

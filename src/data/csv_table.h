@@ -30,6 +30,7 @@ struct CsvTable {
   std::int64_t columns = 0;
   std::vector<std::string> names;  ///< of all columns
   std::vector<CsvColumn> used;     ///< inputs, then targets
+  std::int64_t group = -1;         ///< place of the column of --validation groups(); it is not among `used`
   bool keep_missing = false;       ///< a missing number of an input is NaN
   bool drop_missing = false;       ///< rows with a missing value are left out; else they are errors
 };

@@ -316,6 +316,7 @@ Plan whole_plan(const comm::Communicator& world, const Request& request, std::ve
     Request other = request;
     other.data = files;
     other.targets_data.clear();
+    other.groups.clear();
     if (other.class_names.empty()) other.class_names = plan.class_names;
     if (other.encoding.empty()) other.encoding = plan.splits[0].facts.encoding;
     if (!other.encoding.starts_with(kHdf5Encoding)) other.inputs.clear();  // the encoding names the columns

@@ -29,6 +29,7 @@ struct Asked {
   std::string encoding = {};
   bool without_targets = false;
   std::string inputs = {};
+  std::string groups = {};
 
   Request request() const {
     Request out;
@@ -39,6 +40,7 @@ struct Asked {
     out.encoding = encoding;
     out.without_targets = without_targets;
     out.inputs = inputs;
+    out.groups = groups;
     return out;
   }
 };

@@ -287,6 +287,34 @@ TEST_F(CsvTest, FindsTheAskedColumnsInAnotherFile) {
             (Floats{5, 6, 7, 8}));
 }
 
+TEST_F(CsvTest, KnowsTheGroupOfEveryRow) {
+  using Numbers = std::vector<std::int64_t>;
+  const auto groups = [&](const std::vector<std::string>& paths, const Asked& asked,
+                          std::int64_t piece_bytes) {
+    const Plan plan = csv_plan_in_pieces(paths, asked.request(), share_here, piece_bytes);
+    return plan.splits.front().groups(asked.groups);
+  };
+  const std::string a = write("x,who,y\n1,ann,0\n2,bob,1\n3,\"ann\",1\n,ann,1\n4,\"c,\n\"\"\",0\n", "a.csv");
+  const std::string b = write("x,who,y\n5,eve,0\n6,bob,1\n7,,0\n", "b.csv");
+  const Asked asked{.missing = "drop", .groups = "who"};
+  for (std::int64_t size = 1; size < 80; size += size < 40 ? 1 : 13)
+    EXPECT_EQ(groups({a, b}, asked, size), (Numbers{0, 1, 0, 2, 3, 1})) << size;
+  EXPECT_EQ(groups({a, b}, {.missing = "drop", .groups = " 2"}, kPiece), (Numbers{0, 1, 0, 2, 3, 1}));
+  const CsvContent read = content({a, b}, asked);
+  EXPECT_EQ(read.inputs, (Floats{1, 2, 3, 4, 5, 6}));  // who is no input
+  EXPECT_EQ(read.facts.encoding, R"(csv of 3 named columns: 1 "x" number; classes: 3 "y")");
+  EXPECT_EQ(content({a}, {.missing = "drop", .inputs = "who", .groups = "who"}).facts.features, 3);
+  const std::string text = "x,y,who\n1,0,u\n2,1,\n3,1,u\n";
+  EXPECT_EQ(content_of(text, {.missing = "drop", .groups = "who"}).classes, (Classes{0, 1}));
+  expect_says(error_of(text, {.target_columns = "y", .groups = "who"}),
+              {"line 3, column 3 ('who')", "no value", "--validation groups"});
+  expect_says(error_of(text, {.groups = "whom"}, ErrorKind::usage),
+              {"--validation groups(whom)", "no column 'whom'", "did you mean who?"});
+  // Nobody asked: no groups.
+  EXPECT_FALSE(
+      csv_plan_in_pieces({b}, Asked{.missing = "drop"}.request(), share_here, kPiece).splits[0].groups);
+}
+
 TEST_F(CsvTest, TakesClassesByNameOrIndex) {
   EXPECT_EQ(content_of("1,1\n1,0\n", {.class_names = {"no", "yes"}}).classes, (Classes{1, 0}));
   EXPECT_EQ(content_of("1,7\n1,3\n", {.class_names = {"3", "7"}}).classes, (Classes{1, 0}));

@@ -17,6 +17,7 @@ struct Request {
   std::string missing = "error";  ///< --missing: error|drop|mean
   std::string test;               ///< files of the test split; empty: the data's own
   std::string validation;         ///< files of the validation rows; empty: by --validation
+  std::string groups;             ///< PATH of --validation groups(PATH); of CSV, this column is no input
   bool trains = false;            ///< on --data: none of its files may also be one of the other two
   bool follow_links = false;      ///< --follow-links: virtual data sets and external links may be read
 
