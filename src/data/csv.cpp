@@ -70,7 +70,7 @@ auto in_file(const std::string& path, const Look& look) {
 
 /// Those of --inputs that can only be names.
 std::vector<std::string> named_inputs(const Request& request) {
-  std::vector<std::string> words = csv_column_words(request.inputs);
+  std::vector<std::string> words = words_of(request.inputs);
   std::erase_if(words, [](const std::string& word) {
     return word.empty() || word == "last" || word.find_first_not_of("0123456789") == word.npos;
   });

@@ -55,10 +55,7 @@ class TableMaker {
   }
 
   CsvTable make() {
-    if (!request_.groups.empty()) {
-      const std::string option = "--validation groups(" + request_.groups + ")";
-      table_.group = asked_place(option, std::string(trimmed(request_.groups)));
-    }
+    if (!request_.groups.empty()) table_.group = group_place();
     if (request_.encoding.empty()) {
       use_asked_columns();
     } else {
@@ -70,6 +67,17 @@ class TableMaker {
 
  private:
   const std::string& name(std::int64_t place) const { return table_.names[static_cast<std::size_t>(place)]; }
+
+  std::int64_t group_place() const {
+    const std::string option = "--validation groups(" + request_.groups + ")";
+    try {
+      return asked_place(option, std::string(trimmed(request_.groups)));
+    } catch (const Error& error) {
+      fail(error.kind(), error.what(),
+           request_.encoding.empty() ? ""
+                                     : "; the model was validated so, say --validation 0 to take all rows");
+    }
+  }
 
   void use_asked_columns() {
     const Places inputs = asked(kInputs, request_.inputs);
@@ -217,7 +225,7 @@ class TableMaker {
   /// A list of columns that an option names.
   Places asked(const std::string& option, std::string_view list) const {
     Places places;
-    for (const std::string& word : csv_column_words(list)) {
+    for (const std::string& word : words_of(list)) {
       places.push_back(asked_place(option, word));
       require(std::count(places.begin(), places.end(), places.back()) == 1, ErrorKind::usage, option,
               ": names column ", places.back() + 1, " twice");
@@ -272,7 +280,7 @@ class TableMaker {
 
 }  // namespace
 
-std::vector<std::string> csv_column_words(std::string_view list) {
+std::vector<std::string> words_of(std::string_view list) {
   std::vector<std::string> words;
   while (!list.empty()) {
     const std::size_t comma = std::min(list.find(','), list.size());

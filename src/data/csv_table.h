@@ -36,7 +36,7 @@ struct CsvTable {
 };
 
 /// The words of a list of columns, as --inputs and --target-columns have it.
-std::vector<std::string> csv_column_words(std::string_view list);
+std::vector<std::string> words_of(std::string_view list);
 
 /// Which columns are inputs and which targets. `path` is the file that `layout` was read from. Throws
 /// Error(usage) for options that do not fit and Error(data).

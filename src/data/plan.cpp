@@ -4,13 +4,12 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
-#include <sstream>
-#include <string_view>
 #include <system_error>
 #include <utility>
 
 #include "csv.h"
 #include "files.h"
+#include "hdf5_encoding.h"
 #include "hdf5_plan.h"
 #include "idx_folder.h"
 #include "share_over.h"
@@ -181,28 +180,16 @@ std::string kind_of_place(const std::string& spec, Task task, const ShareWork& s
       .front();
 }
 
-constexpr std::string_view kHdf5Encoding = "hdf5\n";
-
-/// DataFacts::encoding of HDF5: the options that say where inputs and targets lie; empty when none was given.
-std::string hdf5_encoding(const Request& request) {
-  if (request.inputs.empty() && request.targets.empty() && request.row_axis == "0") return "";
-  return text(kHdf5Encoding, request.inputs, "\n", request.targets, "\n", request.row_axis);
-}
-
 /// Where the options are not given, they are those of the data that the model was trained on.
 Request hdf5_request(Request request) {
-  if (request.encoding.starts_with(kHdf5Encoding) && hdf5_encoding(request).empty()) {
-    std::istringstream lines(request.encoding.substr(kHdf5Encoding.size()));
-    std::getline(lines, request.inputs);
-    std::getline(lines, request.targets);
-    std::getline(lines, request.row_axis);
-  }
+  if (is_hdf5_encoding(request.encoding) && hdf5_encoding(request).empty())
+    take_hdf5_encoding(std::string(request.encoding), request);
   request.encoding.clear();
   return request;
 }
 
 Request csv_request(Request request) {
-  if (request.encoding.starts_with(kHdf5Encoding)) request.encoding.clear();
+  if (is_hdf5_encoding(request.encoding)) request.encoding.clear();
   return request;
 }
 
@@ -319,7 +306,7 @@ Plan whole_plan(const comm::Communicator& world, const Request& request, std::ve
     other.groups.clear();
     if (other.class_names.empty()) other.class_names = plan.class_names;
     if (other.encoding.empty()) other.encoding = plan.splits[0].facts.encoding;
-    if (!other.encoding.starts_with(kHdf5Encoding)) other.inputs.clear();  // the encoding names the columns
+    if (!is_hdf5_encoding(other.encoding)) other.inputs.clear();  // the encoding names the columns
     Plan more;
     comm::together(world, [&] {
       try {
