@@ -74,7 +74,7 @@ void add_weight_options(GroupOfOptions& group) {
   group.add(any_text("sample-weights", &C::sample_weights, "none"),
             {.placeholder = "FILE.h5:PATH",
              .help = "factors of the rows' losses in training: a data set with a value for each row of "
-                     "--data; at resume the content must be the same"});
+                     "--data that --missing leaves; at resume the content must be the same"});
 }
 
 /// How inputs and targets lie in files.
