@@ -33,9 +33,9 @@ std::string usage_of(Command command) {
              "their order; targets are not needed. HDF5: /predictions [rows, outputs] in original units; of "
              "a\n"
              "classification /classes (by number) and /probabilities. CSV: row,class,p_<class>... or\n"
-             "row,target_0,... Several models, or --samples: the mean of all, and in /deviation or sd_<...> "
-             "the\n"
-             "standard deviation. The file is there whole or not at all.\n";
+             "row,<target>... (target_0 where it has no name). Several models, or --samples: the mean of "
+             "all, and in\n"
+             "/deviation or sd_<...> the standard deviation. The file is there whole or not at all.\n";
     case Command::inspect:
       return "Usage: trainer inspect FILE.h5 [--verify]\n"
              "Prints what is in a checkpoint: model, shapes, step, metrics, digest.\n";

@@ -74,18 +74,20 @@ void add_weight_options(GroupOfOptions& group) {
   group.add(any_text("sample-weights", &C::sample_weights, "none"),
             {.placeholder = "FILE.h5:PATH",
              .help = "factors of the rows' losses in training: a data set with a value for each row of "
-                     "--data; at resume the content must be the same"});
+                     "--data that --missing leaves; at resume the content must be the same"});
 }
 
 /// How inputs and targets lie in files.
 void add_layout_options(GroupOfOptions& group) {
-  group.add(any_text("inputs", &C::inputs, "auto"),
-            {.placeholder = "LIST",
-             .effect = Effect::bits,
-             .help = "HDF5: data sets that are the inputs, joined as columns, each with an optional slice: "
-                     "\"T, Q[:,0:40], PS\"",
-             .default_text = "by their usual names: inputs, x, data, features, images, ...",
-             .commands = kWithFiles});
+  group.add(
+      any_text("inputs", &C::inputs, "auto"),
+      {.placeholder = "LIST",
+       .effect = Effect::bits,
+       .help = "HDF5: data sets that are the inputs, joined as columns, each with an optional slice: "
+               "\"T, Q[:,0:40], PS\"; CSV: columns, by name or number from 1",
+       .default_text =
+           "HDF5: by their usual names: inputs, x, data, features, images, ...; CSV: all but the targets",
+       .commands = kWithFiles});
   group.add(any_text("targets", &C::targets, "auto"),
             {.placeholder = "LIST",
              .effect = Effect::bits,
@@ -137,7 +139,8 @@ void add_data_options(std::vector<Option>& table) {
             {.placeholder = "ROWS",
              .effect = Effect::bits,
              .help = "rows to validate with: a fraction of the training rows, `5000 rows`, `tail(0.1)`, "
-                     "`files(0.1)`, `groups(PATH)` (whole groups, by a data set of HDF5), test, files of "
+                     "`files(0.1)`, `groups(PATH)` (whole groups, by a data set of HDF5 or a column of CSV), "
+                     "test, files of "
                      "their own, or 0 for none",
              .commands = kWithSplits});
   group.add(whole("validation-rows", &C::validation_rows, 1, kNoLimit, "all"),

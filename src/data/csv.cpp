@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <functional>
+#include <memory>
 #include <utility>
 
 #include "csv_encoding.h"
@@ -66,8 +68,17 @@ auto in_file(const std::string& path, const Look& look) {
   }
 }
 
+/// Those of --inputs that can only be names.
+std::vector<std::string> named_inputs(const Request& request) {
+  std::vector<std::string> words = words_of(request.inputs);
+  std::erase_if(words, [](const std::string& word) {
+    return word.empty() || word == "last" || word.find_first_not_of("0123456789") == word.npos;
+  });
+  return words;
+}
+
 CsvLayout share_layout(const std::string& path, const Request& request, const ShareWork& share) {
-  std::vector<std::string> names;
+  std::vector<std::string> names = named_inputs(request);
   if (!request.encoding.empty())
     for (const CsvEncodedColumn& column : csv_encoding_of(request.encoding).inputs)
       if (!column.name.empty()) names.push_back(column.name);
@@ -111,13 +122,24 @@ std::string encoding_of(const CsvTable& table, TargetKind kind) {
   return text_of(encoding);
 }
 
+/// Source::groups of the one column that was asked for.
+std::function<std::vector<std::int64_t>(const std::string&)> groups_of(const std::string& column,
+                                                                       std::vector<std::int32_t> groups) {
+  const auto all = std::make_shared<const std::vector<std::int32_t>>(std::move(groups));
+  return [column, all](const std::string& path) -> std::vector<std::int64_t> {
+    require(path == column, ErrorKind::internal, "groups(", path, ") were not read, but groups(", column,
+            ")");
+    return {all->begin(), all->end()};
+  };
+}
+
 std::string data_name(const std::vector<std::string>& paths) {
   if (paths.size() == 1) return fs::path(plain_name(paths.front())).stem().string();
   return fs::absolute(paths.front()).lexically_normal().parent_path().filename().string();
 }
 
-/// Where the data is and how it was understood, for people.
-std::string origin_of(const CsvData& data, const CsvFindings& findings) {
+/// Where the data is and how it was understood, for people. `chosen`: --inputs says which columns are used.
+std::string origin_of(const CsvData& data, const CsvFindings& findings, bool chosen) {
   const CsvTable& table = data.table;
   std::string out = data.files.front().path;
   if (data.files.size() > 1) out += text(" and ", data.files.size() - 1, " more");
@@ -130,6 +152,19 @@ std::string origin_of(const CsvData& data, const CsvFindings& findings) {
   });
   if (categorical > 0) out += text(", ", categorical, " of them categories");
   const char* word = ", target ";
+  if (chosen) {
+    constexpr std::size_t kMostShown = 100;
+    const char* before = ", inputs ";
+    for (const CsvColumn& column : table.used) {
+      if (column.target) continue;
+      if (out.size() > kMostShown + data.files.front().path.size()) {
+        out += ", ...";
+        break;
+      }
+      out += before + shown(table.names[static_cast<std::size_t>(column.place)]);
+      before = ", ";
+    }
+  }
   for (const CsvColumn& column : table.used) {
     if (!column.target) continue;
     out += word + shown(table.names[static_cast<std::size_t>(column.place)]);
@@ -179,7 +214,7 @@ Plan csv_plan_in_pieces(const std::vector<std::string>& paths, const Request& re
 
   Plan plan;
   plan.task = task_of(request.task);
-  plan.origin = origin_of(data, findings);
+  plan.origin = origin_of(data, findings, !request.inputs.empty());
   plan.class_names = facts.class_names;
   std::string identity;
   for (const CsvFileFacts& file : data.files) {
@@ -187,6 +222,8 @@ Plan csv_plan_in_pieces(const std::vector<std::string>& paths, const Request& re
     plan.visible += text(fs::path(file.path).filename().string(), ": ", file.bytes, " bytes\n");
   }
   plan.splits.push_back(csv_source(std::move(data)));
+  if (!request.groups.empty())
+    plan.splits.front().groups = groups_of(request.groups, std::move(findings.groups));
   plan.splits.front().identity = identity + plan.splits.front().facts.encoding;
   return plan;
 }

@@ -7,9 +7,13 @@
 namespace trainer::data {
 namespace {
 
-constexpr const char* kMissing =
-    "has no value; fill it in, leave the row out, or say --missing drop (of numbers that are inputs also "
-    "mean)";
+/// Of a field that has no value, or a word for that.
+std::string missing(std::string_view text) {
+  text = trimmed(text);
+  return trainer::text("has no value", text.empty() ? "" : trainer::text(" (", shown(text), ")"),
+                       "; fill it in, leave the row out, or say --missing drop (of numbers that are inputs "
+                       "also mean)");
+}
 
 }  // namespace
 
@@ -23,16 +27,19 @@ CsvDecoder::CsvDecoder(const CsvTable& table)
 }
 
 bool CsvDecoder::lacks_value(std::span<const std::string_view> fields) const {
-  return std::any_of(table_->used.begin(), table_->used.end(), [&](const CsvColumn& column) {
-    return is_missing(fields[static_cast<std::size_t>(column.place)]);
-  });
+  if (table_->group >= 0 && is_missing(fields[static_cast<std::size_t>(table_->group)])) return true;
+  for (std::size_t i = 0; i < table_->used.size(); ++i) {
+    const std::string_view text = fields[static_cast<std::size_t>(table_->used[i].place)];
+    if (is_missing(text) && !indices_[i].contains(trimmed(text))) return true;
+  }
+  return false;
 }
 
 std::int32_t CsvDecoder::index_of(const CsvRow& row, std::size_t i, std::string_view text) const {
   const auto found = indices_[i].find(text);
   if (found != indices_[i].end()) return found->second;
   const CsvColumn& column = table_->used[i];
-  if (is_missing(text)) throw CsvFault{row.line, column.place, kMissing};
+  if (is_missing(text)) throw CsvFault{row.line, column.place, missing(text)};
   const Field field = parse_field(text);
   if (column.or_index && field.kind == FieldKind::number && field.whole && field.value >= 0 &&
       field.value < static_cast<double>(column.values.size()))
@@ -47,10 +54,20 @@ std::int32_t CsvDecoder::index_of(const CsvRow& row, std::size_t i, std::string_
                                " that are known: ", known)};
 }
 
+std::string_view CsvDecoder::group_in(const CsvRow& row, std::span<const std::string_view> fields) const {
+  const std::string_view text = trimmed(fields[static_cast<std::size_t>(table_->group)]);
+  if (is_missing(text))
+    throw CsvFault{
+        row.line, table_->group,
+        "has no value, so the row belongs to no group of --validation groups(); fill it in, leave the "
+        "row out, or say --missing drop"};
+  return text;
+}
+
 void CsvDecoder::require_category(const CsvRow& row, std::size_t i, std::string_view text) {
   const CsvColumn& column = table_->used[i];
   const FieldKind kind = parse_field(text).kind;
-  if (kind == FieldKind::missing) throw CsvFault{row.line, column.place, kMissing};
+  if (kind == FieldKind::missing) throw CsvFault{row.line, column.place, missing(text)};
   if (kind != FieldKind::text)
     throw CsvFault{row.line, column.place,
                    trainer::text(shown(text), " is a number, but the column holds text (", column.evidence,
@@ -71,7 +88,7 @@ void CsvDecoder::fail_ragged(const CsvRow& row, std::int64_t fields) const {
 
 void CsvDecoder::fail_number(const CsvRow& row, const CsvColumn& column, std::string_view text,
                              FieldKind kind) const {
-  std::string what = kMissing;
+  std::string what = missing(text);
   if (kind == FieldKind::infinite) what = shown(text) + " is not finite; numbers must be";
   if (kind == FieldKind::beyond) what = shown(text) + " is beyond f32, whose greatest number is 3.4e38";
   if (kind == FieldKind::text)

@@ -22,8 +22,8 @@ class CsvDecoder {
   explicit CsvDecoder(const CsvTable& table);
 
   /// Calls `sink` for each used column i of a row that is kept, in order: number(i, Field), index(i,
-  /// std::int32_t) for a category that is known, or category(i, std::string_view). Throws CsvFault for what
-  /// does not fit.
+  /// std::int32_t) for a category that is known, or category(i, std::string_view); then
+  /// group(std::string_view) where the table has groups. Throws CsvFault for what does not fit.
   template <class Sink>
   Outcome decode(const CsvRow& row, Sink& sink) {
     const auto fields = parser_.parse(row);
@@ -49,12 +49,14 @@ class CsvDecoder {
         sink.category(i, category);
       }
     }
+    if (table_->group >= 0) sink.group(group_in(row, fields));
     return Outcome::kept;
   }
 
  private:
   bool lacks_value(std::span<const std::string_view> fields) const;
   std::int32_t index_of(const CsvRow& row, std::size_t i, std::string_view text) const;
+  std::string_view group_in(const CsvRow& row, std::span<const std::string_view> fields) const;
   void require_category(const CsvRow& row, std::size_t i, std::string_view text);
   [[noreturn]] void fail_ragged(const CsvRow& row, std::int64_t fields) const;
   [[noreturn]] void fail_number(const CsvRow& row, const CsvColumn& column, std::string_view text,

@@ -1,6 +1,7 @@
 #include "csv_field.h"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <cmath>
 #include <cstdint>
@@ -39,6 +40,14 @@ std::optional<double> short_integer(std::string_view digits) {
   return static_cast<double>(value);
 }
 
+/// What pandas' read_csv takes for a missing value, beside what std::from_chars reads as nan.
+bool is_missing_word(std::string_view text) {
+  constexpr std::array<std::string_view, 14> kWords{"NA",       "N/A",     "n/a",     "<NA>",    "#N/A",
+                                                    "#N/A N/A", "#NA",     "NULL",    "null",    "None",
+                                                    "1.#IND",   "-1.#IND", "1.#QNAN", "-1.#QNAN"};
+  return std::find(kWords.begin(), kWords.end(), text) != kWords.end();
+}
+
 Field number(double value, bool whole) {
   if (std::isnan(value)) return {};
   if (std::isinf(value)) return {.kind = FieldKind::infinite};
@@ -58,8 +67,7 @@ std::string_view trimmed(std::string_view text) {
 bool is_missing(std::string_view text) {
   text = trimmed(text);
   if (text.empty()) return true;
-  text = without_sign(text);
-  if (text.empty() || (text.front() != 'n' && text.front() != 'N')) return false;
+  if (is_digit(text.back()) || text.back() == '.') return false;  // most fields, by far
   return parse_field(text).kind == FieldKind::missing;
 }
 
@@ -73,7 +81,8 @@ Field parse_field(std::string_view text) {
   const char* const end = text.data() + text.size();
   double value = 0;
   const auto [stop, error] = std::from_chars(begin, end, value);
-  if (stop != end || error == std::errc::invalid_argument) return {.kind = FieldKind::text};
+  if (stop != end || error == std::errc::invalid_argument)
+    return {.kind = is_missing_word(text) ? FieldKind::missing : FieldKind::text};
   if (error == std::errc::result_out_of_range) {
     value = out_of_range(begin, end);
     if (value != 0) return {.kind = FieldKind::beyond};

@@ -7,7 +7,7 @@ namespace trainer::data {
 
 /// What one field of a CSV file is.
 enum class FieldKind {
-  missing,   ///< empty, blanks, or nan
+  missing,   ///< empty, blanks, nan, or a word for it: NA, N/A, NULL, None, ...
   number,    ///< finite as f32
   infinite,  ///< inf
   beyond,    ///< a number greater than f32 can hold

@@ -153,17 +153,13 @@ void name_columns(const CsvFile& file, const HeadFields& header, CsvLayout& layo
 }
 
 /// The kind of `column` by its first value.
-void find_kind(const CsvFile& file, const std::vector<HeadFields>& rows, std::size_t c,
-               CsvHeadColumn& column) {
+void find_kind(const std::vector<HeadFields>& rows, std::size_t c, CsvHeadColumn& column) {
   for (const HeadFields& row : rows) {
     if (c >= row.fields.size() || is_missing(row.fields[c])) continue;
     const std::string& field = row.fields[c];
     column.kind = is_number(field) ? CsvKind::number : CsvKind::text;
     column.value = field.substr(0, 48);
     column.line = row.line;
-    require(column.kind == CsvKind::number || !has_decimal_comma(field), ErrorKind::data, file.path(),
-            ": line ", row.line, ", column ", c + 1, " ('", column.name, "'): ", shown(field),
-            " has a comma among its digits; numbers are written as 1234.5");
     return;
   }
 }
@@ -188,7 +184,7 @@ CsvLayout read_layout(const CsvFile& file, const std::vector<std::string>& known
     name_columns(file, rows.front(), layout);
     rows.erase(rows.begin());
   }
-  for (std::size_t c = 0; c < layout.columns.size(); ++c) find_kind(file, rows, c, layout.columns[c]);
+  for (std::size_t c = 0; c < layout.columns.size(); ++c) find_kind(rows, c, layout.columns[c]);
   return layout;
 }
 

@@ -27,7 +27,7 @@ struct CsvLayout {
 };
 
 /// What the first rows of `file` tell. `known_names`: a first row that holds them all is the header. Throws
-/// Error(data) for an empty file, for duplicate names and for decimal commas, and CsvFault.
+/// Error(data) for an empty file and for duplicate names, and CsvFault.
 CsvLayout read_layout(const CsvFile& file, const std::vector<std::string>& known_names);
 
 /// Where the rows of one more file begin.

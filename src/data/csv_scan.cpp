@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <unordered_map>
 #include <utility>
 
 #include "csv_decoder.h"
@@ -39,7 +40,9 @@ struct PieceFindings {
   std::int64_t dropped = 0;
   std::vector<PieceMark> marks;
   std::vector<std::vector<std::string>> categories;
-  std::vector<CsvTargetFacts> targets;  ///< of numeric target columns, one after the other
+  std::vector<std::string> group_names;  ///< as they are met
+  std::vector<std::int32_t> groups;      ///< of its rows: places among these names
+  std::vector<CsvTargetFacts> targets;   ///< of numeric target columns, one after the other
   std::optional<CsvFault> fault;
 };
 
@@ -66,7 +69,14 @@ class Collector {
     Set& known = categories_[i];
     if (std::ssize(known) <= kMostCategories && !known.contains(text)) known.emplace(text);
   }
+  void group(std::string_view text) {
+    const auto [known, added] = group_numbers_.emplace(text, static_cast<std::int32_t>(group_names_.size()));
+    if (added) group_names_.emplace_back(text);
+    groups_.push_back(known->second);
+  }
   void give(PieceFindings& out) const {
+    out.group_names = group_names_;
+    out.groups = groups_;
     for (const Set& set : categories_) out.categories.emplace_back(set.begin(), set.end());
     out.targets = targets_;
   }
@@ -75,6 +85,9 @@ class Collector {
   const CsvTable& table_;
   std::vector<Set> categories_;
   std::vector<CsvTargetFacts> targets_;
+  std::unordered_map<std::string, std::int32_t> group_numbers_;
+  std::vector<std::string> group_names_;
+  std::vector<std::int32_t> groups_;
 };
 
 bool is_collected(const CsvColumn& column) { return column.categorical && !column.known; }
@@ -93,6 +106,9 @@ std::string packed(const PieceFindings& found, const CsvTable& table) {
     out.put(std::ssize(found.categories[i]));
     for (const std::string& category : found.categories[i]) out.put_text(category);
   }
+  out.put(std::ssize(found.group_names));
+  for (const std::string& name : found.group_names) out.put_text(name);
+  out.put_text(bytes_of(found.groups));
   out.put(found.fault.has_value());
   if (!found.fault) return std::move(out).bytes();
   out.put(found.fault->line);
@@ -116,6 +132,8 @@ PieceFindings unpacked(const std::string& bytes, const CsvTable& table) {
     if (!is_collected(table.used[i])) continue;
     for (auto left = in.get<std::ptrdiff_t>(); left > 0; --left) found.categories[i].push_back(in.get_text());
   }
+  for (auto left = in.get<std::ptrdiff_t>(); left > 0; --left) found.group_names.push_back(in.get_text());
+  found.groups = values_of<std::int32_t>(in.get_text());
   if (!in.get<bool>()) return found;
   CsvFault fault;
   fault.line = in.get<std::int64_t>();
@@ -236,6 +254,7 @@ class Merger {
     }
     for (const PieceMark& mark : found.marks)
       out_.marks.push_back({out_.rows + mark.row, piece.file, mark.offset, line_ + mark.line});
+    add_groups(found);
     out_.rows += found.rows;
     out_.dropped += found.dropped;
     line_ += found.lines;
@@ -255,6 +274,15 @@ class Merger {
   }
 
  private:
+  void add_groups(const PieceFindings& found) {
+    std::vector<std::int32_t> numbers;
+    for (const std::string& name : found.group_names)
+      numbers.push_back(
+          group_numbers_.emplace(name, static_cast<std::int32_t>(group_numbers_.size())).first->second);
+    for (const std::int32_t group : found.groups)
+      out_.groups.push_back(numbers[static_cast<std::size_t>(group)]);
+  }
+
   void add_categories(std::size_t i, const std::vector<std::string>& found) {
     sets_[i].insert(found.begin(), found.end());
     const CsvColumn& column = table_.used[i];
@@ -262,13 +290,14 @@ class Merger {
     fail(ErrorKind::data, files_.front().path, ": column ", column.place + 1, " (",
          shown(table_.names[static_cast<std::size_t>(column.place)]), ") holds text (", column.evidence,
          ") of more than ", kMostCategories,
-         column.target ? " classes" : " categories; leave the column out of the file, or write numbers");
+         column.target ? " classes" : " categories; leave the column out by --inputs, or write numbers");
   }
 
   const std::vector<CsvFileFacts>& files_;
   const CsvTable& table_;
   std::int64_t line_ = 0;
   std::vector<Set> sets_;
+  std::unordered_map<std::string, std::int32_t> group_numbers_;
   CsvFindings out_;
 };
 

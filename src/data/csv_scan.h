@@ -40,6 +40,7 @@ struct CsvFindings {
   std::int64_t dropped = 0;
   std::vector<CsvMark> marks;  ///< ascending; the first row of each file that has rows is among them
   std::vector<std::vector<std::string>> categories;  ///< by used column, sorted, of those not known
+  std::vector<std::int32_t> groups;     ///< of every row where the table has groups: numbers as they are met
   std::vector<CsvTargetFacts> targets;  ///< by used column; meaningful for targets that are numbers
 };
 

@@ -59,6 +59,7 @@ class Writer {
       *classes_ = index;
     }
   }
+  void group(std::string_view) {}  // known since the first look
   void category(std::size_t, std::string_view) {
     fail(ErrorKind::internal, "a column's categories are not known");
   }

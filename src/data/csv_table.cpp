@@ -26,6 +26,14 @@ std::string names_there(const std::string& wanted, const std::vector<std::string
   return near.empty() ? out : out + text(" (did you mean ", near, "?)");
 }
 
+constexpr const char* kInputs = "--inputs";
+constexpr const char* kTargets = "--target-columns";
+
+bool is_usual_target(std::string name) {
+  for (char& c : name) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  return name == "target" || name == "label" || name == "class" || name == "y";
+}
+
 class TableMaker {
  public:
   TableMaker(const std::string& path, const CsvLayout& layout, const Request& request, Task task)
@@ -39,9 +47,6 @@ class TableMaker {
     table_.columns = std::ssize(layout.columns);
     for (const CsvHeadColumn& column : layout.columns) table_.names.push_back(column.name);
     for (std::int64_t c = 0; layout.header && c < table_.columns; ++c) places_.emplace(name(c), c);
-    require(
-        request.inputs.empty(), ErrorKind::usage, "--inputs ", request.inputs,
-        ": is for HDF5; of a table, all columns but the targets are inputs; leave others out of the file");
     require(request.missing == "error" || request.missing == "drop" || request.missing == "mean",
             ErrorKind::usage, "--missing: '", request.missing,
             "' is not known; expected error, drop or mean");
@@ -50,30 +55,56 @@ class TableMaker {
   }
 
   CsvTable make() {
+    if (!request_.groups.empty()) table_.group = group_place();
     if (request_.encoding.empty()) {
-      use_all_columns();
+      use_asked_columns();
     } else {
       use_columns_of(csv_encoding_of(request_.encoding));
     }
+    for (const CsvColumn& column : table_.used) refuse_decimal_comma(column.place);
     return std::move(table_);
   }
 
  private:
   const std::string& name(std::int64_t place) const { return table_.names[static_cast<std::size_t>(place)]; }
 
-  void use_all_columns() {
-    Places targets = asked_targets();
-    if (targets.empty() && wants_targets_) targets.push_back(usual_target());
-    const std::unordered_set<std::int64_t> left_out(targets.begin(), targets.end());
-    // The first column of a pandas table has no name: it counts the rows and is no input.
-    const bool counts_rows = table_.header && !layout_.columns.front().is_named && table_.columns > 1;
-    for (std::int64_t c = counts_rows ? 1 : 0; c < table_.columns; ++c)
-      if (!left_out.contains(c)) table_.used.push_back(found_column(c));
+  std::int64_t group_place() const {
+    const std::string option = "--validation groups(" + request_.groups + ")";
+    try {
+      return asked_place(option, std::string(trimmed(request_.groups)));
+    } catch (const Error& error) {
+      fail(error.kind(), error.what(),
+           request_.encoding.empty() ? ""
+                                     : "; the model was validated so, say --validation 0 to take all rows");
+    }
+  }
+
+  void use_asked_columns() {
+    const Places inputs = asked(kInputs, request_.inputs);
+    Places targets = asked(kTargets, request_.target_columns);
+    if (targets.empty() && wants_targets_) targets.push_back(usual_target(inputs));
+    for (const std::int64_t place : inputs)
+      require(std::find(targets.begin(), targets.end(), place) == targets.end(), ErrorKind::usage,
+              "--inputs: column ", place + 1, " (", shown(name(place)), ") of ", path_,
+              " is the target; name another by --target-columns, or leave it out of --inputs");
+    for (const std::int64_t place : inputs.empty() ? all_but(targets) : inputs)
+      table_.used.push_back(found_column(place));
     require(!table_.used.empty(), ErrorKind::data, path_, ": has no column left for the inputs (",
             table_.columns, table_.columns == 1 ? " column" : " columns", " in all, separated by ",
             layout_.separator == ' ' ? "blanks" : shown(std::string_view(&layout_.separator, 1)),
             "); expected inputs beside the target");
     use_targets(targets);
+  }
+
+  /// Every column that is no target and no group.
+  Places all_but(const Places& targets) const {
+    const std::unordered_set<std::int64_t> left_out(targets.begin(), targets.end());
+    // The first column of a pandas table has no name: it counts the rows and is no input.
+    const bool counts_rows = table_.header && !layout_.columns.front().is_named && table_.columns > 1;
+    Places places;
+    for (std::int64_t c = counts_rows ? 1 : 0; c < table_.columns; ++c)
+      if (!left_out.contains(c) && c != table_.group) places.push_back(c);
+    return places;
   }
 
   void use_columns_of(const CsvEncoding& encoding) {
@@ -82,35 +113,69 @@ class TableMaker {
     if (without) require_inputs_alone(encoding);
     for (const CsvEncodedColumn& input : encoding.inputs) {
       CsvColumn column;
-      column.place =
-          by_name ? place_of(input.name) : input.place - (without ? targets_before(input, encoding) : 0);
+      column.place = by_name   ? place_of(input.name)
+                     : without ? place_without_targets(input, encoding)
+                               : input.place;
       column.categorical = input.categorical;
       column.known = input.categorical;
       column.values = input.categories;
       table_.used.push_back(std::move(column));
     }
+    require_same_inputs();
     if (!wants_targets_) return;
-    Places targets = asked_targets();
+    Places targets = asked(kTargets, request_.target_columns);
     if (targets.empty()) {
       require(!without, ErrorKind::data, path_, ": has no target column, only the ", table_.columns,
               " inputs of the model");
       for (const CsvEncodedColumn& target : encoding.targets)
         targets.push_back(by_name ? place_of(target.name) : target.place);
     }
-    if (targets.empty()) targets.push_back(usual_target());
+    if (targets.empty()) targets.push_back(usual_target({}));
     use_targets(targets);
   }
 
+  /// --inputs may say once more what the model knows, and nothing else.
+  void require_same_inputs() const {
+    const Places again = asked(kInputs, request_.inputs);
+    const bool same =
+        again.empty() || std::equal(again.begin(), again.end(), table_.used.begin(), table_.used.end(),
+                                    [](std::int64_t place, const CsvColumn& c) { return place == c.place; });
+    std::string trained;
+    for (const CsvColumn& column : table_.used) {
+      if (trained.size() > 200) break;
+      trained += (trained.empty() ? "" : ", ") + shown(name(column.place));
+    }
+    require(same, ErrorKind::usage, "--inputs ", request_.inputs,
+            ": are not the columns that the model was trained with (", trained,
+            table_.used.size() > 1 ? ", in this order" : "", "); leave the option out");
+  }
+
+  /// A table without targets has the columns that are inputs, or all that are no targets.
   void require_inputs_alone(const CsvEncoding& encoding) const {
-    require(table_.columns == std::ssize(encoding.inputs), ErrorKind::data, path_, ": has ", table_.columns,
-            " columns; the model takes ", encoding.inputs.size(), ", or ", encoding.columns, " with targets",
+    const auto inputs = std::ssize(encoding.inputs);
+    const std::int64_t others = encoding.columns - std::ssize(encoding.targets);
+    require(table_.columns == inputs || table_.columns == others, ErrorKind::data, path_, ": has ",
+            table_.columns, " columns; the model takes ", inputs,
+            others == inputs ? "" : text(", ", others, " with those that are no inputs"), ", or ",
+            encoding.columns, " with targets",
             table_.header == encoding.named ? ""
                                             : " (columns go by place, as only one of both tables has names)");
   }
 
-  static std::int64_t targets_before(const CsvEncodedColumn& input, const CsvEncoding& encoding) {
-    return std::count_if(encoding.targets.begin(), encoding.targets.end(),
-                         [&](const CsvEncodedColumn& target) { return target.place < input.place; });
+  std::int64_t place_without_targets(const CsvEncodedColumn& input, const CsvEncoding& encoding) const {
+    const auto before = [&](const std::vector<CsvEncodedColumn>& columns) {
+      return std::count_if(columns.begin(), columns.end(),
+                           [&](const CsvEncodedColumn& column) { return column.place < input.place; });
+    };
+    const bool inputs_alone = table_.columns == std::ssize(encoding.inputs);
+    return inputs_alone ? before(encoding.inputs) : input.place - before(encoding.targets);
+  }
+
+  void refuse_decimal_comma(std::int64_t place) const {
+    const CsvHeadColumn& head = layout_.columns[static_cast<std::size_t>(place)];
+    require(head.kind != CsvKind::text || !has_decimal_comma(head.value), ErrorKind::data, path_, ": line ",
+            head.line, ", column ", place + 1, " ('", head.name, "'): ", shown(head.value),
+            " has a comma among its digits; numbers are written as 1234.5");
   }
 
   std::int64_t place_of(const std::string& wanted) const {
@@ -127,7 +192,7 @@ class TableMaker {
     require(head.kind != CsvKind::unknown || !table_.drop_missing, ErrorKind::data, path_, ": column ",
             place + 1, " (", shown(head.name),
             ") has no value in the first rows, so it cannot be told whether it holds ",
-            "numbers; leave the column out of the file or move a row with a value to its front");
+            "numbers; leave the column out by --inputs, or move a row with a value to the front of the file");
     CsvColumn column;
     column.place = place;
     column.categorical = head.kind == CsvKind::text;
@@ -157,50 +222,51 @@ class TableMaker {
     });
   }
 
-  /// --target-columns
-  Places asked_targets() const {
+  /// A list of columns that an option names.
+  Places asked(const std::string& option, std::string_view list) const {
     Places places;
-    std::string_view left = request_.target_columns;
-    while (!left.empty()) {
-      const std::size_t comma = std::min(left.find(','), left.size());
-      places.push_back(asked_target(std::string(trimmed(left.substr(0, comma)))));
-      require(std::count(places.begin(), places.end(), places.back()) == 1, ErrorKind::usage,
-              "--target-columns: names column ", places.back() + 1, " twice");
-      left.remove_prefix(std::min(comma + 1, left.size()));
+    for (const std::string& word : words_of(list)) {
+      places.push_back(asked_place(option, word));
+      require(std::count(places.begin(), places.end(), places.back()) == 1, ErrorKind::usage, option,
+              ": names column ", places.back() + 1, " twice");
     }
     return places;
   }
 
-  std::int64_t asked_target(const std::string& word) const {
+  std::int64_t asked_place(const std::string& option, const std::string& word) const {
     const auto named = places_.find(word);
     if (named != places_.end()) return named->second;
     if (word == "last") return table_.columns - 1;
     std::int64_t number = 0;
     const auto [end, error] = std::from_chars(word.data(), word.data() + word.size(), number);
     const bool is_number = error == std::errc() && end == word.data() + word.size();
-    require(is_number, ErrorKind::usage, "--target-columns: ", path_, " has no column ", shown(word),
+    require(is_number, ErrorKind::usage, option, ": ", path_, " has no column ", shown(word),
             table_.header ? names_there(word, table_.names)
                           : text("; it has no header, so columns are named by their number from 1 to ",
                                  table_.columns));
-    require(number >= 1 && number <= table_.columns, ErrorKind::usage, "--target-columns: ", path_,
-            " has no column ", number, "; expected 1 to ", table_.columns);
+    require(number >= 1 && number <= table_.columns, ErrorKind::usage, option, ": ", path_, " has no column ",
+            number, "; expected 1 to ", table_.columns);
     return number - 1;
   }
 
-  /// A column with a usual name, else the last.
-  std::int64_t usual_target() const {
-    const auto is_usual = [](const std::string& name) {
-      std::string lower = name;
-      for (char& c : lower) c = c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-      return lower == "target" || lower == "label" || lower == "class" || lower == "y";
+  /// A column with a usual name, else the last; not one of `inputs`.
+  std::int64_t usual_target(const Places& inputs) const {
+    const auto is_input = [&](std::int64_t place) {
+      return place == table_.group || std::find(inputs.begin(), inputs.end(), place) != inputs.end();
     };
-    const auto first = std::find_if(table_.names.begin(), table_.names.end(), is_usual);
-    if (first == table_.names.end()) return table_.columns - 1;
-    const auto second = std::find_if(first + 1, table_.names.end(), is_usual);
-    require(second == table_.names.end(), ErrorKind::usage, "--target-columns: ", path_, " has the columns ",
-            shown(*first), " and ", second == table_.names.end() ? "" : shown(*second),
-            "; say which is the target");
-    return first - table_.names.begin();
+    Places usual;
+    for (std::int64_t c = 0; c < table_.columns; ++c)
+      if (is_usual_target(name(c)) && !is_input(c)) usual.push_back(c);
+    require(usual.size() < 2, ErrorKind::usage, "--target-columns: ", path_, " has the columns ",
+            usual.empty() ? "" : shown(name(usual.front())), " and ",
+            usual.empty() ? "" : shown(name(usual.back())), "; say which is the target");
+    if (!usual.empty()) return usual.front();
+    const std::int64_t last = table_.columns - 1;
+    require(!is_input(last), ErrorKind::usage, "--target-columns: the last column of ", path_, " (",
+            shown(name(last)),
+            ") is one of --inputs or that of the groups, and no other is called target, label, class or y; ",
+            "say which is the target");
+    return last;
   }
 
   const std::string& path_;
@@ -213,6 +279,16 @@ class TableMaker {
 };
 
 }  // namespace
+
+std::vector<std::string> words_of(std::string_view list) {
+  std::vector<std::string> words;
+  while (!list.empty()) {
+    const std::size_t comma = std::min(list.find(','), list.size());
+    words.emplace_back(trimmed(list.substr(0, comma)));
+    list.remove_prefix(std::min(comma + 1, list.size()));
+  }
+  return words;
+}
 
 CsvTable csv_table(const std::string& path, const CsvLayout& layout, const Request& request, Task task) {
   return TableMaker(path, layout, request, task).make();

@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "csv_layout.h"
@@ -29,9 +30,13 @@ struct CsvTable {
   std::int64_t columns = 0;
   std::vector<std::string> names;  ///< of all columns
   std::vector<CsvColumn> used;     ///< inputs, then targets
+  std::int64_t group = -1;         ///< place of the column of --validation groups(); it is not among `used`
   bool keep_missing = false;       ///< a missing number of an input is NaN
   bool drop_missing = false;       ///< rows with a missing value are left out; else they are errors
 };
+
+/// The words of a list of columns, as --inputs and --target-columns have it.
+std::vector<std::string> words_of(std::string_view list);
 
 /// Which columns are inputs and which targets. `path` is the file that `layout` was read from. Throws
 /// Error(usage) for options that do not fit and Error(data).

@@ -1,15 +1,19 @@
 #include "files.h"
 
 #include <glob.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <system_error>
 
 #include "csv.h"
 #include "hdf5_plan.h"
+#include "pack.h"
 #include "trainer/core/error.h"
+#include "trainer/core/tree.h"
 #include "trainer/data/open.h"
 
 namespace trainer::data {
@@ -80,7 +84,62 @@ std::vector<std::string> look(const std::string& option, const std::string& spec
   return {spec};
 }
 
+/// What files of one name for the system have in common; hosts may number file systems differently.
+struct FileMark {
+  std::uint64_t inode = 0;
+  std::int64_t bytes = 0;
+  auto operator<=>(const FileMark&) const = default;
+};
+
+std::vector<FileMark> marks_of(const std::vector<std::string>& paths, const ShareWork& share) {
+  constexpr std::int64_t kAtOnce = 64;
+  const auto count = std::ssize(paths);
+  const std::int64_t parts = (count + kAtOnce - 1) / kAtOnce;
+  std::vector<FileMark> marks;
+  for (const std::string& bytes : share(parts, [&](std::int64_t part) {
+         std::vector<FileMark> some;
+         for (std::int64_t i = part * kAtOnce; i < std::min(count, (part + 1) * kAtOnce); ++i) {
+           struct stat found {};
+           // What cannot be seen is named by who opens it.
+           if (stat(paths[static_cast<std::size_t>(i)].c_str(), &found) != 0) found = {};
+           some.push_back({found.st_ino, found.st_size});
+         }
+         return bytes_of(some);
+       }))
+    for (const FileMark& mark : values_of<FileMark>(bytes)) marks.push_back(mark);
+  return marks;
+}
+
 }  // namespace
+
+std::optional<std::pair<std::string, std::string>> same_file(const std::vector<std::string>& some,
+                                                             const std::vector<std::string>& others,
+                                                             const ShareWork& share) {
+  std::vector<std::string> all = some;
+  all.insert(all.end(), others.begin(), others.end());
+  const std::vector<FileMark> marks = marks_of(all, share);
+  std::map<FileMark, std::vector<std::size_t>> alike;
+  for (std::size_t i = 0; i < all.size(); ++i)
+    if (marks[i].inode != 0) alike[marks[i]].push_back(i);
+  std::erase_if(alike, [](const auto& entry) { return entry.second.size() < 2; });
+  if (alike.empty()) return std::nullopt;
+  const auto look = [&](std::int64_t) -> std::string {
+    for (const auto& [mark, places] : alike) {
+      for (std::size_t b = 1; b < places.size(); ++b) {
+        for (std::size_t a = 0; a < b; ++a) {
+          const bool counts = others.empty() || (places[a] < some.size()) != (places[b] < some.size());
+          std::error_code error;
+          if (counts && fs::equivalent(all[places[a]], all[places[b]], error))
+            return bytes_of(std::vector{places[a], places[b]});
+        }
+      }
+    }
+    return "";
+  };
+  const std::vector<std::size_t> found = values_of<std::size_t>(share(1, look).front());
+  if (found.empty()) return std::nullopt;
+  return std::pair{all[found[0]], all[found[1]]};
+}
 
 std::vector<std::string> files_of(const std::string& option, const std::string& spec,
                                   const ShareWork& share) {

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "share_work.h"
@@ -12,6 +14,12 @@ namespace trainer::data {
 /// of the list, else by their bytes. `option` is what the user wrote it for (--data), for messages.
 /// **Collective** where `share` is: one rank looks. Throws Error(data) for what is not there.
 std::vector<std::string> files_of(const std::string& option, const std::string& spec, const ShareWork& share);
+
+/// Two paths that lead to the same file (by links or as written): one of `some` and one of `others`; when
+/// there are no others, any two of `some`. **Collective** where `share` is: the ranks look at some each.
+std::optional<std::pair<std::string, std::string>> same_file(const std::vector<std::string>& some,
+                                                             const std::vector<std::string>& others,
+                                                             const ShareWork& share);
 
 /// The name that a file and its compressed form share.
 std::string plain_name(const std::string& path);

@@ -4,13 +4,12 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
-#include <sstream>
-#include <string_view>
 #include <system_error>
 #include <utility>
 
 #include "csv.h"
 #include "files.h"
+#include "hdf5_encoding.h"
 #include "hdf5_plan.h"
 #include "idx_folder.h"
 #include "share_over.h"
@@ -102,6 +101,7 @@ Plan idx_plan(const IdxFolder& folder, const std::string& name, Task task) {
   plan.origin = folder.folder;
   plan.class_names = class_names_of(name);
   plan.splits.push_back(idx_source(folder.train, name, task, plan.visible));
+  plan.paths = {folder.train.images};
   if (!folder.test) return plan;
   plan.splits.push_back(idx_source(*folder.test, name, task, plan.visible));
   const DataFacts& train = plan.splits[0].facts;
@@ -180,29 +180,27 @@ std::string kind_of_place(const std::string& spec, Task task, const ShareWork& s
       .front();
 }
 
-constexpr std::string_view kHdf5Encoding = "hdf5\n";
-
-/// DataFacts::encoding of HDF5: the options that say where inputs and targets lie; empty when none was given.
-std::string hdf5_encoding(const Request& request) {
-  if (request.inputs.empty() && request.targets.empty() && request.row_axis == "0") return "";
-  return text(kHdf5Encoding, request.inputs, "\n", request.targets, "\n", request.row_axis);
-}
-
 /// Where the options are not given, they are those of the data that the model was trained on.
 Request hdf5_request(Request request) {
-  if (request.encoding.starts_with(kHdf5Encoding) && hdf5_encoding(request).empty()) {
-    std::istringstream lines(request.encoding.substr(kHdf5Encoding.size()));
-    std::getline(lines, request.inputs);
-    std::getline(lines, request.targets);
-    std::getline(lines, request.row_axis);
-  }
+  if (is_hdf5_encoding(request.encoding) && hdf5_encoding(request).empty())
+    take_hdf5_encoding(std::string(request.encoding), request);
   request.encoding.clear();
   return request;
 }
 
 Request csv_request(Request request) {
-  if (request.encoding.starts_with(kHdf5Encoding)) request.encoding.clear();
+  if (is_hdf5_encoding(request.encoding)) request.encoding.clear();
   return request;
+}
+
+/// A file that is listed twice would count twice.
+void require_once(const std::vector<std::string>& paths, const ShareWork& share) {
+  if (paths.size() < 2) return;
+  const auto twice = same_file(paths, {}, share);
+  if (!twice) return;
+  fail(ErrorKind::usage, "--data: ", twice->first,
+       twice->first == twice->second ? " is named twice" : text(" and ", twice->second, " are the same file"),
+       ", so its rows would count twice; name it once");
 }
 
 Plan place_plan(const Request& request, Task task, const ShareWork& share) {
@@ -222,12 +220,17 @@ Plan place_plan(const Request& request, Task task, const ShareWork& share) {
          near.empty() ? "(fashion-mnist, mnist, generate:NAME)" : "(did you mean " + near + "?)");
   }
   const std::vector<std::string> paths = files_of("--data", spec, share);
+  require_once(paths, share);
   if (is_csv(paths.front())) {
     refuse(request, "--targets", request.targets, "HDF5 (--target-columns is for tables)");
     refuse(request, "--targets-data", request.targets_data, "HDF5");
     refuse(request, "--row-axis", request.row_axis == "0" ? "" : request.row_axis, "HDF5");
   }
-  if (is_csv(paths.front())) return csv_plan(paths, csv_request(request), share);
+  if (is_csv(paths.front())) {
+    Plan plan = csv_plan(paths, csv_request(request), share);
+    plan.paths = paths;
+    return plan;
+  }
   const bool hdf5 = share(1, [&](std::int64_t) {
                       return std::string(is_hdf5(paths.front()) ? "yes" : "");
                     }).front() == "yes";
@@ -236,6 +239,7 @@ Plan place_plan(const Request& request, Task task, const ShareWork& share) {
   refuse(request, "--target-columns", request.target_columns, "CSV (--targets is for HDF5)");
   const Request asked = hdf5_request(request);
   Plan plan = hdf5_plan(paths, asked, share);
+  plan.paths = paths;
   for (Source& source : plan.splits) source.facts.encoding = hdf5_encoding(asked);
   return plan;
 }
@@ -255,6 +259,19 @@ Plan plan_for(const Request& request, Task task, const ShareWork& share) {
   require(!spec.empty(), ErrorKind::usage,
           "--data: is empty; expected fashion-mnist, mnist, a folder, files or generate:NAME");
   return place_plan(request, wanted, share);
+}
+
+/// Rows that train must not be those that tell how good the training was.
+void require_other_files(const std::string& option, const std::string& files, const Plan& training,
+                         const Plan& other, const ShareWork& share) {
+  if (training.paths.empty() || other.paths.empty()) return;
+  const auto both = same_file(training.paths, other.paths, share);
+  if (!both) return;
+  fail(ErrorKind::usage, option, " ", files, ": ", both->second,
+       both->first == both->second ? " is a file of --data, too"
+                                   : text(" is the same file as ", both->first, " of --data"),
+       ": what is trained on measures nothing; name files that --data does not, or take rows of --data with ",
+       "--validation 0.1 or --validation \"files(0.1)\"");
 }
 
 }  // namespace
@@ -286,8 +303,10 @@ Plan whole_plan(const comm::Communicator& world, const Request& request, std::ve
     Request other = request;
     other.data = files;
     other.targets_data.clear();
+    other.groups.clear();
     if (other.class_names.empty()) other.class_names = plan.class_names;
     if (other.encoding.empty()) other.encoding = plan.splits[0].facts.encoding;
+    if (!is_hdf5_encoding(other.encoding)) other.inputs.clear();  // the encoding names the columns
     Plan more;
     comm::together(world, [&] {
       try {
@@ -295,6 +314,7 @@ Plan whole_plan(const comm::Communicator& world, const Request& request, std::ve
       } catch (const Error& error) {
         fail(error.kind(), option, " ", files, ": ", error.what());
       }
+      if (request.trains) require_other_files(option, files, plan, more, share);
       const DataFacts &a = plan.splits[0].facts, &b = more.splits[0].facts;
       require(a.feature_shape == b.feature_shape && a.kind == b.kind &&
                   (a.kind != TargetKind::values || a.targets == b.targets),

@@ -20,6 +20,7 @@ struct Plan {
   std::string visible;         ///< what every rank must see alike: files, shapes and sizes, without folders
   std::string origin;          ///< where it is, for people
   std::vector<std::string> class_names;  ///< as far as known
+  std::vector<std::string> paths;        ///< files of the training split (of its inputs)
 };
 
 /// Finds the files and checks all that can be checked without reading them through. **Collective** where

@@ -160,7 +160,7 @@ RowSet validation_of(const Request& request, std::uint64_t split_seed, const Spl
       return drawn_parts(split_seed, data.rows, data.files, request.rows, true);
     case Request::Kind::groups: {
       require(static_cast<bool>(data.groups), ErrorKind::usage, "--validation ", validation,
-              ": only HDF5 files have groups");
+              ": --data has no groups; they are a data set of HDF5 or a column of CSV");
       const std::vector<std::int64_t> groups = data.groups(request.path);
       require(static_cast<std::int64_t>(groups.size()) == data.rows, ErrorKind::data, "--validation ",
               validation, ": names ", groups.size(), " rows, the data has ", data.rows);
@@ -195,6 +195,15 @@ Split split_rows(const std::string& validation, std::uint64_t split_seed, const 
                                   data.rows, " rows would validate and none be left for training"));
   }
   return split;
+}
+
+std::string groups_path(const std::string& validation) {
+  try {
+    const auto groups = parse_groups(validation, 1);
+    return groups ? groups->path : "";
+  } catch (const Error&) {
+    return "";  // told by split_rows()
+  }
 }
 
 RowSet spread(const RowSet& rows, std::int64_t most) {

@@ -156,6 +156,12 @@ void StreamedData::gather_classes(std::span<const std::int64_t> rows, std::int32
   visit(rows, [&](std::int64_t i, const RowStore& row) { classes[i] = *row.classes; });
 }
 
+void StreamedData::read_classes(Range rows, std::int32_t* classes) const {
+  require(facts_.kind == TargetKind::classes, ErrorKind::internal, "classes were asked of data without them");
+  const std::lock_guard lock(reading_);
+  source_.read(rows, {.classes = classes});
+}
+
 void StreamedData::gather_values(std::span<const std::int64_t> rows, float* values) const {
   require(facts_.kind == TargetKind::values, ErrorKind::internal, "values were asked of data without them");
   const std::int64_t columns = facts_.targets;

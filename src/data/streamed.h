@@ -33,6 +33,7 @@ class StreamedData final : public OpenedSet {
   void gather_scaled(std::span<const std::int64_t> rows, const Scaling& scaling,
                      float* inputs) const override;
   void gather_classes(std::span<const std::int64_t> rows, std::int32_t* classes) const override;
+  void read_classes(Range rows, std::int32_t* classes) const override;
   void gather_values(std::span<const std::int64_t> rows, float* values) const override;
   std::vector<std::int64_t> count_labels(const ShareWork& share) const override;
 

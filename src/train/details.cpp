@@ -1,6 +1,7 @@
 #include "details.h"
 
 #include "trainer/core/grammar.h"
+#include "trainer/data/encoding.h"
 #include "trainer/report/csv.h"
 
 namespace trainer::train {
@@ -13,6 +14,18 @@ std::vector<std::string> class_names(const Measured& measured, const data::DataF
   std::vector<std::string> names;
   for (std::size_t c = 0; c < classes; ++c) names.push_back(std::to_string(c));
   return names;
+}
+
+/// Empty where they are not known.
+std::vector<std::string> output_names(const Measured& measured, const data::DataFacts& facts) {
+  return data::target_names(facts.encoding, static_cast<std::int64_t>(measured.rmse.size()));
+}
+
+/// A name in one line.
+std::string in_a_line(std::string name) {
+  for (char& c : name)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+  return name;
 }
 
 using OfClass = double (Measured::*)(std::size_t) const;
@@ -38,6 +51,7 @@ void add_details(report::JsonObject& json, const std::string& prefix, const Meas
   }
   if (measured.rmse.empty()) return;
   report::JsonObject outputs;
+  if (const auto names = output_names(measured, facts); !names.empty()) outputs.add("name", names);
   for (const auto& [name, of_output] : kOfOutput) outputs.add(name, measured.*of_output);
   json.add(prefix + "outputs", outputs);
 }
@@ -47,9 +61,15 @@ void add_confusion(report::JsonObject& json, const Measured& measured) {
   json.add("confusion", measured.confusion, static_cast<std::int64_t>(measured.class_rows.size()));
 }
 
-std::string detail_lines(const Measured& measured) {
+std::string detail_lines(const Measured& measured, const data::DataFacts& facts) {
   std::string lines;
   const std::size_t classes = measured.class_rows.size();
+  if (facts.class_names.size() == classes)
+    for (std::size_t c = 0; c < classes; ++c)
+      lines += text("class_", c, " ", in_a_line(facts.class_names[c]), "\n");
+  const std::vector<std::string> outputs = output_names(measured, facts);
+  for (std::size_t k = 0; k < outputs.size(); ++k)
+    lines += text("target_", k, " ", in_a_line(outputs[k]), "\n");
   for (const auto& [name, of_class] : kOfClass)
     for (std::size_t c = 0; c < classes; ++c)
       lines += text(name, "_", c, " ", format_number((measured.*of_class)(c)), "\n");

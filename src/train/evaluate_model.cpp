@@ -68,7 +68,7 @@ Figures describe(const EvaluateRequest& request, const std::vector<LoadedModel>&
              MetricList::kMostScores, " scores to hold; ask for it with --metrics auc\n");
   add_details(figures.json, "", measured, data.facts());
   add_confusion(figures.json, measured);
-  figures.lines += detail_lines(measured);
+  figures.lines += detail_lines(measured, data.facts());
   return figures;
 }
 

@@ -8,6 +8,7 @@
 #include "prediction_file.h"
 #include "trainer/comm/agreement.h"
 #include "trainer/core/clock.h"
+#include "trainer/data/encoding.h"
 #include "trainer/train/evaluator.h"
 #include "trainer/train/prepare.h"
 #include "trainer/train/run.h"
@@ -84,6 +85,7 @@ PredictionLayout layout_of(const PredictRequest& request, const std::vector<Load
   layout.classification = first.task == "classification";
   layout.deviation = models.size() > 1 || request.samples > 0;
   layout.class_names = first.class_names;
+  if (first.task == "regression") layout.target_names = data::target_names(first.encoding, first.outputs);
   std::vector<std::string> files;
   for (const LoadedModel& model : models) files.push_back(model.file);
   layout.attributes = {{"format", std::string("trainer predictions")},

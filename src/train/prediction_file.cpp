@@ -39,6 +39,7 @@ class Hdf5File final : public PredictionFile {
  private:
   static std::vector<h5::RowSet> sets(const PredictionLayout& layout) {
     std::vector<h5::RowSet> list = {{.path = "/predictions", .columns = layout.outputs}};
+    if (!layout.target_names.empty()) list.back().attributes["target_names"] = layout.target_names;
     if (layout.classification) {
       list.back().also = "/probabilities";
       list.push_back({.path = "/classes", .type = h5::RowSet::Type::i64});
@@ -84,12 +85,17 @@ class CsvTable final : public PredictionFile {
     return number >= 0 && at < layout_.class_names.size() ? layout_.class_names[at] : std::to_string(number);
   }
 
+  std::string target_name(std::int64_t number) const {
+    if (layout_.target_names.empty()) return text("target_", number);
+    return layout_.target_names[static_cast<std::size_t>(number)];
+  }
+
   std::string header() const {
     std::string probabilities, deviations;
     for (std::int64_t k = 0; k < layout_.outputs; ++k) {
       // One output is the probability of class 1.
       const std::string name =
-          layout_.classification ? class_name(layout_.outputs == 1 ? 1 : k) : text("target_", k);
+          layout_.classification ? class_name(layout_.outputs == 1 ? 1 : k) : target_name(k);
       probabilities += "," + quoted((layout_.classification ? "p_" : "") + name);
       if (layout_.deviation) deviations += "," + quoted("sd_" + name);
     }

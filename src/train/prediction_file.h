@@ -20,8 +20,9 @@ struct PredictionLayout {
   std::int64_t outputs = 0;
   bool classification = false;  ///< outputs are probabilities; rows have a class
   bool deviation = false;
-  std::vector<std::string> class_names;  ///< of the classes; empty when unknown
-  h5::Attributes attributes;             ///< of an HDF5 file's root
+  std::vector<std::string> class_names;   ///< of the classes; empty when unknown
+  std::vector<std::string> target_names;  ///< of the outputs of a regression; empty when unknown
+  h5::Attributes attributes;              ///< of an HDF5 file's root
 };
 
 /// Rows next to each other; what the layout has not is empty.

@@ -233,6 +233,8 @@ data::Request request_of(const Configuration& configuration, const KnownModel* k
   request.target_columns = configuration.target_columns;
   request.missing = configuration.missing;
   request.follow_links = configuration.follow_links;
+  request.trains = known == nullptr;
+  request.groups = data::groups_path(configuration.validation);
   if (configuration.test != "none") request.test = configuration.test;
   if (data::names_files(configuration.validation)) request.validation = configuration.validation;
   if (known != nullptr) {

@@ -39,7 +39,7 @@ TEST_F(CsvTest, SaysWhatIsWrongAndWhere) {
       {"a,b\n1,0\n-inf,1\n", {": line 3, column 1 ('a'): '-inf' is not finite"}},
       {"1,0\n0x1F,1\n", {": line 2, column 1: '0x1F' is no number", "('1' in line 1)"}},
       {"1,0\n2 m,1\n", {": line 2, column 1: '2 m' is no number"}},
-      {"x,y\n1,0\nN/A,1\n", {": line 3, column 1 ('x'): 'N/A' is no number", "empty"}},
+      {"x,y\n1,0\nn.a.,1\n", {": line 3, column 1 ('x'): 'n.a.' is no number", "empty"}},
       {"x,y\nred,0\n7,1\n", {": line 3, column 1 ('x'): '7' is a number", "('red' in line 2)"}},
       {"x,y\nred,0\n,1\n", {": line 3, column 1 ('x'): has no value", "--missing drop"}},
       {"x,y\nred,0\n nan ,1\n", {": line 3, column 1 ('x'): has no value"}},

@@ -28,6 +28,8 @@ struct Asked {
   std::vector<std::string> class_names = {};
   std::string encoding = {};
   bool without_targets = false;
+  std::string inputs = {};
+  std::string groups = {};
 
   Request request() const {
     Request out;
@@ -37,6 +39,8 @@ struct Asked {
     out.class_names = class_names;
     out.encoding = encoding;
     out.without_targets = without_targets;
+    out.inputs = inputs;
+    out.groups = groups;
     return out;
   }
 };

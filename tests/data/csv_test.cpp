@@ -35,7 +35,8 @@ TEST(CsvField, IsANumberATextOrMissing) {
   EXPECT_EQ(value("3.4028234e38"), 3.4028234e38);
   EXPECT_EQ(value("1e-400"), 0);
   EXPECT_EQ(value("1e-99999999999"), 0);
-  for (const char* text : {"", " ", "\t", "nan", "NaN", "-nan", " +NAN "}) {
+  for (const char* text : {"", " ", "\t", "nan", "NaN", "-nan", " +NAN ", "NA", " N/A", "n/a", "<NA>", "#N/A",
+                           "NULL", "null", "None", "-1.#IND", "1.#QNAN"}) {
     EXPECT_EQ(parse_field(text).kind, FieldKind::missing) << text;
     EXPECT_TRUE(is_missing(text)) << text;
   }
@@ -43,7 +44,8 @@ TEST(CsvField, IsANumberATextOrMissing) {
     EXPECT_EQ(parse_field(text).kind, FieldKind::infinite) << text;
   for (const char* text : {"1e39", "-1e400", "1e99999"})
     EXPECT_EQ(parse_field(text).kind, FieldKind::beyond) << text;
-  for (const char* text : {"0x10", "1x", "1 2", "++1", "+-1", "-", "1,5", "e5", "name", "N/A", "1d5"}) {
+  for (const char* text : {"0x10", "1x", "1 2", "++1", "+-1", "-", "1,5", "e5", "name", "1d5", "none", "Na",
+                           "NAN1", "NA 1", "nil"}) {
     EXPECT_EQ(parse_field(text).kind, FieldKind::text) << text;
     EXPECT_FALSE(is_missing(text)) << text;
   }
@@ -176,6 +178,26 @@ TEST_F(CsvTest, DropsRowsThatLackAValue) {
   expect_says(error_of(text, {.missing = "zero"}, ErrorKind::usage), {"'zero'"});
 }
 
+TEST_F(CsvTest, TakesWordsForMissingValuesAsPandasDoes) {
+  // Above the first number of a column, too; a text in it is an error still.
+  const std::string text = "a,b,y\nNA,u,0\n1,u,1\nNULL,v,0\n2,N/A,0\n3,w,None\n5,null,1\n6,w,0\n";
+  expect_says(error_of(text), {"line 2", "column 1 ('a')", "has no value ('NA')", "--missing drop"});
+  const CsvContent dropped = content_of(text, {.missing = "drop"});
+  EXPECT_EQ(dropped.inputs, (Floats{1, 1, 0, 6, 0, 1}));
+  EXPECT_EQ(dropped.classes, (Classes{1, 0}));
+  expect_says(error_of("a,b,y\n1,u,0\nNA,u,1\nmissing,u,1\n", {.missing = "drop"}),
+              {"line 4", "'missing' is no number"});
+  expect_says(error_of("a,b,y\n1,u,0\n2,NA,1\n", {.missing = "mean"}),
+              {"line 3", "column 2 ('b')", "('NA')"});
+  const CsvContent mean = content_of("a,y\nNA,0\n2,1\n<NA>,1\n", {.missing = "mean"});
+  EXPECT_TRUE(std::isnan(mean.inputs.at(0)) && std::isnan(mean.inputs.at(2)));
+  EXPECT_EQ(mean.inputs.at(1), 2);
+  // A model that knows such a word as a category keeps it.
+  const Asked known{.missing = "drop",
+                    .encoding = R"(csv of 2 named columns: 1 "b" in "NA" "u"; classes: 2 "y")"};
+  EXPECT_EQ(content_of("b,y\nNA,0\n,1\nu,1\nN/A,1\n", known).inputs, (Floats{1, 0, 0, 1}));
+}
+
 TEST_F(CsvTest, MakesTheSameInputsOfAnotherFile) {
   const CsvContent first = content_of("w,color,y\n1,red,no\n2,blue,yes\n3,green,no\n");
   Asked known{.class_names = first.facts.class_names, .encoding = first.facts.encoding};
@@ -208,6 +230,89 @@ TEST_F(CsvTest, MakesTheSameInputsOfAnotherFile) {
   EXPECT_EQ(checked.inputs, (Floats{4, 0, 1}));
   EXPECT_EQ(checked.classes, (Classes{1}));
   expect_says(error_of("1\n", {.encoding = "hdf5 [3]"}), {"not trained on a CSV file"});
+}
+
+TEST_F(CsvTest, TakesTheColumnsThatAreAsked) {
+  // A text for each row, a decimal comma, a number that is none: no column that is left out is looked at.
+  const std::string text = "id,w,note,color,y\nu-1,1,\"1,5\",red,no\nu-2,2,\"2,5\",blue,yes\nu-3,3,,red,no\n";
+  for (const char* asked : {"color, w", "4,2", "color,2"}) {
+    const CsvContent read = content_of(text, {.inputs = asked});
+    EXPECT_EQ(read.inputs, (Floats{0, 1, 1, 1, 0, 2, 0, 1, 3})) << asked;
+    EXPECT_EQ(read.classes, (Classes{0, 1, 0}));
+    EXPECT_EQ(read.facts.encoding,
+              R"(csv of 5 named columns: 4 "color" in "blue" "red", 2 "w" number; classes: 5 "y")");
+    expect_says(read.origin, {"inputs 'color', 'w'", "target 'y'"});
+  }
+  expect_says(error_of(text), {"column 3 ('note')", "comma among its digits"});
+  expect_says(error_of(text, {.inputs = "w,colour"}, ErrorKind::usage),
+              {"--inputs", "no column 'colour'", "'id', 'w', 'note', 'color', 'y'", "did you mean color?"});
+  expect_says(error_of(text, {.inputs = "w, 6"}, ErrorKind::usage), {"--inputs", "no column 6", "1 to 5"});
+  expect_says(error_of(text, {.inputs = "w,2"}, ErrorKind::usage), {"--inputs", "twice"});
+  expect_says(error_of(text, {.target_columns = "y", .inputs = "w,y"}, ErrorKind::usage),
+              {"--inputs", "column 5 ('y')", "is the target"});
+  // What is an input is not taken for the target, by its name or place.
+  EXPECT_EQ(content_of("y,label,a\n1,0,2\n3,1,4\n", {.inputs = "y"}).classes, (Classes{0, 1}));
+  EXPECT_EQ(content_of("a,b,c\n1,0,2.5\n3,1,4\n", {.inputs = "a"}).values, (Floats{2.5f, 4}));
+  expect_says(error_of("a,b,c\n1,0,2\n3,1,4\n", {.inputs = "c"}, ErrorKind::usage),
+              {"--target-columns", "'c'", "say which"});
+  EXPECT_EQ(content_of("a,b\n1,x\n3,z\n", {.task = "autoencoder", .inputs = "a"}).inputs, (Floats{1, 3}));
+  // What the header alone tells: two columns of nothing but texts, the second without a name.
+  EXPECT_EQ(content_of("a,,b\nu,p,no\nv,p,no\n", {.inputs = "a"}).facts.rows, 2);
+  // Missing values of other columns drop no row.
+  EXPECT_EQ(content_of("a,b,y\n1,,0\n2,u,1\n,v,0\n", {.missing = "drop", .inputs = "a"}).facts.rows, 2);
+}
+
+TEST_F(CsvTest, FindsTheAskedColumnsInAnotherFile) {
+  const CsvContent first =
+      content_of("id,w,note,color,y\nu,1,n,red,no\nv,2,m,blue,yes\n", {.inputs = "color,w"});
+  Asked known{.class_names = first.facts.class_names, .encoding = first.facts.encoding};
+  EXPECT_EQ(content_of("y,color,w\nyes,red,7\n", known).inputs, (Floats{0, 1, 7}));
+  EXPECT_EQ(content_of("q,8,r,blue,no\nq,9,r,blue,no\n", known).inputs, (Floats{1, 0, 8, 1, 0, 9}));
+  known.without_targets = true;
+  for (const char* text : {"w,color\n7,red\n", "7,red\n9,red\n", "q,7,r,red\nq,9,r,red\n"}) {
+    const CsvContent read = content_of(text, known);
+    EXPECT_EQ(Floats(read.inputs.begin(), read.inputs.begin() + 3), (Floats{0, 1, 7})) << text;
+  }
+  expect_says(error_of("7,red,1\n8,red,1\n", known),
+              {"3 columns", "takes 2, 4 with those", "5 with targets"});
+  known.inputs = "color,w";
+  EXPECT_EQ(content_of("w,id,color\n7,u,red\n", known).inputs, (Floats{0, 1, 7}));
+  known.inputs = "w,color";
+  expect_says(error_of("w,id,color\n7,u,red\n", known, ErrorKind::usage),
+              {"--inputs w,color", "trained with ('color', 'w', in this order)"});
+
+  // The index of a pandas table is no input; a table without it has the columns after it.
+  const CsvContent pandas = content_of(",a,b,y\n0,1.5,2,0\n1,3,4,1\n");
+  EXPECT_EQ(content_of("5,6\n7,8\n", {.encoding = pandas.facts.encoding, .without_targets = true}).inputs,
+            (Floats{5, 6, 7, 8}));
+}
+
+TEST_F(CsvTest, KnowsTheGroupOfEveryRow) {
+  using Numbers = std::vector<std::int64_t>;
+  const auto groups = [&](const std::vector<std::string>& paths, const Asked& asked,
+                          std::int64_t piece_bytes) {
+    const Plan plan = csv_plan_in_pieces(paths, asked.request(), share_here, piece_bytes);
+    return plan.splits.front().groups(asked.groups);
+  };
+  const std::string a = write("x,who,y\n1,ann,0\n2,bob,1\n3,\"ann\",1\n,ann,1\n4,\"c,\n\"\"\",0\n", "a.csv");
+  const std::string b = write("x,who,y\n5,eve,0\n6,bob,1\n7,,0\n", "b.csv");
+  const Asked asked{.missing = "drop", .groups = "who"};
+  for (std::int64_t size = 1; size < 80; size += size < 40 ? 1 : 13)
+    EXPECT_EQ(groups({a, b}, asked, size), (Numbers{0, 1, 0, 2, 3, 1})) << size;
+  EXPECT_EQ(groups({a, b}, {.missing = "drop", .groups = " 2"}, kPiece), (Numbers{0, 1, 0, 2, 3, 1}));
+  const CsvContent read = content({a, b}, asked);
+  EXPECT_EQ(read.inputs, (Floats{1, 2, 3, 4, 5, 6}));  // who is no input
+  EXPECT_EQ(read.facts.encoding, R"(csv of 3 named columns: 1 "x" number; classes: 3 "y")");
+  EXPECT_EQ(content({a}, {.missing = "drop", .inputs = "who", .groups = "who"}).facts.features, 3);
+  const std::string text = "x,y,who\n1,0,u\n2,1,\n3,1,u\n";
+  EXPECT_EQ(content_of(text, {.missing = "drop", .groups = "who"}).classes, (Classes{0, 1}));
+  expect_says(error_of(text, {.target_columns = "y", .groups = "who"}),
+              {"line 3, column 3 ('who')", "no value", "--validation groups"});
+  expect_says(error_of(text, {.groups = "whom"}, ErrorKind::usage),
+              {"--validation groups(whom)", "no column 'whom'", "did you mean who?"});
+  // Nobody asked: no groups.
+  EXPECT_FALSE(
+      csv_plan_in_pieces({b}, Asked{.missing = "drop"}.request(), share_here, kPiece).splits[0].groups);
 }
 
 TEST_F(CsvTest, TakesClassesByNameOrIndex) {

@@ -421,6 +421,50 @@ TEST_F(Open, MadeUpDataAreTheSameOnEveryRank) {
   expect_says(error_of(ErrorKind::usage, "generate:circle(rows=1000000000000000000)"), "whole number");
 }
 
+TEST_F(Open, AFileCountsOnceAndForOnePurpose) {
+  prepare([](const fs::path& root) {
+    fs::create_directories(root / "in");
+    for (const char* name : {"in/a.csv", "in/b.csv", "c.csv"}) write_file(root / name, "x,y\n1,0\n2,1\n");
+    fs::create_symlink(root / "in/b.csv", root / "link.csv");
+    fs::create_hard_link(root / "in/a.csv", root / "in/hard.csv");
+    write_file(root / "twice.list", "in/a.csv\nc.csv\nin/../in/a.csv\n");
+    write_file(root / "linked.list", "in/b.csv\nlink.csv\n");
+    write_file(root / "once.list", "in/a.csv\nin/b.csv\n");
+    write_train(root / "idx");
+  });
+  const std::string twice = error_of(ErrorKind::usage, path("twice.list"));
+  for (const char* part : {"in/a.csv", "in/../in/a.csv", "same file", "name it once"})
+    expect_says(twice, part);
+  expect_says(error_of(ErrorKind::usage, path("linked.list")), "link.csv");
+  expect_says(error_of(ErrorKind::usage, path("in")), "hard.csv");  // the whole folder
+
+  Request request;
+  request.data = path("once.list");
+  request.trains = true;
+  const auto error = [&](std::string Request::*option, const std::string& files) {
+    Request asked = request;
+    asked.*option = files;
+    try {
+      open_data(world_, node_, asked, memory_limit(world_, "60 %"));
+    } catch (const Error& failure) {
+      EXPECT_EQ(failure.kind(), ErrorKind::usage) << failure.what();
+      return std::string(failure.what());
+    }
+    return std::string();
+  };
+  const std::string test = error(&Request::test, path("link.csv"));
+  for (const char* part : {"--test", "link.csv", "in/b.csv of --data", "--validation 0.1"})
+    expect_says(test, part);
+  expect_says(error(&Request::validation, path("in/a.csv")), "--validation");
+  expect_says(error(&Request::validation, path("in/a.csv")), "is a file of --data, too");
+  EXPECT_EQ(error(&Request::validation, path("c.csv")), "");
+  request.trains = false;  // a model that was trained with this file is looked at
+  EXPECT_EQ(error(&Request::test, path("link.csv")), "");
+  request.trains = true;
+  request.data = path("idx");
+  expect_says(error(&Request::validation, path("idx/.")), "train-images-idx3-ubyte");
+}
+
 TEST_F(Open, ALookWithoutMpiTellsTheSameFacts) {
   prepare([](const fs::path& root) {
     write_train(root / "digits");

@@ -123,6 +123,10 @@ TEST(Split, KeepsFilesAndGroupsWhole) {
     EXPECT_EQ(path, "/run/id");
     return of_row;
   };
+  EXPECT_EQ(groups_path("groups(/run/id, 0.3)"), "/run/id");
+  EXPECT_EQ(groups_path("groups(run id)"), "run id");
+  for (const char* other : {"0.1", "tail(0.1)", "groups(a, 2)", "groups()"})
+    EXPECT_EQ(groups_path(other), "");
   const Split groups = split_rows("groups(/run/id, 0.3)", 3, data);
   expect_partition(groups, 100);
   EXPECT_NEAR(static_cast<double>(groups.validation.size()), 30, 8);

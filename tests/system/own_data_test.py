@@ -29,7 +29,8 @@ LAYOUTS = ((1, 1), (1, 2), (2, 1), (3, 2))  # ranks, threads
 
 
 def figures(text):
-    return {line.split()[0]: float(line.split()[1]) for line in text.splitlines() if len(line.split()) == 2}
+    return {line.split()[0]: float(line.split()[1]) for line in text.splitlines()
+            if len(line.split()) == 2 and not line.startswith(("class_", "target_"))}
 
 
 def digest(line):

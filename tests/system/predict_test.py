@@ -115,7 +115,8 @@ def check_same_bytes():
 
 
 def figures(text):
-    return {line.split()[0]: float(line.split()[1]) for line in text.splitlines() if len(line.split()) == 2}
+    return {line.split()[0]: float(line.split()[1]) for line in text.splitlines()
+            if len(line.split()) == 2 and not line.startswith(("class_", "target_"))}
 
 
 def check_ensembles(data):

@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "trainer/core/tree.h"
+
 namespace trainer::data {
 
 class EpochOrder;
@@ -56,6 +58,11 @@ class DataSet {
                              float* inputs) const = 0;
   /// classes: [rows] i32 in [0, targets). Throws Error(internal) unless kind is classes.
   virtual void gather_classes(std::span<const std::int64_t> rows, std::int32_t* classes) const = 0;
+  /// classes: [rows.size()] i32, as gather_classes() of rows next to each other; where rows stay in files,
+  /// nothing but the labels is read.
+  virtual void read_classes(Range rows, std::int32_t* classes) const {
+    for (std::int64_t row = rows.begin; row < rows.end; ++row) gather_classes({&row, 1}, classes++);
+  }
   /// values: [rows, targets] f32, unscaled. Throws Error(internal) unless kind is values.
   virtual void gather_values(std::span<const std::int64_t> rows, float* values) const = 0;
 };

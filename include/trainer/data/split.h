@@ -32,12 +32,15 @@ struct Splittable {
 
 /// Reads `--validation`: `0` none; a fraction below 1, the nearest whole number of rows but at least 1, drawn
 /// by `split_seed`; `5000 rows`, drawn likewise; `tail(0.1)`, the last rows; `files(0.1)`, whole files,
-/// drawn; `groups(PATH, 0.1)`, all rows of the groups that are drawn until they are that many; `test`, all
-/// rows of the test split. Where rows lie in blocks (large data), a fraction or number of rows is drawn as
-/// whole blocks, the last of them in part. A pure function of its arguments: the same on every rank. Throws
-/// Error(usage) for anything else, for fractions below 0 or from 1 on, and when no training row would be
-/// left.
+/// drawn; `groups(PATH, 0.1)` (a data set of HDF5, a column of CSV), all rows of the groups that are drawn
+/// until they are that many; `test`, all rows of the test split. Where rows lie in blocks (large data), a
+/// fraction or number of rows is drawn as whole blocks, the last of them in part. A pure function of its
+/// arguments: the same on every rank. Throws Error(usage) for anything else, for fractions below 0 or from 1
+/// on, and when no training row would be left.
 Split split_rows(const std::string& validation, std::uint64_t split_seed, const Splittable& data);
+
+/// The PATH of `--validation groups(PATH, 0.1)`; empty for anything else.
+std::string groups_path(const std::string& validation);
 
 /// At most `most` rows of a set, spread evenly over it.
 RowSet spread(const RowSet& rows, std::int64_t most);

@@ -1,0 +1,94 @@
+#!/usr/bin/python3
+"""Tables of which a part is used, from train to predict: csv_columns_test.py TRAINER
+
+An id for each row, notes, a station that groups rows, words for missing values; the columns in another order afterwards."""
+import csv
+import json
+import os
+import random
+import sys
+import tempfile
+
+try:
+    import h5py
+except ImportError as missing:
+    print(f"skipped: {missing}; Debian's python3-h5py has it")
+    sys.exit(77)
+
+sys.dont_write_bytecode = True
+from program import check, finish, read_csv, run  # noqa: E402
+
+NAMES = ["id", "note", "station", "width", "color", "price", "kind"]
+
+
+def rows_of(count, seed):
+    draw = random.Random(seed)
+    rows = []
+    for i in range(count):
+        width, color, station = draw.gauss(0, 1), draw.choice(["red", "blue"]), f"station {draw.randrange(20)}"
+        price = 100 + 20 * width + (30 if color == "red" else 0)
+        rows.append({"id": f"row-{seed}-{i}", "note": f"{i},5", "station": station, "width": repr(width), "color": color,
+                     "price": repr(price), "kind": "dear" if price > 115 else "cheap"})
+    return rows
+
+
+def write(name, rows, columns=tuple(NAMES)):
+    with open(name, "w", newline="", encoding="utf-8") as file:
+        out = csv.writer(file, lineterminator="\n")
+        out.writerow(columns)
+        out.writerows([[row[column] for column in columns] for row in rows])
+
+
+def lines_of(text):
+    return dict(line.split(" ", 1) for line in text.splitlines())
+
+
+def check_regression(rows):
+    train = ["--data", "table.csv", "--inputs", "color, width", "--target-columns", "price", "--model", "dense(outputs)", "--lr", "0.05",
+             "--epochs", 15, "--quiet"]
+    other = list(reversed(NAMES))
+    write("other.csv", rows[:80], other)
+    write("test.csv", rows_of(60, 7), other)
+    run("train", *train, "--validation", "groups(station, 0.2)", "--test", "test.csv", "--out", "price", ranks=2)
+    run("train", *train, "--validation", "groups(3, 0.2)", "--test", "test.csv", "--out", "again")
+    weights = [json.load(open(f"{name}/result.json"))["weights"] for name in ("price", "again")]
+    check(weights[0] == weights[1], "the same by the column's number, on another number of ranks")
+    with h5py.File("price/best.h5") as file:
+        encoding = file["model"].attrs["encoding"]
+    check(encoding == 'csv of 7 named columns: 5 "color" in "blue" "red", 4 "width" number; values: 6 "price"', encoding)
+    found = lines_of(run("evaluate", "price", "--data", "other.csv", "--split", "train", "--validation", "0"))
+    check(found["target_0"] == "price" and float(found["r2_0"]) > 0.99, f"evaluate: {found}")
+    run("predict", "price", "--data", "other.csv", "--out", "other_out.csv")
+    run("predict", "price", "--data", "table.csv", "--out", "table_out.csv")
+    (header, some), (_, all_rows) = read_csv("other_out.csv"), read_csv("table_out.csv")
+    check(header == ["row", "price"], f"header {header}")
+    check(some == all_rows[:80], "another order of the columns gives other predictions")
+    # Whole stations validate: a model of none of the stations' columns has no such name in its inputs.
+    write("bare.csv", rows[:80], ["width", "color"])
+    line = run("evaluate", "price", "--data", "bare.csv", "--split", "train", code=2)
+    check("groups(station)" in line and "--validation 0" in line, line)
+    line = run("train", "--data", "table.csv", "--inputs", "colour, width", "--out", "wrong", code=2)
+    check("did you mean color" in line, line)
+    line = run("train", *train, "--test", "./table.csv", "--out", "wrong", code=2)
+    check("--test ./table.csv" in line and "table.csv of --data" in line, line)
+
+
+def check_classes(rows):
+    for i in range(0, 100, 10):
+        rows[i]["width"] = ["NA", "NULL", "", "None"][i // 10 % 4]
+    write("holes.csv", rows)
+    use = ["--data", "holes.csv", "--inputs", "width,color"]
+    line = run("train", *use, "--out", "holes", code=3)
+    check("line 2, column 4 ('width')" in line and "'NA'" in line, line)
+    run("train", *use, "--missing", "drop", "--model", "dense(outputs)", "--epochs", 3, "--quiet", "--out", "holes")
+    found = lines_of(run("evaluate", "holes", "--data", "holes.csv", "--missing", "drop", "--split", "train", "--validation", "0"))
+    check(found["rows"] == "390" and found["class_0"] == "cheap" and found["class_1"] == "dear", f"evaluate: {found}")
+
+
+with tempfile.TemporaryDirectory(prefix="trainer-columns-") as folder:
+    os.chdir(folder)
+    table = rows_of(400, 1)
+    write("table.csv", table)
+    check_regression(table)
+    check_classes(table)
+    sys.exit(finish())
