@@ -25,6 +25,8 @@ class CsvTable {
   std::vector<double> numbers(const std::string& column) const;
 
  private:
+  void keep_every_second();
+
   std::string path_;
   std::vector<std::string> columns_;
   std::vector<std::vector<std::string>> cells_;  ///< by column

@@ -21,6 +21,8 @@ enum class Style { line, points, line_points, dashed, bars };
 struct Series {
   std::string label = {};  ///< in the legend; empty: not in it
   Style style = Style::line;
+  /// Colour, marker and dashes: curves of one number look alike but for their style. Not given: its place.
+  std::optional<int> look = {};
   std::vector<double> x, y;  ///< of one length
   std::vector<double> low = {},
                       high = {};  ///< empty, or of that length. With points: error bars; with lines: a

@@ -11,29 +11,34 @@ namespace trainer::report {
 /// hold anything; they are shown as they are.
 class Page {
  public:
-  /// `path`: where write() will put it.
-  Page(std::string title, std::string path);
+  /// `path`: of the page. `figures`: the folder for the files of its pictures.
+  Page(std::string title, std::string path, std::string figures);
 
   /// A heading that stands in the table of contents; what is added next belongs to it.
   void section(const std::string& title);
   /// A heading below it.
   void subsection(const std::string& title);
   void paragraph(const std::string& text);
-  /// Each row as long as `header`. What looks like a number is set to the right.
+  /// Each row as long as `header`. Numbers are set to the right.
   void table(const std::vector<std::string>& header, const std::vector<std::vector<std::string>>& rows);
   void preformatted(const std::string& text);
   /// The same, behind a line that opens it.
   void folded(const std::string& line, const std::string& text);
-  /// The picture itself, and links to its files, which stay beside the page. Without the picture: the link to
-  /// its numbers.
-  void figure(const Figure& figure, const Drawn& drawn);
+  /// The picture itself, and links to its files, which stay beside the page. Where it cannot be drawn: the
+  /// link to its numbers. The stems of the figures of a page differ.
+  void figure(Figure figure);
 
-  std::string html() const;
-  /// Whole or not at all. Throws Error(data).
-  void write() const;
+  /// Draws all figures (see draw()), then writes the page, whole or not at all. Returns what the user should
+  /// be told: Drawn::note. Throws Error(data).
+  std::string write();
 
  private:
-  std::string title_, path_, contents_, body_;
+  std::string html(const Drawn& drawn) const;
+  std::string figure_html(const Figure& figure, const Drawn& drawn) const;
+
+  std::string title_, path_, folder_, contents_;
+  std::vector<std::string> parts_ = {""};  ///< of the body: figure i stands behind part i
+  std::vector<Figure> figures_;
   int sections_ = 0;
 };
 
