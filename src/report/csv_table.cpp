@@ -108,14 +108,20 @@ bool CsvTable::has(const std::string& column) const {
   return std::find(columns_.begin(), columns_.end(), column) != columns_.end();
 }
 
-const std::vector<std::string>& CsvTable::texts(const std::string& column) const {
+std::size_t CsvTable::place_of(const std::string& column) const {
   const auto found = std::find(columns_.begin(), columns_.end(), column);
   require(found != columns_.end(), ErrorKind::data, path_, " has no column ", column);
-  return cells_[static_cast<std::size_t>(found - columns_.begin())];
+  return static_cast<std::size_t>(found - columns_.begin());
 }
 
-std::vector<double> CsvTable::numbers(const std::string& column) const {
-  const std::vector<std::string>& cells = texts(column);
+const std::vector<std::string>& CsvTable::texts(const std::string& column) const {
+  return cells_[place_of(column)];
+}
+
+std::vector<double> CsvTable::numbers(const std::string& column) const { return numbers(place_of(column)); }
+
+std::vector<double> CsvTable::numbers(std::size_t column) const {
+  const std::vector<std::string>& cells = cells_[column];
   std::vector<double> values(cells.size());
   std::transform(cells.begin(), cells.end(), values.begin(), number_in);
   return values;

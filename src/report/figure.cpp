@@ -100,11 +100,11 @@ Drawn draw(const std::vector<Figure>& figures, const std::string& folder) {
     require_whole(figure);
     require(known.insert(figure.stem).second, ErrorKind::internal, "two figures are called ", figure.stem);
   }
+  Drawn drawn{.folder = folder, .stems = {}, .note = {}};
+  if (figures.empty()) return drawn;
   std::error_code error;
   fs::create_directories(folder, error);
   require(!error, ErrorKind::data, "cannot make the folder ", folder, ": ", error.message());
-  Drawn drawn{.folder = folder, .stems = {}, .note = {}};
-  if (figures.empty()) return drawn;
   const WorkFolder work(folder);
   for (const Figure& figure : figures) {
     write_numbers(figure, work.file(figure.stem + ".csv"));

@@ -106,7 +106,7 @@ std::string grid_block(const Grid& grid) {
     for (std::size_t column = 0; column < grid.x.size(); ++column) {
       const double value = grid.values[row * grid.x.size() + column];
       block += text(gnuplot_number(grid.x[column]), " ", gnuplot_number(grid.y[row]), " ",
-                    gnuplot_number(grid.log && value <= 0 ? NAN : value), "\n");
+                    gnuplot_number(grid.log && value <= 0 ? NAN : value), " ", gnuplot_number(value), "\n");
     }
     block += "\n";
   }
@@ -146,7 +146,7 @@ std::string grid_elements(const Grid& grid) {
     elements +=
         ", $contours using 1:2 with lines lc rgb 'black' lw 1 notitle, "
         "$contours using 1:2:(sprintf('%.3g',$3)) every 1000000 with labels boxed font ',10' notitle";
-  if (grid.numbers) elements += ", $grid using 1:2:(sprintf('%g',$3)) with labels font ',10' notitle";
+  if (grid.numbers) elements += ", $grid using 1:2:(sprintf('%g',$4)) with labels font ',10' notitle";
   return elements;
 }
 

@@ -23,9 +23,12 @@ class CsvTable {
   const std::vector<std::string>& texts(const std::string& column) const;
   /// The same as numbers; nan where a cell is empty or no number.
   std::vector<double> numbers(const std::string& column) const;
+  /// The same of the column at a place: names may repeat.
+  std::vector<double> numbers(std::size_t column) const;
 
  private:
   void keep_every_second();
+  std::size_t place_of(const std::string& column) const;
 
   std::string path_;
   std::vector<std::string> columns_;
