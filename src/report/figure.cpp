@@ -81,6 +81,17 @@ void rename_into(const WorkFolder& work, const std::string& folder, const std::s
   require(!error, ErrorKind::data, "cannot write ", folder, "/", name, ": ", error.message());
 }
 
+/// Browsers would blur the cells of an image into each other.
+void keep_pixels(const std::string& svg) {
+  std::string drawing = read_whole_file(svg);
+  const std::string tag = "<image ";
+  std::size_t at = drawing.find(tag);
+  if (at == std::string::npos) return;
+  for (; at != std::string::npos; at = drawing.find(tag, at + 1))
+    drawing.insert(at + tag.size(), "style='image-rendering:pixelated' ");
+  replace_file(svg, drawing);
+}
+
 /// gnuplot's own words on why it ended: its messages name a place, as in `"script" line 7: ...`.
 std::string message_of(const GnuplotRun& run) {
   for (auto line = run.printed.rbegin(); line != run.printed.rend(); ++line)
@@ -115,6 +126,7 @@ Drawn draw(const std::vector<Figure>& figures, const std::string& folder) {
   const GnuplotRun run = run_gnuplot(work.path(), "script");
   for (const Figure& figure : figures) {
     if (std::find(run.printed.begin(), run.printed.end(), figure.stem) == run.printed.end()) continue;
+    keep_pixels(work.file(figure.stem + ".svg"));
     for (const char* kind : kKinds) rename_into(work, folder, figure.stem + kind);
     drawn.stems.push_back(figure.stem);
   }

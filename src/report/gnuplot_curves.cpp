@@ -5,6 +5,7 @@
 
 #include "gnuplot.h"
 #include "gnuplot_words.h"
+#include "plain_text.h"
 #include "trainer/core/error.h"
 
 namespace trainer::report {
@@ -118,8 +119,7 @@ std::string contour_commands(const Grid& grid) {
   std::string levels;
   for (const double level : grid.contours) levels += (levels.empty() ? "" : ",") + gnuplot_number(level);
   return text("set contour base\nunset surface\nset cntrparam levels discrete ", levels,
-              "\nset table $contours\nsplot $grid using 1:2:3 with lines\nunset table\nunset contour\n",
-              "set style textbox opaque noborder\n");
+              "\nset table $contours\nsplot $grid using 1:2:3 with lines\nunset table\nunset contour\n");
 }
 
 /// Half a cell beyond the outermost centres.
@@ -130,34 +130,42 @@ Range grid_range(const std::vector<double>& centres) {
   return {centres.front() - half, centres.back() + half};
 }
 
-std::string grid_commands(const Grid& grid) {
-  const Range range = range_of({.log = grid.log}, grid.values);
+/// The scale marks the levels of several contours.
+std::string level_tics(const Grid& grid) {
+  if (grid.contours.size() < 2) return "";
+  std::string tics;
+  for (const double level : grid.contours)
+    tics += text(tics.empty() ? "" : ", ", "'", short_number(level), "' ", gnuplot_number(level));
+  return "set cbtics (" + tics + ")\n";
+}
+
+/// Points on the grid must stand out from it.
+std::string grid_commands(const Grid& grid, bool has_points) {
+  const Axis scale{.label = grid.label, .log = grid.log};
   return text(grid_block(grid), contour_commands(grid),
-              "set size square\nset palette defined (0 '#FFFFFF', 1 '#4A6FA5')\n", "set cblabel ",
-              gnuplot_text(grid.label), "\nset cbrange [", gnuplot_number(range.low), ":",
-              gnuplot_number(range.high), "]\n", grid.log ? "set logscale cb\n" : "", "set format cb '%g'\n");
+              "set size square\nset palette defined (0 '#FFFFFF', 1 '", has_points ? "#A9BCD8" : "#4A6FA5",
+              "')\n", axis_commands("cb", scale, range_of(scale, grid.values), grid.values),
+              level_tics(grid));
 }
 
 std::string grid_elements(const Grid& grid) {
   constexpr std::size_t kMostCells = 1024;  // drawn one by one; more are an image
   std::string elements =
       text("$grid using 1:2:3 with image", grid.values.size() <= kMostCells ? " pixels" : "", " notitle");
-  if (!grid.contours.empty())
-    elements +=
-        ", $contours using 1:2 with lines lc rgb 'black' lw 1 notitle, "
-        "$contours using 1:2:(sprintf('%.3g',$3)) every 1000000 with labels boxed font ',10' notitle";
+  if (!grid.contours.empty()) elements += ", $contours using 1:2 with lines lc rgb 'black' lw 1 notitle";
   if (grid.numbers) elements += ", $grid using 1:2:(sprintf('%g',$4)) with labels font ',10' notitle";
   return elements;
 }
 
+/// All that a plot must have room for, and the places of its points.
 struct Extent {
-  std::vector<double> x, y;
+  std::vector<double> x, y, places;
 };
 
 Extent extent_of(const Figure& figure) {
   Extent extent;
   for (const Series& series : figure.series) {
-    extent.x.insert(extent.x.end(), series.x.begin(), series.x.end());
+    extent.places.insert(extent.places.end(), series.x.begin(), series.x.end());
     for (const auto* values : {&series.y, &series.low, &series.high})
       extent.y.insert(extent.y.end(), values->begin(), values->end());
     if (series.style != Style::bars) continue;
@@ -165,38 +173,59 @@ Extent extent_of(const Figure& figure) {
     for (const double x : series.x)
       for (const double side : {-1., 1.}) extent.x.push_back(x + side * half_width(series));
   }
+  extent.x.insert(extent.x.end(), extent.places.begin(), extent.places.end());
   return extent;
 }
 
-/// Rows of the legend below the plot.
-int legend_rows(const Figure& figure, int width) {
+/// How the labels stand below the plot.
+struct Legend {
+  std::size_t columns = 1, rows = 0;
+};
+
+Legend legend_of(const Figure& figure, int width) {
   std::size_t longest = 0, count = 0;
   for (const Series& series : figure.series) {
     if (series.label.empty()) continue;
     longest = std::max(longest, std::min<std::size_t>(series.label.size(), 70));
     ++count;
   }
-  const std::size_t columns =
-      std::max<std::size_t>(1, static_cast<std::size_t>(width - 60) / (8 * longest + 60));
-  return static_cast<int>((count + columns - 1) / columns);
+  const std::size_t columns = static_cast<std::size_t>(width - 60) / (8 * longest + 60);
+  const Legend legend{.columns = std::clamp<std::size_t>(columns, 1, std::max<std::size_t>(count, 1))};
+  return {legend.columns, (count + legend.columns - 1) / legend.columns};
+}
+
+/// Puts the legend at the lower edge, below the axis; makes room for it.
+std::string legend_commands(const Figure& figure, Canvas& canvas) {
+  constexpr int kRow = 18, kAxis = 78, kLetter = 6;
+  const Legend legend = legend_of(figure, canvas.width);
+  if (legend.rows == 0) return "unset key\n";
+  const int height = kRow * static_cast<int>(legend.rows);
+  const int names = is_crowded(figure.x) ? kLetter * static_cast<int>(longest_name(figure.x)) : 0;
+  canvas.height += height + names;
+  return text("set key at screen 0.5,", gnuplot_number(6. / canvas.height),
+              " bottom center horizontal maxcols ", legend.columns,
+              " Left reverse samplen 5 width 1\nset bmargin at screen ",
+              gnuplot_number(static_cast<double>(kAxis + height + names) / canvas.height), "\n");
 }
 
 }  // namespace
 
 std::string curve_commands(const Figure& figure) {
-  Extent extent = extent_of(figure);
+  const Extent extent = extent_of(figure);
   Range x = range_of(figure.x, extent.x), y = range_of(figure.y, extent.y);
   std::string commands = "set title " + gnuplot_text(figure.title) + "\n";
   std::string elements;
   if (figure.grid) {
     if (figure.x.names.empty()) x = grid_range(figure.grid->x);
     if (figure.y.names.empty()) y = grid_range(figure.grid->y);
-    commands += grid_commands(*figure.grid);
+    commands += grid_commands(*figure.grid, !figure.series.empty());
     elements = grid_elements(*figure.grid);
   } else {
-    commands += "set grid lc rgb '#DDDDDD' lw 0.5\n";
+    commands += "set tics out nomirror\nset grid lc rgb '#DDDDDD' lw 0.5\n";
   }
-  commands += axis_commands('x', figure.x, x, extent.x) + axis_commands('y', figure.y, y, extent.y);
+  const std::vector<double> anywhere;  // on a grid every place has a value
+  commands += axis_commands("x", figure.x, x, figure.grid ? anywhere : extent.places) +
+              axis_commands("y", figure.y, y, figure.grid ? anywhere : extent.y);
   bool any = figure.grid.has_value();
   for (std::size_t i = 0; i < figure.series.size(); ++i) {
     const Series& series = figure.series[i];
@@ -214,9 +243,7 @@ std::string curve_commands(const Figure& figure) {
   }
   Canvas canvas;
   if (figure.grid) canvas = {.width = 640, .height = 560};
-  const int rows = legend_rows(figure, canvas.width);
-  canvas.height += 18 * rows;
-  commands += rows > 0 ? "set key below center horizontal Left reverse samplen 5 width 1\n" : "unset key\n";
+  commands += legend_commands(figure, canvas);
   return commands + on_all_terminals(figure.stem, canvas, "plot " + elements + "\n");
 }
 

@@ -82,7 +82,7 @@ std::string caption_commands(const std::string& caption, double x, double y) {
   std::string commands;
   for (std::size_t begin = 0; begin <= caption.size() && !caption.empty(); y += kLinePixels) {
     const std::size_t end = std::min(caption.find('\n', begin), caption.size());
-    commands += text("set label ", gnuplot_text(caption.substr(begin, end - begin), 17), " at ",
+    commands += text("set label ", gnuplot_text(caption.substr(begin, end - begin), 20), " at ",
                      gnuplot_number(x), ",", gnuplot_number(y), " center font ',9'\n");
     begin = end + 1;
   }

@@ -11,6 +11,9 @@
 namespace trainer::report {
 namespace {
 
+constexpr std::size_t kMostNames = 32;    ///< beside an axis
+constexpr std::size_t kLongestName = 24;  ///< characters
+
 /// The first `most` characters (not bytes) of UTF-8 text.
 std::string cut(const std::string& text, std::size_t most) {
   std::size_t characters = 0;
@@ -23,11 +26,10 @@ std::string cut(const std::string& text, std::size_t most) {
 
 /// 'text' place, for `set xtics`.
 std::string name_tics(const std::vector<std::string>& names) {
-  constexpr std::size_t kMost = 32;
-  const std::size_t every = (names.size() + kMost - 1) / kMost;
+  const std::size_t every = (names.size() + kMostNames - 1) / kMostNames;
   std::string list;
   for (std::size_t i = 0; i < names.size(); i += every)
-    list += text(list.empty() ? "" : ", ", gnuplot_text(names[i], 24), " ", i);
+    list += text(list.empty() ? "" : ", ", gnuplot_text(names[i], kLongestName), " ", i);
   return list;
 }
 
@@ -57,6 +59,20 @@ std::string log_tics(const Range& range, const std::vector<double>& values) {
   return list;
 }
 
+std::string tics_commands(std::string_view name, const Axis& axis, const Range& range,
+                          const std::vector<double>& values) {
+  if (!axis.names.empty()) {
+    const bool crowded = name == "x" && is_crowded(axis);
+    return text("set ", name, "tics (", name_tics(axis.names), ") scale 0",
+                crowded ? " rotate by 45 right" : "", "\n");
+  }
+  const std::string tics = axis.log ? log_tics(range, values) : "";
+  if (!tics.empty()) return text("set ", name, "tics (", tics, ")\n");
+  const bool whole = !values.empty() &&
+                     std::all_of(values.begin(), values.end(), [](double v) { return v == std::floor(v); });
+  return !axis.log && whole && range.high - range.low <= 12 ? text("set ", name, "tics 1\n") : "";
+}
+
 }  // namespace
 
 std::string gnuplot_text(std::string_view words, std::size_t most) {
@@ -66,6 +82,16 @@ std::string gnuplot_text(std::string_view words, std::size_t most) {
     result += c == '\n' || c == '\t' ? ' ' : c;
   }
   return result + "'";
+}
+
+std::size_t longest_name(const Axis& axis) {
+  std::size_t longest = 0;
+  for (const std::string& word : axis.names) longest = std::max(longest, std::min(word.size(), kLongestName));
+  return longest;
+}
+
+bool is_crowded(const Axis& axis) {
+  return longest_name(axis) * std::min(axis.names.size(), kMostNames) > 60;
 }
 
 std::string gnuplot_number(double value) { return std::isfinite(value) ? format_number(value) : "NaN"; }
@@ -90,23 +116,13 @@ Range range_of(const Axis& axis, const std::vector<double>& values) {
   return {axis.low.value_or(range.low), axis.high.value_or(range.high)};
 }
 
-std::string axis_commands(char name, const Axis& axis, const Range& range,
+std::string axis_commands(std::string_view name, const Axis& axis, const Range& range,
                           const std::vector<double>& values) {
   const Range shown = axis.reversed ? Range{range.high, range.low} : range;
-  std::string commands = text("set ", name, "label ", gnuplot_text(axis.label), "\nset ", name, "range [",
-                              gnuplot_number(shown.low), ":", gnuplot_number(shown.high), "]\n");
-  if (axis.log) commands += text("set logscale ", name, "\n");
-  commands += text("set format ", name, " '%g'\n");
-  const std::string tics = !axis.names.empty() ? name_tics(axis.names)
-                           : axis.log          ? log_tics(range, values)
-                                               : "";
-  std::size_t longest = 0;
-  for (const std::string& word : axis.names) longest = std::max(longest, word.size());
-  const bool crowded = name == 'x' && longest * std::min<std::size_t>(axis.names.size(), 32) > 60;
-  if (!tics.empty())
-    commands += text("set ", name, "tics (", tics, ")", crowded ? " rotate by 45 right" : "", "\n");
-  if (!axis.names.empty()) commands += text("set ", name, "tics scale 0\nunset m", name, "tics\n");
-  return commands;
+  return text("set ", name, "label ", gnuplot_text(axis.label), name == "cb" ? " offset 1,0" : "", "\nset ",
+              name, "range [", gnuplot_number(shown.low), ":", gnuplot_number(shown.high), "]\n",
+              axis.log ? text("set logscale ", name, "\n") : "", "set format ", name, " '%g'\n",
+              tics_commands(name, axis, range, values));
 }
 
 std::string on_all_terminals(const std::string& stem, const Canvas& canvas, const std::string& plot) {
@@ -117,11 +133,12 @@ std::string on_all_terminals(const std::string& stem, const Canvas& canvas, cons
   return text("set terminal svg noenhanced size ", canvas.width, ",", canvas.height,
               " background 'white' font 'sans-serif,13' name 'f_", name, "'\nset output '", stem, ".svg'\n",
               plot, "set terminal pngcairo noenhanced size ", 2 * canvas.width, ",", 2 * canvas.height,
-              " background 'white' font 'sans,10' fontscale 2 linewidth 2 pointscale 2\nset output '", stem,
-              ".png'\nreplot\nset terminal pdfcairo noenhanced size ", canvas.width * to_inches, "in,",
+              " background 'white' font 'sans,13' fontscale 1.54 linewidth 2 pointscale 2.4 dashlength "
+              "2\nset output '",
+              stem, ".png'\nreplot\nset terminal pdfcairo noenhanced size ", canvas.width * to_inches, "in,",
               canvas.height * to_inches,
-              "in background 'white' font 'sans,9.5' linewidth 1 pointscale 0.7\nset output '", stem,
-              ".pdf'\nreplot\nset output\nprint '", stem, "'\n");
+              "in background 'white' font 'sans,13' fontscale 0.56 linewidth 1.3 pointscale 0.9 dashlength 1.8\nset output '",
+              stem, ".pdf'\nreplot\nset output\nprint '", stem, "'\n");
 }
 
 }  // namespace trainer::report

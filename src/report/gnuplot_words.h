@@ -22,12 +22,19 @@ struct Range {
 
 /// From the ends that `axis` gives, else from `values` with some room; what cannot be shown is left out.
 Range range_of(const Axis& axis, const std::vector<double>& values);
-/// Label, range, scale and tics of the axis called x or y.
-std::string axis_commands(char name, const Axis& axis, const Range& range, const std::vector<double>& values);
+/// Label, range, scale and tics of the axis called x, y or cb (the scale of colours), on which `values`
+/// stand.
+std::string axis_commands(std::string_view name, const Axis& axis, const Range& range,
+                          const std::vector<double>& values);
+
+/// Characters of the longest of its names.
+std::size_t longest_name(const Axis& axis);
+/// Whether the names of the x axis must be written slanted.
+bool is_crowded(const Axis& axis);
 
 /// Pixels of the picture on a page.
 struct Canvas {
-  int width = 720, height = 432;
+  int width = 800, height = 440;
 };
 /// Sends the commands of a `plot` (its first line may be others) to all three files.
 std::string on_all_terminals(const std::string& stem, const Canvas& canvas, const std::string& plot);

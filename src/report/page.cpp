@@ -19,7 +19,7 @@ constexpr const char* kStyle = R"(
 @media (prefers-color-scheme: dark) {
   :root { --ink: #e4e6e8; --paper: #17191c; --rule: #3d4248; --soft: #22252a; --link: #8ab4f8; }
 }
-body { margin: 2rem auto; max-width: 62rem; padding: 0 1.5rem; background: var(--paper); color: var(--ink);
+body { margin: 2rem auto; max-width: 54rem; padding: 0 1.5rem; background: var(--paper); color: var(--ink);
   font: 16px/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.7rem; } h2 { margin-top: 2.5rem; border-bottom: 1px solid var(--rule); font-size: 1.35rem; }
 h3 { font-size: 1.1rem; } a { color: var(--link); } p { max-width: 48rem; overflow-wrap: anywhere; }
@@ -28,6 +28,7 @@ nav ul { columns: 3 14rem; list-style: none; padding: 0; }
 table { border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }
 th, td { border-bottom: 1px solid var(--rule); padding: 0.2rem 0.8rem; text-align: left; vertical-align: top;
   overflow-wrap: anywhere; }
+td:first-child { white-space: nowrap; }
 td.number { text-align: right; white-space: nowrap; }
 pre { background: var(--soft); padding: 0.8rem; overflow-x: auto; font-size: 0.85rem; line-height: 1.35; }
 figure { margin: 1rem 0 2rem; break-inside: avoid; } figure img { max-width: 100%; height: auto; background: #fff; }

@@ -32,12 +32,14 @@ bool spans_decades(const std::vector<Series>& series) {
   return low > 0 && high > 30 * low;
 }
 
+constexpr std::size_t kMostRaw = 1000;
+
 /// At most some hundred points: where there are more, the means of equal shares with the least and the
 /// greatest of each.
 Series thinned(Series curve) {
-  constexpr std::size_t kMost = 400;
+  constexpr std::size_t kMost = 250;
   const std::size_t count = curve.x.size();
-  if (count <= kMost) return curve;
+  if (count <= kMostRaw) return curve;
   Series result{.label = curve.label, .style = curve.style, .look = curve.look, .x = {}, .y = {}};
   for (std::size_t i = 0; i < kMost; ++i) {
     double sum_x = 0, sum = 0, points = 0, low = HUGE_VAL, high = -HUGE_VAL;
@@ -85,8 +87,8 @@ void join(std::vector<Series>& all, std::vector<Series> more) {
 
 /// A figure of train_NAME and val_NAME; false where no run has values.
 bool add_metric(Page& page, const Runs& runs, const std::string& name) {
-  Figure figure{
-      .stem = name, .title = name + " at the evaluations", .x = {.label = "epochs"}, .y = {.label = name}};
+  Figure figure{.stem = name, .title = name, .x = {.label = "epochs"}, .y = {.label = name}};
+  figure.title.front() = static_cast<char>(std::toupper(static_cast<unsigned char>(name.front())));
   std::replace_if(
       figure.stem.begin(), figure.stem.end(), [](unsigned char c) { return std::isalnum(c) == 0; }, '_');
   figure.series = over_epochs(runs, "train_" + name, Style::dashed, "training rows");
@@ -176,7 +178,7 @@ Figure time_of_one(const RunFiles& run) {
 Figure time_of_several(const Runs& runs) {
   Figure figure{.stem = "time",
                 .title = "Where the time of the steps went (rank 0)",
-                .x = {},
+                .x = {.label = "run"},
                 .y = {.label = "share of the time [%]", .low = 0, .high = 100}};
   std::vector<double> x;
   for (const RunFiles& run : runs) {
@@ -281,7 +283,7 @@ void add_steps(Page& page, const Runs& runs) {
         "There is no steps.csv: train with --log-steps to see the loss and the gradient's norm of every "
         "step.");
   for (const RunFiles& run : runs)
-    if (run.steps && run.steps->rows() > 400)
+    if (run.steps && run.steps->rows() > static_cast<std::int64_t>(kMostRaw))
       page.paragraph(text("Curves", of_run(runs, run),
                           " are means over steps, with the least and the greatest value as a band",
                           run.steps->every() > 1 ? text(", of every ", run.steps->every(), "th step") : "",

@@ -1,6 +1,8 @@
 // Matrices, images and surfaces, of each run by itself.
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <cstdio>
 #include <numeric>
 
 #include "plain_text.h"
@@ -53,6 +55,12 @@ Picture picture_of(const float* values, const ImageShape& shape, std::string cap
 std::string assumption(const ImageShape& shape) {
   return shape.assumed ? text(" The inputs are taken for images of ", shape.height, " x ", shape.width, ".")
                        : "";
+}
+
+std::string two_digits(double value) {
+  std::array<char, 40> buffer{};
+  std::snprintf(buffer.data(), buffer.size(), "%.2g", value);
+  return buffer.data();
 }
 
 /// Row and column sums of a confusion matrix, as they are told of each class.
@@ -217,7 +225,8 @@ void add_examples(Page& page, const Runs& runs) {
       if (shape.known())
         pictures.list.push_back(
             picture_of(examples.inputs.data() + static_cast<std::int64_t>(i) * examples.features, shape,
-                       text("is ", truth, "\nsaid ", said, "\np ", short_number(examples.probability[i]))));
+                       text("is ", truth, "\nsaid ", said, "\nrow ", examples.row[i], ", p ",
+                            two_digits(examples.probability[i]))));
     }
     if (shape.known())
       page.figure({.stem = stem_of(runs, run, "worst_samples"),
@@ -226,7 +235,7 @@ void add_examples(Page& page, const Runs& runs) {
     page.paragraph(text("The rows", of_run(runs, run),
                         " with the largest loss, the worst first; p is the probability of the true class.",
                         shape.known() ? assumption(shape) : ""));
-    page.table({"row", "true class", "predicted", "p of the true class", "loss"}, rows);
+    if (!shape.known()) page.table({"row", "true class", "predicted", "p of the true class", "loss"}, rows);
   }
   if (!any)
     page.paragraph("There is no examples.h5: it is written at the end of the training of a classifier.");

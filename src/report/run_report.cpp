@@ -1,6 +1,9 @@
 #include "trainer/report/run_report.h"
 
 #include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
 #include <filesystem>
 #include <map>
 #include <set>
@@ -9,6 +12,7 @@
 #include "plain_text.h"
 #include "run_sections.h"
 #include "trainer/core/error.h"
+#include "trainer/core/grammar.h"
 
 namespace trainer::report {
 namespace {
@@ -44,6 +48,15 @@ std::string state_text(const RunFiles& run) {
   return text(state, " after step ", status.step, status.reason.empty() ? "" : ": " + status.reason);
 }
 
+/// Six digits of a number.
+std::string shortened(const std::string& value) {
+  const std::optional<double> number = parse_number(value);
+  if (!number || *number == std::round(*number)) return value;
+  std::array<char, 40> buffer{};
+  std::snprintf(buffer.data(), buffer.size(), "%.6g", *number);
+  return buffer.data();
+}
+
 /// result.json of all runs beside each other: a row for each member, in the order of the first run that has
 /// it.
 std::vector<std::vector<std::string>> result_rows(const Runs& runs) {
@@ -59,7 +72,7 @@ std::vector<std::vector<std::string>> result_rows(const Runs& runs) {
     for (const RunFiles& run : runs) {
       const auto found = std::find_if(run.result.begin(), run.result.end(),
                                       [&](const auto& member) { return member.first == name; });
-      rows.back().push_back(found == run.result.end() ? "" : found->second);
+      rows.back().push_back(found == run.result.end() ? "" : shortened(found->second));
     }
   }
   return rows;
