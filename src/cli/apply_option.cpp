@@ -37,6 +37,8 @@ std::string command_name(Command command) {
       return "predict";
     case Command::inspect:
       return "inspect";
+    case Command::report:
+      return "report";
     case Command::doctor:
       return "doctor";
     case Command::data:

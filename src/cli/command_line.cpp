@@ -30,7 +30,7 @@ struct Parsed {
 };
 
 constexpr Command kCommands[] = {Command::train,   Command::resume, Command::evaluate, Command::predict,
-                                 Command::inspect, Command::doctor, Command::data};
+                                 Command::inspect, Command::report, Command::doctor,   Command::data};
 constexpr Command kDataCommands[] = {Command::data_describe, Command::data_convert, Command::data_generate};
 
 /// The second word of `trainer data`.
@@ -61,7 +61,7 @@ std::pair<Command, Arguments> take_command(const Arguments& arguments) {
   const std::string near = nearest_name(arguments.front(), names);
   fail(ErrorKind::usage, "\"", arguments.front(), "\" is no command; ",
        near.empty() ? "" : "did you mean " + near + "? ",
-       "there are train, resume, evaluate, predict, inspect, data and doctor, see `trainer --help`");
+       "there are train, resume, evaluate, predict, inspect, report, data and doctor, see `trainer --help`");
 }
 
 /// Boost would take any next word for the value of a boolean: it is written behind `=`, where there is one,
@@ -132,6 +132,7 @@ std::size_t most_arguments(Command command) {
   switch (command) {
     case Command::evaluate:
     case Command::predict:
+    case Command::report:
       return std::numeric_limits<std::size_t>::max();
     case Command::resume:
     case Command::inspect:
@@ -160,7 +161,8 @@ void take_positional(const Parsed& parsed, CommandLine& line) {
   line.models_or_run = parsed.positional;
   require(std::ranges::none_of(line.models_or_run, &std::string::empty), ErrorKind::usage,
           "an argument of `trainer ", command_name(line.command), "` is empty");
-  if (line.models_or_run.empty() && line.command == Command::resume) line.models_or_run = {"runs/latest"};
+  const bool of_runs = line.command == Command::resume || line.command == Command::report;
+  if (line.models_or_run.empty() && of_runs) line.models_or_run = {"runs/latest"};
 }
 
 const std::string* find_given(const Parsed& parsed, const std::string& name) {

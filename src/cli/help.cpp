@@ -39,6 +39,14 @@ std::string usage_of(Command command) {
     case Command::inspect:
       return "Usage: trainer inspect FILE.h5 [--verify]\n"
              "Prints what is in a checkpoint: model, shapes, step, metrics, digest.\n";
+    case Command::report:
+      return "Usage: trainer report [RUN...] [--out FILE.html]\n"
+             "Writes a page on RUN (runs/latest) that any browser shows: curves, gradients, times, confusion "
+             "matrix, worst\n"
+             "samples, weights, settings; and its pictures as svg, png and pdf with their numbers as csv. "
+             "Several runs are\n"
+             "laid over each other. A run that is at work or was killed is shown as it stands. The pictures "
+             "need gnuplot.\n";
     case Command::doctor:
       return "Usage: mpirun -np N trainer doctor [options]\n"
              "Says what is wrong with the machine, the placement of the ranks, the run folder and the data, "
@@ -156,6 +164,7 @@ std::string program_help_text() {
          "  trainer predict MODEL... --data D --out Y.h5|Y.csv\n"
          "                                       what a model says of each row\n"
          "  trainer inspect FILE.h5 [--verify]   what is in a checkpoint\n"
+         "  trainer report [RUN...]              a page with the curves and pictures of runs\n"
          "  trainer data describe WHAT           what training would find in data, and what to do about it\n"
          "  trainer data convert WHAT --out F.h5, trainer data generate \"NAME(...)\" --out F.h5\n"
          "                                       the same rows as an HDF5 file\n"

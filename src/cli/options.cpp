@@ -27,9 +27,9 @@ const std::vector<Command> kOrders = {Command::train, Command::resume, Command::
 const std::vector<Command> kConverting = {Command::data_convert, Command::data_generate};
 const std::vector<Command> kLong = {Command::train, Command::resume, Command::predict, Command::data_convert,
                                     Command::data_generate};
-const std::vector<Command> kAll = {Command::train,         Command::resume,       Command::evaluate,
-                                   Command::predict,       Command::inspect,      Command::data,
-                                   Command::data_describe, Command::data_convert, Command::data_generate};
+const std::vector<Command> kAll = {
+    Command::train,  Command::resume, Command::evaluate,      Command::predict,      Command::inspect,
+    Command::report, Command::data,   Command::data_describe, Command::data_convert, Command::data_generate};
 
 /// What the table says about an option beside its name and value.
 struct Facts {
@@ -441,6 +441,12 @@ void add_command_options(std::vector<Option>& table) {
              .commands = predict});
   group.add(whole("seed", &C::seed),
             {.placeholder = "N", .effect = Effect::none, .help = "of the samples", .commands = predict});
+  group.add(any_text("out", &CommandLine::page),
+            {.placeholder = "FILE.html",
+             .effect = Effect::none,
+             .help = "the page; its pictures go to the folder FILE-figures beside it",
+             .default_text = "RUN/report.html with RUN/figures; of several runs ./report.html",
+             .commands = {Command::report}});
   group.add(boolean("verify", &CommandLine::verify),
             {.effect = Effect::none,
              .help = "read everything and check the digests: exit code 3 when it is not good",

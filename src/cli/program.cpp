@@ -35,6 +35,8 @@ bool done_without_mpi(const Job& job) {
     print_once(version_text());
   } else if (line.command == Command::inspect) {
     print_once(inspect_text(line.models_or_run.front(), line.verify));
+  } else if (line.command == Command::report) {
+    if (comm::rank_from_environment() == 0) print_once(write_report(line));
   } else if (line.command == Command::data_describe) {
     if (comm::rank_from_environment() != 0) return true;
     const DescribedData described = describe_text(line);
@@ -74,6 +76,7 @@ int run_command(const comm::Communicator& world, const Job& job) {
     case Command::data_generate:
       return run_data_convert(world, job);
     case Command::inspect:
+    case Command::report:
     case Command::data:
     case Command::data_describe:
       break;

@@ -38,6 +38,9 @@ int run_dry_run(const Job& job);
 /// it was written is shown, and said to be so.
 std::string inspect_text(const std::string& file, bool verify);
 
+/// Writes the page of `report` and its pictures. Without MPI. Returns what is to be printed.
+std::string write_report(const CommandLine& line);
+
 /// What `data describe` prints. Without MPI.
 struct DescribedData {
   std::string text;

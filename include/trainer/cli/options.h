@@ -16,6 +16,7 @@ enum class Command {
   evaluate,
   predict,
   inspect,
+  report,
   doctor,
   data,  ///< without a word behind it: prints its help
   data_describe,
@@ -30,7 +31,7 @@ struct CommandLine {
   std::set<std::string>
       given;  ///< options set on the command line or in --config, by canonical name ("batch-size")
   std::vector<std::string> models_or_run;  ///< RUN of resume (default runs/latest), FILE of inspect, each
-                                           ///< one; MODELs of evaluate and predict; WHAT of
+                                           ///< one; RUNs of report; MODELs of evaluate and predict; WHAT of
                                            ///< data ..., also in configuration.data
   std::string config;                      ///< --config
   bool resume = false;                     ///< train --resume
@@ -45,6 +46,7 @@ struct CommandLine {
   std::string predictions;     ///< predict --out
   std::int64_t samples = 0;    ///< predict --samples; 0: none
   std::string data_out;        ///< data convert --out, data generate --out
+  std::string page;            ///< report --out
 };
 
 /// `bits`: decides results and is fixed for a run. `free`: may change at resume. `none`: belongs to one call

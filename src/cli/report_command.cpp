@@ -1,0 +1,35 @@
+#include <filesystem>
+
+#include "trainer/cli/commands.h"
+#include "trainer/core/error.h"
+#include "trainer/report/run_report.h"
+
+namespace trainer::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Places {
+  std::string page, figures;
+};
+
+/// Beside a page that somebody named, `figures` might be a folder of their own.
+Places places_of(const CommandLine& line) {
+  const std::vector<std::string>& folders = line.models_or_run;
+  if (line.page.empty() && folders.size() == 1)
+    return {folders.front() + "/report.html", folders.front() + "/figures"};
+  const fs::path page = line.page.empty() ? "report.html" : line.page;
+  require(page.extension() == ".html" && page.has_stem(), ErrorKind::usage, "--out: \"", page.string(),
+          "\" is no name of a page; give one that ends in .html");
+  return {page.string(), (page.parent_path() / (page.stem().string() + "-figures")).string()};
+}
+
+}  // namespace
+
+std::string write_report(const CommandLine& line) {
+  const Places places = places_of(line);
+  const std::string note = report::write_run_report(line.models_or_run, places.page, places.figures);
+  return text("report ", places.page, "\n", note.empty() ? "" : "note: " + note + "\n");
+}
+
+}  // namespace trainer::cli

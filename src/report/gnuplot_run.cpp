@@ -1,0 +1,91 @@
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <chrono>
+#include <cstring>
+#include <sstream>
+#include <thread>
+
+#include "file_system.h"
+#include "gnuplot.h"
+#include "trainer/core/error.h"
+
+namespace trainer::report {
+namespace {
+
+constexpr std::chrono::minutes kLongest{5};
+constexpr const char* kInstall =
+    "gnuplot is not installed; install it (Debian, Ubuntu: apt-get install gnuplot-nox; on a cluster often: "
+    "module load gnuplot) and make the report again";
+
+/// Where the child stands and what it reads and writes.
+class Surroundings {
+ public:
+  Surroundings(const std::string& folder, const std::string& messages) {
+    posix_spawn_file_actions_init(&actions_);
+    posix_spawn_file_actions_addchdir_np(&actions_, folder.c_str());
+    posix_spawn_file_actions_addopen(&actions_, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    posix_spawn_file_actions_addopen(&actions_, STDOUT_FILENO, "/dev/null", O_WRONLY, 0);
+    posix_spawn_file_actions_addopen(&actions_, STDERR_FILENO, messages.c_str(), O_WRONLY | O_CREAT, 0666);
+    posix_spawnattr_init(&attributes_);
+    sigset_t all{};
+    sigfillset(&all);  // this program ignores some signals
+    posix_spawnattr_setsigdefault(&attributes_, &all);
+    posix_spawnattr_setflags(&attributes_, POSIX_SPAWN_SETSIGDEF);
+  }
+  ~Surroundings() {
+    posix_spawn_file_actions_destroy(&actions_);
+    posix_spawnattr_destroy(&attributes_);
+  }
+  Surroundings(const Surroundings&) = delete;
+  Surroundings& operator=(const Surroundings&) = delete;
+  const posix_spawn_file_actions_t* actions() const { return &actions_; }
+  const posix_spawnattr_t* attributes() const { return &attributes_; }
+
+ private:
+  posix_spawn_file_actions_t actions_{};
+  posix_spawnattr_t attributes_{};
+};
+
+/// What was wrong with its end; empty: nothing.
+std::string wait_for(pid_t process) {
+  const auto end = std::chrono::steady_clock::now() + kLongest;
+  int status = 0;
+  pid_t gone = 0;
+  while ((gone = ::waitpid(process, &status, WNOHANG)) == 0 || (gone < 0 && errno == EINTR)) {
+    if (std::chrono::steady_clock::now() > end) {
+      ::kill(process, SIGKILL);
+      ::waitpid(process, &status, 0);
+      return "gnuplot was ended: it took longer than five minutes";
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  if (gone < 0) return text("gnuplot is lost: ", std::strerror(errno));
+  if (WIFSIGNALED(status)) return text("gnuplot was ended by signal ", WTERMSIG(status));
+  return WEXITSTATUS(status) == 0 ? "" : text("gnuplot failed with code ", WEXITSTATUS(status));
+}
+
+}  // namespace
+
+GnuplotRun run_gnuplot(const std::string& folder, const std::string& script) {
+  const std::string messages = "messages";
+  std::string program = "gnuplot", plain = "-d", file = script;  // -d: no start-up file
+  char* const words[] = {program.data(), plain.data(), file.data(), nullptr};
+  const Surroundings surroundings(folder, messages);
+  pid_t process = 0;
+  const int error =
+      ::posix_spawnp(&process, "gnuplot", surroundings.actions(), surroundings.attributes(), words, environ);
+  if (error == ENOENT) return {{}, kInstall};
+  if (error != 0) return {{}, text("gnuplot could not be started: ", std::strerror(error))};
+  GnuplotRun run;
+  run.trouble = wait_for(process);
+  std::istringstream lines(read_whole_file(folder + "/" + messages));
+  for (std::string line; std::getline(lines, line);) run.printed.push_back(line);
+  return run;
+}
+
+}  // namespace trainer::report

@@ -1,0 +1,144 @@
+#include "gnuplot_words.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "plain_text.h"
+#include "trainer/core/error.h"
+#include "trainer/core/grammar.h"
+
+namespace trainer::report {
+namespace {
+
+constexpr std::size_t kMostNames = 32;    ///< beside an axis
+constexpr std::size_t kLongestName = 24;  ///< characters
+
+/// The first `most` characters (not bytes) of UTF-8 text.
+std::string cut(const std::string& text, std::size_t most) {
+  std::size_t characters = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const bool begins = (static_cast<unsigned char>(text[i]) & 0xC0U) != 0x80;
+    if (begins && characters++ == most) return text.substr(0, i) + "…";
+  }
+  return text;
+}
+
+/// 'text' place, for `set xtics`.
+std::string name_tics(const std::vector<std::string>& names) {
+  const std::size_t every = (names.size() + kMostNames - 1) / kMostNames;
+  std::string list;
+  for (std::size_t i = 0; i < names.size(); i += every)
+    list += text(list.empty() ? "" : ", ", gnuplot_text(names[i], kLongestName), " ", i);
+  return list;
+}
+
+bool is_power_of_two(double value) {
+  int exponent = 0;
+  return value >= 1 && std::frexp(value, &exponent) == 0.5;
+}
+
+/// gnuplot marks powers of ten only, of which a short axis has one or none.
+std::string log_tics(const Range& range, const std::vector<double>& values) {
+  std::set<double> places;
+  if (!values.empty() && std::all_of(values.begin(), values.end(), is_power_of_two))
+    places.insert(values.begin(), values.end());
+  constexpr std::size_t kMost = 16;
+  if (places.size() < 2 || places.size() > kMost) {
+    places.clear();
+    if (range.high / range.low > 1e4) return "";
+    const bool short_axis = range.high / range.low < 5;
+    for (double decade = std::pow(10, std::floor(std::log10(range.low))); decade <= range.high; decade *= 10)
+      for (const double digit : {1., 1.5, 2., 3., 5., 7.})
+        if (short_axis || digit == 1 || digit == 2 || digit == 5) places.insert(digit * decade);
+  }
+  std::string list;
+  for (const double place : places)
+    if (place >= range.low && place <= range.high)
+      list += text(list.empty() ? "" : ", ", "'", short_number(place), "' ", gnuplot_number(place));
+  return list;
+}
+
+std::string tics_commands(std::string_view name, const Axis& axis, const Range& range,
+                          const std::vector<double>& values) {
+  if (!axis.names.empty()) {
+    const bool crowded = name == "x" && is_crowded(axis);
+    return text("set ", name, "tics (", name_tics(axis.names), ") scale 0",
+                crowded ? " rotate by 45 right" : "", "\n");
+  }
+  const std::string tics = axis.log ? log_tics(range, values) : "";
+  if (!tics.empty()) return text("set ", name, "tics (", tics, ")\n");
+  const bool whole = !values.empty() &&
+                     std::all_of(values.begin(), values.end(), [](double v) { return v == std::floor(v); });
+  return !axis.log && whole && range.high - range.low <= 12 ? text("set ", name, "tics 1\n") : "";
+}
+
+}  // namespace
+
+std::string gnuplot_text(std::string_view words, std::size_t most) {
+  std::string result = "'";
+  for (const char c : cut(plain_text(words), most)) {
+    if (c == '\'') result += '\'';
+    result += c == '\n' || c == '\t' ? ' ' : c;
+  }
+  return result + "'";
+}
+
+std::size_t longest_name(const Axis& axis) {
+  std::size_t longest = 0;
+  for (const std::string& word : axis.names) longest = std::max(longest, std::min(word.size(), kLongestName));
+  return longest;
+}
+
+bool is_crowded(const Axis& axis) {
+  return longest_name(axis) * std::min(axis.names.size(), kMostNames) > 60;
+}
+
+std::string gnuplot_number(double value) { return std::isfinite(value) ? format_number(value) : "NaN"; }
+
+Range range_of(const Axis& axis, const std::vector<double>& values) {
+  if (!axis.names.empty()) return {-0.5, static_cast<double>(axis.names.size()) - 0.5};
+  Range range{HUGE_VAL, -HUGE_VAL};
+  for (const double value : values) {
+    if (!std::isfinite(value) || (axis.log && value <= 0)) continue;
+    range = {std::min(range.low, value), std::max(range.high, value)};
+  }
+  if (range.low > range.high) range = axis.log ? Range{1, 10} : Range{0, 1};
+  constexpr double kRoom = 0.03;
+  if (axis.log) {
+    const double factor = range.high > range.low ? std::pow(range.high / range.low, kRoom) : 2;
+    range = {range.low / factor, range.high * factor};
+  } else {
+    const double span = range.high - range.low;
+    const double room = span > 0 ? kRoom * span : std::max(0.1 * std::abs(range.low), 1e-3);
+    range = {range.low >= 0 ? std::max(0., range.low - room) : range.low - room, range.high + room};
+  }
+  return {axis.low.value_or(range.low), axis.high.value_or(range.high)};
+}
+
+std::string axis_commands(std::string_view name, const Axis& axis, const Range& range,
+                          const std::vector<double>& values) {
+  const Range shown = axis.reversed ? Range{range.high, range.low} : range;
+  return text("set ", name, "label ", gnuplot_text(axis.label), name == "cb" ? " offset 1,0" : "", "\nset ",
+              name, "range [", gnuplot_number(shown.low), ":", gnuplot_number(shown.high), "]\n",
+              axis.log ? text("set logscale ", name, "\n") : "", "set format ", name, " '%g'\n",
+              tics_commands(name, axis, range, values));
+}
+
+std::string on_all_terminals(const std::string& stem, const Canvas& canvas, const std::string& plot) {
+  std::string name = stem;
+  std::replace_if(
+      name.begin(), name.end(), [](char c) { return c == '.' || c == '-'; }, '_');
+  const double to_inches = 1. / 100;
+  return text("set terminal svg noenhanced size ", canvas.width, ",", canvas.height,
+              " background 'white' font 'sans-serif,13' name 'f_", name, "'\nset output '", stem, ".svg'\n",
+              plot, "set terminal pngcairo noenhanced size ", 2 * canvas.width, ",", 2 * canvas.height,
+              " background 'white' font 'sans,13' fontscale 1.54 linewidth 2 pointscale 2.4 dashlength "
+              "2\nset output '",
+              stem, ".png'\nreplot\nset terminal pdfcairo noenhanced size ", canvas.width * to_inches, "in,",
+              canvas.height * to_inches,
+              "in background 'white' font 'sans,13' fontscale 0.56 linewidth 1.3 pointscale 0.9 dashlength 1.8\nset output '",
+              stem, ".pdf'\nreplot\nset output\nprint '", stem, "'\n");
+}
+
+}  // namespace trainer::report
