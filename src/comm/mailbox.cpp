@@ -49,10 +49,11 @@ std::optional<Letter> Mailbox::look() {
   return letter;
 }
 
-Letter Mailbox::wait() {
+Letter Mailbox::wait(const std::function<void()>& meanwhile) {
   Patience patience(state_->own.watchdog());
   while (true) {
     if (std::optional<Letter> letter = look()) return std::move(*letter);
+    if (meanwhile) meanwhile();
     sched_yield();
     patience.poll();
   }

@@ -301,6 +301,15 @@ RunFolder RunFolder::open(const std::string& path) {
   return RunFolder(folder, lock_run(folder));
 }
 
+RunFolder RunFolder::take(const std::string& path) {
+  const std::string folder = without_trailing_slash(path);
+  std::error_code error;
+  fs::create_directories(folder, error);
+  require(!error, ErrorKind::data, "cannot make the folder ", folder, ": ", error.message(),
+          "; choose another place with --out");
+  return RunFolder(folder, lock_run(folder));
+}
+
 bool RunFolder::settles_as_run(const std::string& path) {
   const int handle = ::open((path + "/" + kLockName).c_str(), O_RDWR | O_CLOEXEC);
   if (handle >= 0) {

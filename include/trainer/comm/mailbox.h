@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -30,8 +31,9 @@ class Mailbox {
   void send(int to, std::string text);
   /// What has come, if anything has: cheap, for every step.
   std::optional<Letter> look();
-  /// Waits for the next one. Throws Error(communication) when the watchdog finds a rank missing.
-  Letter wait();
+  /// Waits for the next one; `meanwhile` is called again and again, and may not look(). Throws
+  /// Error(communication) when the watchdog finds a rank missing.
+  Letter wait(const std::function<void()>& meanwhile = {});
   /// Waits until all that was sent has left.
   void finish();
 

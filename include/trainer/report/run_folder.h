@@ -38,6 +38,9 @@ class RunFolder {
   /// Opens an existing run (RUN may be runs/latest). Throws Error(data) when there is none, Error(usage) when
   /// another job holds its lock.
   static RunFolder open(const std::string& path);
+  /// Makes the folder if need be and takes its lock, whatever it holds: for a study. Throws Error(usage) when
+  /// another job holds the lock.
+  static RunFolder take(const std::string& path);
   /// True when `path` holds a run that could be resumed: at least one checkpoint.
   static bool holds_run(const std::string& path);
   /// The same once a job that was just killed there is gone (waits for seconds at most).

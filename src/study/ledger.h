@@ -1,0 +1,67 @@
+#pragma once
+
+// What a study has found out so far, in memory and on disk. Private to this room.
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "trainer/report/csv.h"
+#include "trainer/report/run_folder.h"
+#include "trainer/study/trials.h"
+#include "trainer/train/trial.h"
+
+namespace trainer::study {
+
+/// The curves of a trial, long: trial,step,epoch,samples,metric,value.
+struct Curves {
+  std::vector<std::string> columns;       ///< of metrics.csv
+  std::vector<std::vector<double>> rows;  ///< one an evaluation
+};
+
+/// One trial that has ended, for a message between ranks.
+struct Report {
+  std::string id;
+  Record record;
+  Curves curves;
+};
+std::string to_text(const Report& report);
+/// Throws Error(internal) for a text that to_text() did not write.
+Report report_from(const std::string& text);
+/// What a trial came to.
+Report report_of(const std::string& id, const train::TrialResult& result);
+
+/// What stands in the files of a study.
+struct Found {
+  std::string metric;  ///< of the best
+  Records records;
+  std::map<std::string, Trial> trials;
+  std::map<std::string, Curves> curves;
+};
+/// Of `folder`, whose study has these variables. Rows that a kill cut short, and curves without a trial, are
+/// left out. Throws Error(data).
+Found read_found(const std::string& folder, const std::vector<std::string>& variables);
+
+/// trials.csv and curves.csv of a study: a trial counts once its row is on the disk. Rank 0 alone.
+class Ledger {
+ public:
+  /// `variables`: their names; `metric`: of the best. With `resume`, takes up the trials that are there.
+  /// Throws Error(data).
+  Ledger(const report::RunFolder& folder, std::vector<std::string> variables, std::string metric,
+         bool resume);
+
+  const Found& found() const { return found_; }
+  /// Writes it, and waits until it is on the disk.
+  void add(const Trial& trial, const Report& report);
+  /// Puts the rows of both files in the order of `trials`: the files no longer tell who came first.
+  void put_in_order(const std::vector<Trial>& trials);
+
+ private:
+  const report::RunFolder& folder_;
+  std::vector<std::string> variables_;
+  Found found_;
+  std::unique_ptr<report::CsvFile> trials_file_, curves_file_;
+};
+
+}  // namespace trainer::study

@@ -1,0 +1,175 @@
+#include "study_files.h"
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+#include <limits>
+#include <set>
+
+#include "question.h"
+#include "trainer/core/error.h"
+#include "trainer/core/grammar.h"
+#include "trainer/h5/file.h"
+#include "trainer/report/page.h"
+#include "trainer/report/run_report.h"
+#include "trainer/train/stopping.h"
+
+namespace trainer::study {
+namespace {
+
+namespace fs = std::filesystem;
+
+/// The lines of config.ini that decide results: not where it runs.
+std::string decisive(const std::string& config) {
+  std::string kept;
+  for (std::size_t begin = 0; begin < config.size();) {
+    const std::size_t end = std::min(config.find('\n', begin), config.size());
+    const std::string line = config.substr(begin, end - begin);
+    const std::string name = line.substr(0, line.find(' '));
+    const bool free = line.empty() || line[0] == '#' || name == "ranks-per-trial" || name == "time-limit" ||
+                      name == "time-margin" || name == "quiet" || name == "progress" || name == "log-every" ||
+                      name == "stall-timeout" || name == "memory-limit" || name == "data";
+    if (!free) kept += line + "\n";
+    begin = end + 1;
+  }
+  return kept;
+}
+
+/// The first line that one text has and the other has not.
+std::string first_difference(const std::string& was, const std::string& now) {
+  for (std::size_t begin = 0; begin < now.size();) {
+    const std::size_t end = std::min(now.find('\n', begin), now.size());
+    const std::string line = now.substr(begin, end - begin);
+    if (("\n" + was).find("\n" + line + "\n") == std::string::npos) return line;
+    begin = end + 1;
+  }
+  return now.empty() || was.empty() ? "" : first_difference(now, was) + " (no longer)";
+}
+
+/// The numbers of trials.csv and curves.csv, a data set a column; texts are left to these.
+void write_h5(const std::string& path, const Question& question, const Found& found, const Summary& summary) {
+  h5::File file = h5::File::create(path);
+  std::int64_t trials = 0;
+  std::map<std::string, std::vector<double>> columns;
+  std::vector<std::int64_t> trial_of_row;
+  std::map<std::string, std::vector<double>> curves;
+  for (const Trial& trial : summary.trials) {
+    const auto at = found.records.find(trial.id);
+    if (at == found.records.end()) continue;
+    const Record& record = at->second;
+    const std::int64_t number = trials++;
+    const auto put = [&](const std::string& name, double value) { columns[name].push_back(value); };
+    put("batch", static_cast<double>(trial.batch));
+    put("point", static_cast<double>(trial.point));
+    put("measured", trial.measured ? 1 : 0);
+    put("seed", static_cast<double>(trial.seed));
+    for (const auto& [name, value] : trial.settings)
+      if (parse_number(value)) put(name, *parse_number(value));
+    put("steps", static_cast<double>(record.steps));
+    put("samples", static_cast<double>(record.samples));
+    put("goal_step", static_cast<double>(record.goal_step));
+    put("goal_samples", static_cast<double>(record.goal_samples));
+    put("goal_seconds", record.goal_seconds);
+    put("best_" + question.metric, record.best);
+    put("best_step", static_cast<double>(record.best_step));
+    put("noise_scale", record.noise_scale);
+    put("seconds", record.seconds);
+    const auto of_trial = found.curves.find(trial.id);
+    if (of_trial == found.curves.end()) continue;
+    for (const auto& row : of_trial->second.rows) {
+      trial_of_row.push_back(number);
+      for (std::size_t c = 0; c < row.size(); ++c) {
+        auto& values = curves[of_trial->second.columns[c]];
+        values.resize(trial_of_row.size() - 1, std::numeric_limits<double>::quiet_NaN());
+        values.push_back(row[c]);
+      }
+    }
+  }
+  file.create_group("/trials");
+  file.create_group("/curves");
+  const auto write = [&](const std::string& name, std::vector<double> values, std::int64_t rows) {
+    values.resize(static_cast<std::size_t>(rows), std::numeric_limits<double>::quiet_NaN());
+    file.write(name, std::span(&rows, 1), std::span<const double>(values));
+  };
+  for (const auto& [name, values] : columns)
+    if (static_cast<std::int64_t>(values.size()) == trials) write("/trials/" + name, values, trials);
+  const auto rows = static_cast<std::int64_t>(trial_of_row.size());
+  file.write("/curves/trial", std::span(&rows, 1), std::span<const std::int64_t>(trial_of_row));
+  for (const auto& [name, values] : curves) write("/curves/" + name, values, rows);
+  file.set_attribute("/", "format", std::string("trainer-study"));
+  file.set_attribute("/", "metric", question.metric);
+  file.set_attribute("/", "goal", question.goal);
+  if (summary.critical) {
+    const Interval& critical = summary.critical->critical;
+    file.set_attribute("/", "critical_batch",
+                       std::vector<double>{critical.value, critical.low, critical.high});
+  }
+  file.close();
+}
+
+}  // namespace
+
+bool holds_study(const std::string& folder) { return fs::exists(fs::path(folder) / "trials.csv"); }
+
+std::string write_study_report(const Request& request, const std::string& folder, const std::string& page,
+                               const std::string& figures) {
+  Question question = question_of(request);
+  std::vector<std::string> names;
+  for (const Variable& variable : question.space.variables()) names.push_back(variable.name);
+  const Found found = read_found(folder, names);
+  question.metric = found.metric;
+  question.aim.larger_is_better = train::larger_is_better(found.metric);
+  if (request.kind == Kind::batch) {  // those that were begun
+    std::set<std::int64_t> batches;
+    for (const auto& [id, trial] : found.trials) batches.insert(trial.batch);
+    question.batches.assign(batches.begin(), batches.end());
+  }
+  require(!found.trials.empty(), ErrorKind::data, folder, ": the study has no trial that is done yet");
+  return write_page(request, folder, page, figures, question, found, summarise(question, found.records));
+}
+
+report::RunFolder open_study_folder(const Request& request) {
+  const std::string& out = request.configuration.out;
+  const std::string config = request.config_text({});
+  report::RunFolder folder = report::RunFolder::take(out);
+  if (folder.has("trials.csv") || folder.has("config.ini")) {
+    require(request.resume, ErrorKind::usage, "the folder ", out,
+            " holds a study or a run already; go on with it by --resume, or choose another with --out");
+    require(folder.has("config.ini"), ErrorKind::data, out, ": the study has no config.ini");
+    const std::string was = decisive(folder.read("config.ini")), now = decisive(config);
+    require(was == now, ErrorKind::usage, "the study in ", out, " was begun with other settings: here \"",
+            first_difference(was, now), "\"; give the same, or choose another folder with --out");
+  } else {
+    folder.write("config.ini", config);
+  }
+  folder.write_status({report::RunState::running, 0, 0, "", ""});
+  return folder;
+}
+
+void finish_study(const Request& request, const report::RunFolder& folder, const Question& question,
+                  const Found& found, const Summary& summary, const std::string& stopped) {
+  const bool complete = summary.complete();
+  write_h5(folder.file("study.h5"), question, found, summary);
+  folder.write("summary.json", json_of(question, summary));
+  const std::string note = write_page(request, folder.path(), folder.file("report.html"),
+                                      folder.file("figures"), question, found, summary);
+  folder.write_status({complete ? report::RunState::finished : report::RunState::stopped, complete ? 0 : 75,
+                       summary.done, complete ? "all trials done" : stopped, ""});
+  if (request.out == nullptr) return;
+  std::string lines = table_of(question, summary);
+  if (!note.empty()) lines += "note: " + note + "\n";
+  lines += text("report ", folder.file("report.html"), "\n");
+  if (complete)
+    lines += text("done: study ", folder.path(), ", ", summary.done, " trials",
+                  summary.critical
+                      ? ", critical batch size " + format_number(std::round(summary.critical->critical.value))
+                      : "",
+                  "\n");
+  else
+    lines += text("stopped: ", stopped, " after ", summary.done, " of ", summary.trials.size(),
+                  " trials; go on with the same command and --resume\n");
+  std::fputs(lines.c_str(), request.out);
+  std::fflush(request.out);
+}
+
+}  // namespace trainer::study

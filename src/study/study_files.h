@@ -1,0 +1,28 @@
+#pragma once
+
+// The folder of a study. Private to this room.
+
+#include <string>
+
+#include "ledger.h"
+#include "summary.h"
+#include "trainer/report/run_folder.h"
+#include "trainer/study/study.h"
+
+namespace trainer::study {
+
+/// Rank 0. The folder of a new study, or of one that goes on, locked; config.ini and status are in it. Throws
+/// Error(usage) when it holds a study that was not to be resumed, one with other settings, or other files.
+report::RunFolder open_study_folder(const Request& request);
+
+/// Rank 0. study.h5, summary.json, figures, report.html and status; prints the table of results and the last
+/// line. `stopped`: why it ended early; empty: it is complete.
+void finish_study(const Request& request, const report::RunFolder& folder, const Question& question,
+                  const Found& found, const Summary& summary, const std::string& stopped);
+
+/// report.html of a study, and its figures. Returns what the user should be told, mostly nothing.
+std::string write_page(const Request& request, const std::string& folder, const std::string& page,
+                       const std::string& figures, const Question& question, const Found& found,
+                       const Summary& summary);
+
+}  // namespace trainer::study

@@ -1,0 +1,230 @@
+#include "summary.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <limits>
+
+#include "trainer/core/grammar.h"
+#include "trainer/report/result.h"
+
+namespace trainer::study {
+namespace {
+
+std::string three_digits(double value) {
+  char buffer[40];
+  if (std::isinf(value)) return "inf";
+  std::snprintf(buffer, sizeof(buffer), std::abs(value) >= 1000 && std::abs(value) < 1e15 ? "%.0f" : "%.3g",
+                value);
+  return std::isnan(value) ? "-" : buffer;
+}
+
+std::string with_interval(const Interval& interval) {
+  if (std::isnan(interval.low)) return three_digits(interval.value);
+  return three_digits(interval.value) + " (" + three_digits(interval.low) + " to " +
+         three_digits(interval.high) + ")";
+}
+
+const std::string* value_of(const Settings& settings, const std::string& name) {
+  for (const auto& [key, value] : settings)
+    if (key == name) return &value;
+  return nullptr;
+}
+
+BatchResult result_of(const Question& question, const Search& search, std::int64_t batch,
+                      const Records& records) {
+  BatchResult result;
+  result.batch = batch;
+  result.complete = search.is_complete();
+  result.widened = search.widened();
+  result.on_edge = search.on_edge();
+  for (const Trial& trial : search.trials()) {
+    ++result.trials;
+    const auto found = records.find(trial.id);
+    if (found != records.end() && found->second.outcome == "diverged") ++result.diverged;
+    if (result.complete && trial.measured && trial.point == search.best_point())
+      result.measured.push_back(trial.id);
+  }
+  if (!result.complete) return result;
+  result.best = question.space.settings(search.best_places());
+  std::vector<double> samples, seconds, metrics, scales;
+  for (const Record& record : search.measurements()) {
+    ++result.seeds;
+    if (!std::isnan(record.best)) metrics.push_back(record.best);
+    if (!std::isnan(record.noise_scale)) scales.push_back(record.noise_scale);
+    if (!record.reached()) continue;
+    ++result.reached;
+    result.steps_by_seed.push_back(static_cast<double>(record.goal_step));
+    samples.push_back(static_cast<double>(record.goal_samples));
+    seconds.push_back(record.goal_seconds);
+  }
+  result.steps = mean_interval(result.steps_by_seed);
+  result.samples = mean_interval(samples);
+  result.seconds = mean_interval(seconds);
+  result.metric = mean_interval(metrics);
+  result.noise_scale = mean_interval(scales).value;
+  return result;
+}
+
+void fit(const Question& question, Summary& summary) {
+  std::vector<StepsAt> points;
+  std::vector<RateAt> rates;
+  for (const BatchResult& result : summary.batches) {
+    // A batch size at which a seed fails would bend the curve by those that are missing.
+    if (!result.complete || result.reached < result.seeds || result.reached == 0) continue;
+    for (const double steps : result.steps_by_seed)
+      if (steps > 0) points.push_back({static_cast<double>(result.batch), steps});
+    const std::string* rate = value_of(result.best, "lr");
+    if (rate != nullptr && result.on_edge.empty())
+      rates.push_back({static_cast<double>(result.batch), parse_number(*rate).value_or(0)});
+  }
+  if (question.aim.has_goal) summary.critical = fit_critical_batch(points);
+  summary.rate = fit_rate_rule(rates);
+}
+
+void advise(const Question& question, Summary& summary) {
+  auto& advice = summary.advice;
+  if (summary.critical) {
+    const Interval& critical = summary.critical->critical;
+    advice.push_back(
+        text("The critical batch size is ", with_interval(critical),
+             " rows: there the goal takes twice the least "
+             "number of steps (",
+             three_digits(summary.critical->least_steps), ") and twice the least number of rows. ",
+             "Up to about ", three_digits(critical.value / kRegimeFactor),
+             " rows, twice the batch is nearly half the "
+             "steps; from about ",
+             three_digits(critical.value * kRegimeFactor), " on, more rows save next to nothing."));
+  } else if (question.aim.has_goal && question.batches.size() > 1) {
+    advice.emplace_back(
+        "No critical batch size can be fitted: that takes three batch sizes at which every seed reaches the "
+        "goal.");
+  }
+  if (summary.rate) {
+    const Interval& p = summary.rate->exponent;
+    const bool linear = p.low <= 1 && 1 <= p.high, root = p.low <= 0.5 && 0.5 <= p.high;
+    advice.push_back(text("The best learning rate grows as the batch size to the power ", with_interval(p),
+                          ": ",
+                          linear && root ? "the linear (1) and the square-root rule (0.5) both fit"
+                          : linear       ? "the linear rule"
+                          : root         ? "the square-root rule"
+                                         : "neither the linear (1) nor the square-root rule (0.5)",
+                          "."));
+  }
+  for (const BatchResult& result : summary.batches) {
+    const std::string where = result.batch > 0 ? text("At batch size ", result.batch, " ") : "";
+    if (!result.on_edge.empty())
+      advice.push_back(text(where, "the best ", result.on_edge.front(),
+                            " lies on the edge of what was tried, after ", result.widened,
+                            " widenings: search a wider range."));
+    if (question.aim.has_goal && result.complete && result.reached < result.seeds)
+      advice.push_back(text(where, result.reached, " of ", result.seeds, " seeds reached the goal ",
+                            question.goal, " (best ", question.metric, " ", with_interval(result.metric),
+                            "): give a larger --budget or another goal."));
+  }
+}
+
+}  // namespace
+
+Summary summarise(const Question& question, const Records& records) {
+  Summary summary;
+  for (const std::int64_t batch : question.batches) {
+    const Search search(question.space, question.rules, question.aim, batch, records);
+    for (const Trial& trial : search.trials()) {
+      summary.trials.push_back(trial);
+      if (records.contains(trial.id)) ++summary.done;
+    }
+    summary.batches.push_back(result_of(question, search, batch, records));
+  }
+  fit(question, summary);
+  advise(question, summary);
+  return summary;
+}
+
+std::string regime_of(const Summary& summary, std::int64_t batch) {
+  if (!summary.critical) return "";
+  const double ratio = static_cast<double>(batch) / summary.critical->critical.value;
+  if (ratio < 1 / kRegimeFactor) return "perfect scaling";
+  return ratio > kRegimeFactor ? "maximal parallelism" : "diminishing returns";
+}
+
+std::string json_of(const Question& question, const Summary& summary) {
+  report::JsonObject all;
+  const auto interval = [](const Interval& one) {
+    report::JsonObject object;
+    object.add("value", one.value).add("low", one.low).add("high", one.high);
+    return object;
+  };
+  all.add("goal", question.goal).add("metric", question.metric);
+  all.add("trials", static_cast<std::int64_t>(summary.trials.size())).add("done", summary.done);
+  all.add("complete", summary.complete());
+  if (summary.critical) {
+    all.add("critical_batch", interval(summary.critical->critical));
+    all.add("least_steps", summary.critical->least_steps).add("scatter", summary.critical->scatter);
+  }
+  if (summary.rate) all.add("rate_exponent", interval(summary.rate->exponent));
+  for (const BatchResult& result : summary.batches) {
+    report::JsonObject one;
+    one.add("complete", result.complete).add("trials", result.trials).add("diverged", result.diverged);
+    one.add("widened", result.widened).add("on_edge", result.on_edge);
+    if (result.complete) {
+      report::JsonObject best;
+      for (const auto& [name, value] : result.best)
+        if (const auto number = parse_number(value))
+          best.add(name, *number);
+        else
+          best.add(name, value);
+      one.add("best", best).add("seeds", result.seeds).add("reached", result.reached);
+      if (question.aim.has_goal)
+        one.add("steps", interval(result.steps))
+            .add("samples", interval(result.samples))
+            .add("seconds", interval(result.seconds));
+      one.add("best_" + question.metric, interval(result.metric)).add("noise_scale", result.noise_scale);
+      if (summary.critical) one.add("regime", regime_of(summary, result.batch));
+    }
+    all.add(result.batch > 0 ? text("batch_", result.batch) : "search", one);
+  }
+  all.add("advice", summary.advice);
+  return all.text() + "\n";
+}
+
+std::string table_of(const Question& question, const Summary& summary) {
+  std::vector<std::vector<std::string>> rows = {{"batch"}};
+  for (const Variable& variable : question.space.variables()) rows[0].push_back(variable.name);
+  if (question.aim.has_goal)
+    rows[0].insert(rows[0].end(), {"steps to goal", "rows to goal", "seconds", "seeds"});
+  rows[0].push_back("best " + question.metric);
+  if (question.aim.has_goal && summary.critical) rows[0].emplace_back("regime");
+  for (const BatchResult& result : summary.batches) {
+    if (!result.complete) continue;
+    std::vector<std::string> row = {std::to_string(result.batch)};
+    for (const auto& [name, value] : result.best) row.push_back(value);
+    if (question.aim.has_goal)
+      row.insert(row.end(), {with_interval(result.steps), with_interval(result.samples),
+                             three_digits(result.seconds.value), text(result.reached, "/", result.seeds)});
+    row.push_back(with_interval(result.metric));
+    if (question.aim.has_goal && summary.critical) row.push_back(regime_of(summary, result.batch));
+    rows.push_back(std::move(row));
+  }
+  if (question.batches == std::vector<std::int64_t>{0})
+    for (auto& row : rows) row.erase(row.begin());
+  std::vector<std::size_t> widths;
+  for (const auto& row : rows)
+    for (std::size_t c = 0; c < row.size(); ++c) {
+      widths.resize(std::max(widths.size(), c + 1));
+      widths[c] = std::max(widths[c], row[c].size());
+    }
+  std::string out;
+  for (const auto& row : rows) {
+    std::string line;
+    for (std::size_t c = 0; c < row.size(); ++c) {
+      line += row[c];
+      if (c + 1 < row.size()) line += std::string(widths[c] - row[c].size() + 2, ' ');
+    }
+    out += line + "\n";
+  }
+  for (const std::string& sentence : summary.advice) out += sentence + "\n";
+  return out;
+}
+
+}  // namespace trainer::study

@@ -1,0 +1,275 @@
+#include "trial_study.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "groups.h"
+#include "ledger.h"
+#include "question.h"
+#include "study_files.h"
+#include "trainer/comm/agreement.h"
+#include "trainer/core/clock.h"
+#include "trainer/core/grammar.h"
+#include "trainer/report/progress.h"
+#include "trainer/train/deadline.h"
+
+namespace trainer::study {
+namespace {
+
+/// The number of steps that a rung of successive halving goes.
+std::int64_t steps_of_rung(std::int64_t steps, std::int64_t rung, std::int64_t rungs) {
+  for (std::int64_t i = rung; i + 1 < rungs; ++i) steps = (steps + 2) / 3;
+  return steps;
+}
+
+/// The trial of a piece of work: its words are all that the other ranks know.
+std::string words_of(const Trial& trial) {
+  std::string words = text(trial.id, '\n', trial.batch, '\n', trial.rung, '\n', trial.seed, '\n');
+  for (const auto& [name, value] : trial.settings) words += name + '\n' + value + '\n';
+  return words;
+}
+
+/// Hands out trials and takes in what came of them, on rank 0.
+class TrialManager final : public Manager {
+ public:
+  TrialManager(const Question& question, Ledger& ledger, const Request& request)
+      : question_(question), ledger_(ledger), request_(request), deadline_(request.configuration) {
+    plan();
+  }
+
+  std::optional<std::string> next() override {
+    if (must_stop()) return std::nullopt;
+    for (const Trial& trial : summary_.trials) {
+      if (ledger_.found().records.contains(trial.id) || running_.contains(trial.id)) continue;
+      running_[trial.id] = trial;
+      return words_of(trial);
+    }
+    return std::nullopt;
+  }
+
+  void take(const std::string& result) override {
+    const Report report = report_from(result);
+    const auto found = running_.find(report.id);
+    require(found != running_.end(), ErrorKind::internal, "a report of the unknown trial ", report.id);
+    const Trial trial = found->second;
+    running_.erase(found);
+    if (report.record.outcome == "abandoned") return;  // it begins anew when the study goes on
+    ledger_.add(trial, report);
+    plan();
+    tell(trial, report.record);
+  }
+
+  bool must_stop() override {
+    if (!stopped_ && deadline_.is_reached()) stopped_ = "time limit";
+    if (!stopped_ && request_.signals != nullptr && request_.signals->stop()) stopped_ = "stopped on request";
+    return stopped_.has_value();
+  }
+  const Summary& summary() const { return summary_; }
+  const std::optional<std::string>& stopped() const { return stopped_; }
+
+ private:
+  void plan() { summary_ = summarise(question_, ledger_.found().records); }
+
+  void tell(const Trial& trial, const Record& record) {
+    ++ended_;
+    if (request_.out == nullptr || request_.configuration.quiet) return;
+    const auto open = static_cast<std::int64_t>(summary_.trials.size()) - summary_.done;
+    const double each = watch_.seconds() / static_cast<double>(ended_);
+    std::string line = text("trial ", summary_.done, "/", summary_.trials.size(), "  ", trial.id);
+    for (const auto& [name, value] : trial.settings) line += text("  ", name, " ", value);
+    line += text("  ", record.outcome);
+    line += record.reached() ? text(" at step ", record.goal_step) : text(" after step ", record.steps);
+    line += text("  ", question_.metric, " ", format_number(std::round(record.best * 1e4) / 1e4));
+    if (open > 0)
+      line += text("  ", report::duration_text(each * static_cast<double>(open)), " left, or more");
+    std::fprintf(request_.out, "%s\n", line.c_str());
+    std::fflush(request_.out);
+  }
+
+  const Question& question_;
+  Ledger& ledger_;
+  const Request& request_;
+  train::Deadline deadline_;
+  Summary summary_;
+  std::map<std::string, Trial> running_;
+  std::optional<std::string> stopped_;
+  Stopwatch watch_;
+  std::int64_t ended_ = 0;
+};
+
+/// The reverse of words_of().
+Trial trial_from(const std::string& words) {
+  std::vector<std::string> lines;
+  for (std::size_t begin = 0; begin < words.size();) {
+    const std::size_t end = words.find('\n', begin);
+    lines.push_back(words.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  Trial trial;
+  trial.id = lines.at(0);
+  trial.batch = parse_integer(lines.at(1)).value_or(0);
+  trial.rung = parse_integer(lines.at(2)).value_or(-1);
+  trial.seed = static_cast<std::uint64_t>(parse_integer(lines.at(3)).value_or(0));
+  for (std::size_t i = 4; i + 1 < lines.size(); i += 2) trial.settings.emplace_back(lines[i], lines[i + 1]);
+  return trial;
+}
+
+}  // namespace
+
+TrialStudy::TrialStudy(const comm::Communicator& world, const Request& request)
+    : world_(world), request_(request), node_(world.node()) {
+  comm::together(world_, [&] {
+    question_ = question_of(request_);
+    budget_ = Budget::parse(request_.options.budget);
+    require(question_.rules.rungs == 1 || budget_.seconds == 0, ErrorKind::usage,
+            "--stop-early halving needs a --budget in epochs or steps");
+    require(request_.options.ranks_per_trial <= world_.size(), ErrorKind::usage, "--ranks-per-trial ",
+            request_.options.ranks_per_trial, " is more than the ", world_.size(), " rank(s) of the job");
+  });
+  // What the variables of the study stand for is nothing that the data need.
+  data_ = train::prepare_training_data(world_, node_, request_.configuration);
+  const std::int64_t rows = data_->split.training.size();
+  comm::together(world_, [&] {
+    if (request_.kind == Kind::batch)
+      question_.batches = parse_batch_sizes(request_.options.batch_sizes, rows);
+    require(data_->opened.train->has_all_rows() || request_.options.ranks_per_trial * 2 > world_.size(),
+            ErrorKind::usage,
+            "the rows do not fit into --memory-limit and are read from their files, which one trial at a "
+            "time can "
+            "do: give --ranks-per-trial ",
+            world_.size(), ", or more memory");
+  });
+  check_trials();
+}
+
+/// What is wrong with the options of some trial is said before the first one begins.
+void TrialStudy::check_trials() {
+  const Summary plan = summarise(question_, {});
+  std::int64_t batch = -1;
+  for (const Trial& trial : plan.trials) {
+    // Of each batch size one, and of a list each of its values.
+    if (trial.batch == batch && !question_.space.is_grid()) continue;
+    batch = trial.batch;
+    train::Configuration configuration;
+    comm::together(world_, [&] { configuration = configuration_of(trial); });
+    const train::Prepared prepared = train::prepare(world_, data_, configuration, request_.threads);
+    question_.metric = prepared.stopping->metric();
+  }
+  question_.aim.larger_is_better = train::larger_is_better(question_.metric);
+}
+
+train::Configuration TrialStudy::configuration_of(const Trial& trial) const {
+  Settings settings = trial.settings;
+  settings.emplace_back("seed", std::to_string(trial.seed));
+  train::Configuration configuration = request_.configuration;
+  if (trial.batch > 0) configuration.batch_size = std::to_string(trial.batch);
+  configuration = request_.with(configuration, settings);
+  const std::int64_t rows = data_->split.training.size();
+  const std::int64_t batch = parse_integer(configuration.batch_size).value_or(rows);
+  const std::int64_t steps = budget_.steps_of(std::min(batch, rows), rows);
+  if (steps > 0) {
+    configuration.epochs = -1;
+    configuration.max_steps = steps;
+  } else if (configuration.epochs < 0 && configuration.max_steps == 0) {
+    require(configuration.schedule == "constant" || configuration.schedule.starts_with("plateau"),
+            ErrorKind::usage, "--budget ", request_.options.budget, ": --schedule ", configuration.schedule,
+            " needs to know its length; give --epochs or --max-steps too");
+    configuration.max_steps = 1'000'000'000;
+  }
+  configuration.time_limit.clear();
+  return configuration;
+}
+
+std::string TrialStudy::work(const comm::Communicator& group, const std::string& words,
+                             const std::function<bool()>& must_stop) const {
+  const Trial trial = trial_from(words);
+  Report report;
+  report.id = trial.id;
+  try {
+    train::Configuration configuration;
+    comm::together(group, [&] { configuration = configuration_of(trial); });
+    train::TrialLimits limits;
+    limits.seconds = budget_.seconds;
+    if (trial.rung >= 0)
+      limits.steps = steps_of_rung(configuration.max_steps, trial.rung, question_.rules.rungs);
+    report = report_of(trial.id,
+                       train::run_trial(group, data_, configuration, request_.threads, limits, must_stop));
+  } catch (const comm::AgreedError& error) {
+    // The group's alone: the other ranks of the job know nothing of it.
+    if (error.kind() != ErrorKind::usage && error.kind() != ErrorKind::data)
+      throw Error(error.kind(), text("trial ", trial.id, ": ", error.what()));
+    report.record.outcome = "failed";
+    report.record.message = error.what();
+    report.record.best = report.record.noise_scale = std::nan("");
+  }
+  return to_text(report);
+}
+
+int TrialStudy::run() {
+  if (request_.dry_run) return describe();
+  Groups groups(world_, static_cast<int>(request_.options.ranks_per_trial));
+  std::optional<report::RunFolder> folder;
+  std::optional<Ledger> ledger;
+  std::optional<TrialManager> manager;
+  comm::on_first_rank(world_, [&] {
+    folder = open_study_folder(request_);
+    std::vector<std::string> names;
+    for (const Variable& variable : question_.space.variables()) names.push_back(variable.name);
+    ledger.emplace(*folder, names, question_.metric, request_.resume);
+    manager.emplace(question_, *ledger, request_);
+    announce(groups, manager->summary());
+  });
+  if (request_.on_folder) request_.on_folder(world_.broadcast(folder ? folder->path() : "", 0));
+  groups.run(manager ? &*manager : nullptr,
+             [&](const std::string& words, const std::function<bool()>& must_stop) {
+               return work(groups.mine(), words, must_stop);
+             });
+  std::int64_t code = 0;
+  comm::on_first_rank(world_, [&] {
+    const Summary& summary = manager->summary();
+    if (!summary.complete()) code = 75;
+    if (code == 0) ledger->put_in_order(summary.trials);
+    finish_study(request_, *folder, question_, ledger->found(), summary, manager->stopped().value_or(""));
+  });
+  world_.broadcast(&code, sizeof(code), 0);
+  return static_cast<int>(code);
+}
+
+void TrialStudy::announce(const Groups& groups, const Summary& summary) const {
+  if (request_.out == nullptr || request_.configuration.quiet) return;
+  for (const std::string& note : data_->notes) std::fprintf(request_.out, "%s\n", note.c_str());
+  std::string line =
+      text("study: ", groups.count(), " trial(s) at a time on ", request_.options.ranks_per_trial,
+           " rank(s) each, ", summary.trials.size(), " trials or more");
+  if (summary.done > 0) line += text(", ", summary.done, " done before");
+  std::fprintf(request_.out, "%s\n", line.c_str());
+  if (groups.left_over() > 0)
+    std::fprintf(request_.out,
+                 "warning: %d rank(s) have nothing to do: %d is no multiple of --ranks-per-trial\n",
+                 groups.left_over(), world_.size());
+  std::fflush(request_.out);
+}
+
+int TrialStudy::describe() const {
+  if (world_.rank() != 0 || request_.out == nullptr) return 0;
+  const Summary plan = summarise(question_, {});
+  std::string lines;
+  for (const std::int64_t batch : question_.batches) {
+    const auto trials =
+        std::ranges::count_if(plan.trials, [&](const Trial& one) { return one.batch == batch; });
+    const std::int64_t rows = data_->split.training.size();
+    lines += batch > 0 ? text("batch ", batch, ": ", trials, " trials to begin with, of at most ",
+                              budget_.steps_of(batch, rows), " steps\n")
+                       : text(trials, " trials to begin with\n");
+  }
+  const auto measured =
+      static_cast<std::int64_t>(question_.batches.size()) * question_.rules.finalists * question_.rules.seeds;
+  if (!question_.space.is_empty())
+    lines +=
+        text("then ", measured, " trials that measure the best, and more where the best lies on an edge\n");
+  lines += "dry run: everything was checked, nothing was trained\n";
+  std::fputs(lines.c_str(), request_.out);
+  return 0;
+}
+
+}  // namespace trainer::study
