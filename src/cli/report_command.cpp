@@ -17,7 +17,7 @@ struct Places {
 Places places_of(const CommandLine& line) {
   const std::vector<std::string>& folders = line.models_or_run;
   if (line.page.empty() && folders.size() == 1)
-    return {folders.front() + "/report.html", folders.front() + "/figures"};
+    return {fs::path(folders.front()) / "report.html", fs::path(folders.front()) / "figures"};
   const fs::path page = line.page.empty() ? "report.html" : line.page;
   require(page.extension() == ".html" && page.has_stem(), ErrorKind::usage, "--out: \"", page.string(),
           "\" is no name of a page; give one that ends in .html");

@@ -137,7 +137,8 @@ std::string on_all_terminals(const std::string& stem, const Canvas& canvas, cons
               "2\nset output '",
               stem, ".png'\nreplot\nset terminal pdfcairo noenhanced size ", canvas.width * to_inches, "in,",
               canvas.height * to_inches,
-              "in background 'white' font 'sans,13' fontscale 0.56 linewidth 1.3 pointscale 0.9 dashlength 1.8\nset output '",
+              "in background 'white' font 'sans,13' fontscale 0.56 linewidth 1.3 pointscale 0.9 dashlength "
+              "1.8\nset output '",
               stem, ".pdf'\nreplot\nset output\nprint '", stem, "'\n");
 }
 

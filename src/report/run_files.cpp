@@ -181,8 +181,7 @@ std::string text_of(const std::string& folder, const std::string& name) {
 void require_run(const std::string& folder) {
   std::error_code ignored;
   require(fs::exists(folder, ignored), ErrorKind::data, "there is no folder ", folder,
-          "; give the folder of a run, such "
-          "as runs/latest");
+          ": `trainer report RUN` takes the folder of a run");
   require(fs::is_directory(folder, ignored), ErrorKind::data, folder,
           " is a file; give the folder of its run");
   for (const char* name : {"status", "config.ini", "metrics.csv", "best.h5"})

@@ -31,9 +31,9 @@ namespace fs = std::filesystem;
 const char* const kLockName = ".lock";
 
 /// What a run writes before its first checkpoint: a folder that holds nothing else may be begun anew.
-const std::vector<std::string> kEarlyFiles = {kLockName,    "config.ini", "environment.txt",
-                                              "status",     "log.txt",    "metrics.csv",
-                                              "timing.csv", "steps.csv",  "checkpoints"};
+const std::vector<std::string> kEarlyFiles = {kLockName,     "config.ini",  "environment.txt", "status",
+                                              "log.txt",     "metrics.csv", "timing.csv",      "steps.csv",
+                                              "checkpoints", "report.html", "figures"};
 
 /// `text` as a part of a file name.
 std::string as_file_name(const std::string& data_name) {

@@ -163,10 +163,19 @@ TEST(CommandLine, NamesMatchExactly) {
       if (command == Command::resume) words.insert(words.begin(), "resume");
       if (command == Command::evaluate) words.insert(words.begin(), {"evaluate", "m.h5"});
       if (command == Command::predict) words.insert(words.begin(), {"predict", "m.h5"});
+      if (command == Command::report) words.insert(words.begin(), "report");
       if (command == Command::inspect) words.insert(words.begin(), {"inspect", "m.h5"});
       EXPECT_TRUE(contains(complaint(words), "is no option")) << prefix;
     }
   }
+}
+
+TEST(CommandLine, ReportTakesRunsAndAPage) {
+  EXPECT_EQ(parse_command_line({"report"}).models_or_run, (Words{"runs/latest"}));
+  const CommandLine line = parse_command_line({"report", "a", "b", "--out", "c.html"});
+  EXPECT_EQ(line.command, Command::report);
+  EXPECT_EQ(line.models_or_run, (Words{"a", "b"}));
+  EXPECT_EQ(line.page, "c.html");
 }
 
 TEST(CommandLine, ValuesOutOfRangeAreRefusedWithTheLimit) {

@@ -9,9 +9,9 @@
 namespace trainer::cli {
 namespace {
 
-constexpr Command kCommands[] = {Command::train,         Command::resume,       Command::evaluate,
-                                 Command::predict,       Command::inspect,      Command::doctor,
-                                 Command::data_describe, Command::data_convert, Command::data_generate};
+constexpr Command kCommands[] = {
+    Command::train,  Command::resume, Command::evaluate,      Command::predict,      Command::inspect,
+    Command::report, Command::doctor, Command::data_describe, Command::data_convert, Command::data_generate};
 
 TEST(Help, NamesEveryOptionWithMarkAliasAndDefault) {
   for (const Command command : kCommands) {
@@ -32,7 +32,7 @@ TEST(Help, NamesEveryOptionWithMarkAliasAndDefault) {
 TEST(Help, OfTheProgramNamesTheCommands) {
   const std::string help = program_help_text();
   for (const char* name :
-       {"[train]", "resume", "evaluate", "predict", "inspect", "data describe", "data convert"}) {
+       {"[train]", "resume", "evaluate", "predict", "inspect", "report", "data describe", "data convert"}) {
     EXPECT_NE(help.find(std::string("trainer ") + name), std::string::npos) << name;
   }
   EXPECT_NE(help.find("--batch-size ROWS"), std::string::npos);
