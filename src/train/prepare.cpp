@@ -306,6 +306,9 @@ Prepared prepare(const comm::Communicator& world, const comm::Communicator& node
   prepared.data = prepare_data(world, node, configuration);
   prepared.data.row_weights = row_weights(world, configuration, prepared.data);
   comm::together(world, [&] { resolve(prepared, configuration, threads); });
+  const std::string note =
+      data::windows_note(world, node, *prepared.data.opened.train, *prepared.order, prepared.plan.batch);
+  if (!note.empty()) prepared.data.notes.push_back(note);
   return prepared;
 }
 
