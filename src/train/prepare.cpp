@@ -285,6 +285,12 @@ PreparedData prepare_data(const comm::Communicator& world, const comm::Communica
       if (!reconstructs)
         data.scalings.targets =
             data::target_scaling(world, *data.opened.train, data.split.training, targets_option);
+      if (data.scalings.targets.mode() == data::Scaling::Mode::log) {
+        data::require_positive_targets(world, data.validation_set(), data.split.validation);
+        if (data.opened.test && configuration.test != "none")
+          data::require_positive_targets(world, *data.opened.test,
+                                         data::RowSet::all(data.opened.test->facts().rows));
+      }
     });
   }
   return data;
