@@ -161,10 +161,11 @@ void add_data_options(std::vector<Option>& table) {
        .help =
            "scaling of the inputs: unit (bytes / 255), feature (mean and deviation per column), global, none",
        .default_text = "unit for bytes, feature for numbers"});
-  group.add(choice("scale-targets", &C::scale_targets, {"feature", "none"}, "auto"),
+  group.add(choice("scale-targets", &C::scale_targets, {"feature", "log", "none"}, "auto"),
             {.placeholder = "HOW",
              .effect = Effect::bits,
-             .help = "scaling of the targets: feature, none",
+             .help = "scaling of the targets: feature; log (mean and deviation of the logarithms, for "
+                     "targets above 0 that span orders of magnitude); none",
              .default_text = "feature for regression"});
   group.add(grammar("augment", &C::augment, "none"),
             {.placeholder = "TEXT",

@@ -30,18 +30,20 @@ std::string backing_folder() {
   return temporary != nullptr ? temporary : "/tmp";
 }
 
+}  // namespace
+
 /// Asked before the window is made: on a file system that is too small the window is made all right, and the
 /// first touch of a page that does not fit ends the process with a bus error.
-bool has_room(std::int64_t bytes) {
+SharedRoom shared_room() {
   constexpr std::int64_t kReserve = std::int64_t{8} << 20;  // for the messages of the ranks themselves
+  SharedRoom room{backing_folder(), 0};
   struct statvfs facts {};
-  if (statvfs(backing_folder().c_str(), &facts) != 0) return false;
+  if (statvfs(room.folder.c_str(), &facts) != 0) return room;
   const auto free_bytes =
       static_cast<std::int64_t>(facts.f_bavail) * static_cast<std::int64_t>(facts.f_frsize);
-  return free_bytes >= bytes + kReserve;
+  room.bytes = std::max<std::int64_t>(0, free_bytes - kReserve);
+  return room;
 }
-
-}  // namespace
 
 struct SharedArray::State {
   State(const Communicator& node_in, std::int64_t bytes_in) : node(node_in.duplicate()), bytes(bytes_in) {}
@@ -69,7 +71,7 @@ SharedArray::State::~State() {
 
 /// Collective. True when all ranks got the window.
 bool SharedArray::State::share() {
-  const bool wanted = node.rank() != 0 || has_room(bytes);
+  const bool wanted = node.rank() != 0 || shared_room().bytes >= bytes;
   const std::vector<std::int64_t> answers = node.all_gather(static_cast<std::int64_t>(wanted));
   if (answers[0] == 0) return false;
   const MPI_Aint mine = node.rank() == 0 ? bytes + kAlignment : 0;

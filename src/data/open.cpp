@@ -8,6 +8,7 @@
 #include "plan.h"
 #include "resident.h"
 #include "share_over.h"
+#include "shared_room.h"
 #include "streamed.h"
 #include "trainer/comm/agreement.h"
 #include "trainer/core/error.h"
@@ -134,6 +135,10 @@ OpenedData open_data(const comm::Communicator& world, const comm::Communicator& 
   for (std::size_t i = 1; i < splits.size(); ++i)
     if (roles[i] == SplitRole::test) test = &splits[i]->facts();
   opened.notes = notes_on(plan, splits[0]->facts(), test, classes.absent);
+  std::int64_t unshared = 0;
+  for (const auto& split : splits) unshared += split->unshared_bytes();
+  const std::string note = shared_room_note(world, node, unshared, "the rows", "", unshared == 0);
+  if (!note.empty()) opened.notes.push_back(note);
   if (!resident)
     opened.notes.push_back(text("data: the rows stay in their files (--memory-limit ", limit.text, " is ",
                                 limit.bytes >> 20, " MiB, the rows need ",

@@ -23,6 +23,9 @@ class OpenedSet : public DataSet {
     facts_.class_names = std::move(names);
   }
 
+  /// Bytes that each rank holds though the ranks of its node were to share them; 0: none.
+  virtual std::int64_t unshared_bytes() const { return 0; }
+
  protected:
   explicit OpenedSet(DataFacts facts) : facts_(std::move(facts)) {}
   DataFacts facts_;

@@ -27,6 +27,7 @@ class ResidentData final : public OpenedSet {
   void gather_values(std::span<const std::int64_t> rows, float* values) const override;
 
   std::vector<std::int64_t> count_labels(const ShareWork& share) const override;
+  std::int64_t unshared_bytes() const override { return memory_.is_shared() ? 0 : memory_.bytes(); }
 
  private:
   void read_all(const Source& source, const comm::Communicator& world);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cmath>
 #include <cstdint>
 
 #include "trainer/data/scaling.h"
@@ -30,6 +31,10 @@ inline void scale_row(const Raw* __restrict raw, const Scaling& scaling, float* 
       for (std::int64_t j = 0; j < features; ++j)
         scaled[j] = (static_cast<float>(raw[j]) - mean[j]) / deviation[j];
       break;
+    case Scaling::Mode::log:
+      for (std::int64_t j = 0; j < features; ++j)
+        scaled[j] = (static_cast<float>(std::log(static_cast<double>(raw[j]))) - mean[j]) / deviation[j];
+      return;
   }
   if (!scaling.fills_missing()) return;
   for (std::int64_t j = 0; j < features; ++j) scaled[j] = scaled[j] == scaled[j] ? scaled[j] : 0.0f;

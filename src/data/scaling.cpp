@@ -15,6 +15,7 @@
 #include "trainer/core/moments.h"
 #include "trainer/core/tree.h"
 #include "trainer/data/data_set.h"
+#include "trainer/data/encoding.h"
 
 namespace trainer::data {
 namespace {
@@ -22,7 +23,7 @@ namespace {
 constexpr std::int64_t kChunkRows = 256;
 
 const std::vector<std::string>& mode_names() {
-  static const std::vector<std::string> names{"none", "unit", "feature", "global"};
+  static const std::vector<std::string> names{"none", "unit", "feature", "global", "log"};
   return names;
 }
 
@@ -177,7 +178,28 @@ Scaling measured(const comm::Communicator& world, Scaling::Mode mode, const RowS
        near.empty() ? "" : "; did you mean " + near + "?");
 }
 
+void gather_logarithms(const DataSet& data, std::span<const std::int64_t> rows, float* out) {
+  data.gather_values(rows, out);
+  for (const std::int64_t row : rows)
+    for (std::int64_t j = 0; j < data.facts().targets; ++j, ++out) *out = log_of_target(data, row, j, *out);
+}
+
 }  // namespace
+
+float log_of_target(const DataSet& data, std::int64_t row, std::int64_t column, float v) {
+  if (v > 0 && std::isfinite(v)) return static_cast<float>(std::log(static_cast<double>(v)));
+  const DataFacts& facts = data.facts();
+  const std::vector<std::string> names = target_names(facts.encoding, facts.targets);
+  fail(ErrorKind::data, "--scale-targets log: row ", row, " of ", facts.name, " has the target ", v,
+       names.empty() ? "" : text(" (", names[static_cast<std::size_t>(column)], ")"),
+       facts.targets > 1 ? text(" in column ", column, " (from 0)") : "",
+       "; logarithms need values above 0: leave such rows out, or take --scale-targets feature");
+}
+
+void require_positive_targets(const comm::Communicator& world, const DataSet& data, const RowSet& rows) {
+  if (!rows.empty())  // looks at every target
+    (void)target_scaling(world, data, rows, "log");
+}
 
 Scaling Scaling::none(std::int64_t features) {
   const auto size = static_cast<std::size_t>(features);
@@ -206,7 +228,7 @@ Scaling::Scaling(const std::string& mode_name, std::vector<double> mean, std::ve
     require(std::isfinite(float_mean_[j]) && std::isfinite(float_deviation_[j]) && float_deviation_[j] > 0,
             ErrorKind::data, "the scaling of column ", j, " has mean ", mean_[j], " and deviation ",
             deviation_[j], "; both must be finite and the deviation above 0");
-    const bool fits = mode_ == Mode::feature || (mean_[j] == mean_[0] && deviation_[j] == deviation_[0]);
+    const bool fits = !is_uniform() || (mean_[j] == mean_[0] && deviation_[j] == deviation_[0]);
     const bool fits_name = (mode_ != Mode::none || (mean_[j] == 0 && deviation_[j] == 1)) &&
                            (mode_ != Mode::unit || (mean_[j] == 0 && deviation_[j] == 255));
     require(fits && fits_name, ErrorKind::data, "the scaling is called '", mode_name, "', but column ", j,
@@ -224,7 +246,9 @@ void Scaling::invert(const float* scaled, std::int64_t rows, float* raw) const {
   const std::int64_t columns = features();
   for (std::int64_t i = 0; i < rows; ++i) {
     for (std::int64_t j = 0; j < columns; ++j) {
-      raw[i * columns + j] = scaled[i * columns + j] * float_deviation_[j] + float_mean_[j];
+      float& value = raw[i * columns + j];
+      value = scaled[i * columns + j] * float_deviation_[j] + float_mean_[j];
+      if (mode_ == Mode::log) value = static_cast<float>(std::exp(static_cast<double>(value)));
     }
   }
 }
@@ -235,7 +259,8 @@ Scaling input_scaling(const comm::Communicator& world, const DataSet& data, cons
   const bool bytes = facts.element_type == "uint8";
   const std::string name = !option.empty() ? option : bytes ? "unit" : "feature";
   const std::optional<Scaling::Mode> mode = mode_of(name);
-  if (!mode) fail_unknown("--scale", name, mode_names());
+  if (!mode || *mode == Scaling::Mode::log)
+    fail_unknown("--scale", name, {"none", "unit", "feature", "global"});
   require(*mode != Scaling::Mode::unit || bytes, ErrorKind::usage,
           "--scale: unit divides bytes by 255, but the inputs are ", facts.element_type,
           "; expected feature, global or none");
@@ -256,10 +281,14 @@ Scaling target_scaling(const comm::Communicator& world, const DataSet& data, con
             facts.kind == TargetKind::classes ? "classes" : "the inputs", "; expected none");
     return Scaling::none(0);
   }
-  require(option != "log", ErrorKind::usage,
-          "--scale-targets: log is not available yet; expected feature or none");
   if (option == "none") return Scaling::none(facts.targets);
-  if (!option.empty() && option != "feature") fail_unknown("--scale-targets", option, {"feature", "none"});
+  if (option == "log") {
+    const Scaling scaling = measured(world, Scaling::Mode::feature, rows, facts.targets, false,
+                                     [&](auto chunk, float* raw) { gather_logarithms(data, chunk, raw); });
+    return {"log", scaling.mean(), scaling.deviation()};
+  }
+  if (!option.empty() && option != "feature")
+    fail_unknown("--scale-targets", option, {"feature", "log", "none"});
   return measured(world, Scaling::Mode::feature, rows, facts.targets, false,
                   [&](auto chunk, float* raw) { data.gather_values(chunk, raw); });
 }

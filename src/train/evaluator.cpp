@@ -55,7 +55,7 @@ Measured Evaluator::run(const nn::Inference& pass, const data::Scaling& targets)
   measured.rows = rows_;
   const Range run = deal_.runs[static_cast<std::size_t>(world_.rank())];
   std::optional<Tally> tally;
-  if (asked_->measures.any()) tally.emplace(*asked_, rows_of(run), team_.size(), pass.threshold());
+  if (asked_->measures.any()) tally.emplace(*asked_, rows_of(run), team_.size(), pass.threshold(), targets);
   std::vector<double> mine(static_cast<std::size_t>(width() * run.size()));
   team_.run(run.size(), [&](std::int64_t c, int thread) {
     const Range rows = rows_of({run.begin + c, run.begin + c + 1});
@@ -71,7 +71,7 @@ Measured Evaluator::run(const nn::Inference& pass, const data::Scaling& targets)
   const double* total = fold(mine, all);
   measured.sums = {total[0], total[1]};
   if (!tally) return measured;
-  Tally::read(*asked_, tally->finish_counts(world_, team_), total + 2, targets.deviation(), measured);
+  Tally::read(*asked_, tally->finish_counts(world_, team_), total + 2, targets, measured);
   return measured;
 }
 

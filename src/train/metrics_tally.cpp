@@ -99,12 +99,17 @@ void read_errors(std::int64_t columns, const double* record, std::span<const dou
   }
 }
 
+/// Whether errors in original units are no multiples of errors of scaled targets: then they are taken in
+/// these units from the start.
+bool is_curved(const data::Scaling& targets) { return targets.mode() == data::Scaling::Mode::log; }
+
 }  // namespace
 
-Tally::Tally(const Asked& asked, Range rows, int threads, float threshold)
+Tally::Tally(const Asked& asked, Range rows, int threads, float threshold, const data::Scaling& targets)
     : asked_(asked),
       rows_(rows),
       threshold_(threshold),
+      targets_(targets),
       counts_(static_cast<std::size_t>(Layout(asked).total)) {
   const auto& [facts, measures] = asked;
   const std::int64_t size = nn::InferencePass::kChunk * facts.outputs;
@@ -128,6 +133,8 @@ void Tally::add(const nn::RowSource& source, Range rows, int thread, double* rec
     source.values(rows, mine.values.data());
   else
     source.classes(rows, mine.truth.data());
+  if (asked_.measures.errors && is_curved(targets_))
+    for (float* one : {mine.outputs.data(), mine.values.data()}) targets_.invert(one, rows.size(), one);
   if (asked_.measures.errors)
     add_errors(mine.outputs.data(), mine.values.data(), rows.size(), facts.outputs, record);
   if (counts_.empty()) return;
@@ -189,7 +196,7 @@ std::span<const std::int64_t> Tally::finish_counts(const comm::Communicator& wor
 }
 
 void Tally::read(const Asked& asked, std::span<const std::int64_t> counts, const double* record,
-                 std::span<const double> deviation, Measured& measured) {
+                 const data::Scaling& targets, Measured& measured) {
   const Layout at(asked);
   const Measures& measures = asked.measures;
   measured.class_rows = part(counts, at.rows);
@@ -206,7 +213,9 @@ void Tally::read(const Asked& asked, std::span<const std::int64_t> counts, const
     measured.auc.push_back(known ? static_cast<double>(twice_won[c]) / (2 * pairs)
                                  : std::numeric_limits<double>::quiet_NaN());
   }
-  if (measures.errors) read_errors(asked.facts.outputs, record, deviation, measured);
+  if (measures.errors)
+    read_errors(asked.facts.outputs, record,
+                is_curved(targets) ? std::span<const double>() : targets.deviation(), measured);
 }
 
 }  // namespace trainer::train

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "metrics_ranking.h"
+#include "trainer/data/scaling.h"
 #include "trainer/train/metrics.h"
 
 namespace trainer::train {
@@ -23,8 +24,9 @@ struct Asked {
 /// in double, one record for each chunk, which are folded in the fixed tree.
 class Tally {
  public:
-  /// `asked` outlives this object. `rows`: of this rank, within the set. `threshold`: of the pass.
-  Tally(const Asked& asked, Range rows, int threads, float threshold);
+  /// `asked` and `targets` outlive this object. `rows`: of this rank, within the set. `threshold`: of the
+  /// pass. `targets`: the scaling of the targets.
+  Tally(const Asked& asked, Range rows, int threads, float threshold, const data::Scaling& targets);
 
   /// Doubles of a record.
   static std::int64_t width_of(const Asked& asked);
@@ -42,10 +44,9 @@ class Tally {
   /// **Collective.** Once, after the last chunk: the whole numbers of all ranks' rows, which stand in this
   /// object.
   std::span<const std::int64_t> finish_counts(const comm::Communicator& world, const Team& team);
-  /// What the sums over all rows say; `measured.rows` is set. `deviation`: of the scaling of the targets, by
-  /// output; empty: not scaled.
+  /// What the sums over all rows say; `measured.rows` is set. `targets`: the scaling of the targets.
   static void read(const Asked& asked, std::span<const std::int64_t> counts, const double* record,
-                   std::span<const double> deviation, Measured& measured);
+                   const data::Scaling& targets, Measured& measured);
 
  private:
   struct Thread {
@@ -58,6 +59,7 @@ class Tally {
   const Asked& asked_;
   Range rows_;
   float threshold_;
+  const data::Scaling& targets_;
   std::vector<Thread> threads_;
   std::vector<std::int64_t> counts_;
   std::optional<Ranking> ranking_;

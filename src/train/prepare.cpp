@@ -288,6 +288,12 @@ PreparedData prepare_data(const comm::Communicator& world, const comm::Communica
       if (!reconstructs)
         data.scalings.targets =
             data::target_scaling(world, *data.opened.train, data.split.training, targets_option);
+      if (data.scalings.targets.mode() == data::Scaling::Mode::log) {
+        data::require_positive_targets(world, data.validation_set(), data.split.validation);
+        if (data.opened.test && configuration.test != "none")
+          data::require_positive_targets(world, *data.opened.test,
+                                         data::RowSet::all(data.opened.test->facts().rows));
+      }
     });
   }
   return data;
@@ -317,6 +323,9 @@ Prepared prepare(const comm::Communicator& world, std::shared_ptr<const Prepared
   Prepared prepared;
   prepared.data = std::move(data);
   comm::together(world, [&] { resolve(prepared, configuration, threads); });
+  const std::string note =
+      data::windows_note(world, node, *prepared.data.opened.train, *prepared.order, prepared.plan.batch);
+  if (!note.empty()) prepared.data.notes.push_back(note);
   return prepared;
 }
 

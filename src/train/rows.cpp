@@ -46,9 +46,13 @@ void ListedRows::own_targets(std::span<const std::int64_t> rows, float* out) con
     return;
   }
   data_.gather_values(rows, out);
+  const bool logs = scalings_.targets.mode() == data::Scaling::Mode::log;
   const auto mean = scalings_.targets.float_mean(), deviation = scalings_.targets.float_deviation();
   for (std::size_t r = 0; r < rows.size(); ++r)
-    for (std::size_t c = 0; c < mean.size(); ++c, ++out) *out = (*out - mean[c]) / deviation[c];
+    for (std::size_t c = 0; c < mean.size(); ++c, ++out) {
+      if (logs) *out = data::log_of_target(data_, rows[r], static_cast<std::int64_t>(c), *out);
+      *out = (*out - mean[c]) / deviation[c];
+    }
 }
 
 void ListedRows::weights(Range rows, float* out) const {

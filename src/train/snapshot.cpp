@@ -226,6 +226,7 @@ Scalings read_scalings(const checkpoint::Checkpoint& file, const std::string& wh
   };
   const auto scaling = [&](const std::string& name, const std::string& mean, const std::string& deviation) {
     const std::string mode = get<std::string>(file.scaling_attributes, name, place);
+    require(mode != "log" || name == "targets", ErrorKind::data, place, ": log is for targets");
     try {
       return data::Scaling(mode, values(mean), values(deviation),
                            name == "inputs" && file.scaling_attributes.contains("missing"));

@@ -145,11 +145,52 @@ TEST(Scaling, TargetsOfARegressionHaveTheirOwn) {
   EXPECT_EQ(scaling.deviation(), (std::vector<double>{std::sqrt(1.25), 1}));
   EXPECT_EQ(target_scaling(alone(), data, RowSet::of(counting(4)), "none").deviation(),
             (std::vector<double>{1, 1}));
-  EXPECT_THROW(target_scaling(alone(), data, RowSet::of(counting(4)), "log"), Error);
   EXPECT_THROW(target_scaling(alone(), data, RowSet::of(counting(4)), "unit"), Error);
   data.pretend_classes();
   EXPECT_EQ(target_scaling(alone(), data, RowSet::of(counting(4)), "").features(), 0);
   EXPECT_THROW(target_scaling(alone(), data, RowSet::of(counting(4)), "feature"), Error);
+}
+
+TEST(Scaling, OfLogarithmsComesBackInOriginalUnits) {
+  const std::vector<float> values{1e-3f, 7, 1, 7, 1e3f, 7, 1e6f, 7};
+  const MemoryData data(1, {0, 0, 0, 0}, 2, values);
+  const Scaling scaling = target_scaling(alone(), data, RowSet::of(counting(4)), "log");
+  EXPECT_EQ(scaling.mode_name(), "log");
+  EXPECT_FALSE(scaling.is_uniform());
+  const double step = std::log(1e3);  // the logarithms of the first column are -1, 0, 1, 2 of these
+  EXPECT_NEAR(scaling.mean()[0], 0.5 * step, 1e-6);
+  EXPECT_NEAR(scaling.deviation()[0], std::sqrt(1.25) * step, 1e-6);
+  EXPECT_EQ(scaling.mean()[1], static_cast<double>(static_cast<float>(std::log(7.0))));
+  EXPECT_EQ(scaling.deviation()[1], 1);
+  std::vector<float> scaled(8);
+  scaling.apply(values.data(), 4, scaled.data());
+  for (std::size_t i = 0; i < 4; ++i) {
+    EXPECT_NEAR(scaled[2 * i], (static_cast<double>(i) - 1.5) / std::sqrt(1.25), 1e-6) << i;
+    EXPECT_EQ(scaled[2 * i + 1], 0) << i;
+  }
+  scaling.invert(scaled.data(), 4, scaled.data());
+  for (std::size_t i = 0; i < 8; ++i) EXPECT_NEAR(scaled[i] / values[i], 1, 4e-6) << i;
+  const Scaling stored("log", scaling.mean(), scaling.deviation());
+  EXPECT_EQ(stored.mode(), Scaling::Mode::log);
+  EXPECT_THROW(input_scaling(alone(), data, RowSet::of(counting(4)), "log"), Error);
+}
+
+TEST(Scaling, OfLogarithmsNamesATargetThatHasNone) {
+  for (const float bad : {0.0f, -2.5f}) {
+    const MemoryData data(1, {0, 0, 0, 0}, 2, {1, 10, 2, 10, 3, bad, 4, 10});
+    require_positive_targets(alone(), data, RowSet({{0, 2}, {3, 4}}));
+    require_positive_targets(alone(), data, RowSet::none());
+    try {
+      require_positive_targets(alone(), data, RowSet({{1, 4}}));
+      FAIL();
+    } catch (const Error& error) {
+      EXPECT_EQ(error.kind(), ErrorKind::data);
+      const std::string message = error.what();
+      for (const std::string& part :
+           {text("row 2 of "), text("the target ", bad, " in column 1"), text("--scale-targets log")})
+        EXPECT_NE(message.find(part), message.npos) << message;
+    }
+  }
 }
 
 TEST(Scaling, ComesBackFromWhatACheckpointStores) {

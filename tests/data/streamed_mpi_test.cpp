@@ -121,6 +121,51 @@ TEST_F(Streamed, ScaledRowsAreTheSameBits) {
   EXPECT_EQ(a, b);
 }
 
+TEST_F(Streamed, LabelsAloneAreThoseOfResidentRows) {
+  const OpenedData held = open(kClasses, 1000), filed = open(kClasses, 12);
+  std::vector<std::int32_t> a(9000), b(9000);  // of several blocks
+  held.train->read_classes({3999, 12999}, a.data());
+  filed.train->read_classes({3999, 12999}, b.data());
+  EXPECT_EQ(a, b);
+}
+
+TEST_F(Streamed, ANodeWithoutRoomToShareIsNoted) {
+  const auto note_in = [](const OpenedData& opened) {
+    return std::ranges::find_if(opened.notes,
+                                [](const std::string& line) { return line.starts_with("note: "); });
+  };
+  const auto windows = [&](const OpenedData& opened) {
+    const EpochOrder order(3, RowSet::all(50000), "chunks(2)", opened.train->facts().blocks);
+    return windows_note(world_, node_, *opened.train, order, 100);
+  };
+  {
+    const OpenedData held = open(kClasses, 1000), filed = open(kClasses, 12);
+    EXPECT_EQ(note_in(held), held.notes.end());
+    EXPECT_EQ(note_in(filed), filed.notes.end());
+    EXPECT_EQ(windows(filed), "");
+  }
+  setenv("OMPI_MCA_osc_sm_backing_directory", "/proc", 1);  // nothing fits there
+  {
+    const OpenedData held = open(kClasses, 1000), filed = open(kClasses, 12);
+    const std::string line = windows(filed);
+    if (node_.size() == 1) {
+      EXPECT_EQ(note_in(held), held.notes.end());
+      EXPECT_EQ(line, "");
+    } else {
+      ASSERT_NE(note_in(held), held.notes.end());
+      EXPECT_EQ(windows(held), "");
+      for (const std::string& one : {*note_in(held), line}) {
+        EXPECT_NE(one.find("note: /proc of "), one.npos) << one;
+        EXPECT_NE(one.find("room for 0 MiB"), one.npos) << one;
+        EXPECT_NE(one.find(text("each of its ", node_.size(), " ranks")), one.npos) << one;
+      }
+      EXPECT_NE(line.find("the 2 windows of rows (--shuffle chunks) need 4 MiB"), line.npos) << line;
+      EXPECT_NE(line.find("reads all rows"), line.npos) << line;
+    }
+  }
+  unsetenv("OMPI_MCA_osc_sm_backing_directory");
+}
+
 TEST_F(Streamed, RoomIsAskedForBeforeTheFirstStep) {
   const OpenedData filed = open(kClasses, 12);
   const auto message = [&](const std::string& shuffle) {

@@ -4,6 +4,7 @@
 An id for each row, notes, a station that groups rows, words for missing values; the columns in another order afterwards."""
 import csv
 import json
+import math
 import os
 import random
 import sys
@@ -85,10 +86,48 @@ def check_classes(rows):
     check(found["rows"] == "390" and found["class_0"] == "cheap" and found["class_1"] == "dear", f"evaluate: {found}")
 
 
+def check_logarithms():
+    """Prices over four orders of magnitude: what evaluate says is said of original units, like predictions."""
+    draw = random.Random(3)
+    rows = [{"a": repr(a), "b": repr(b), "price": repr(math.exp(2 * a + b + draw.gauss(0, 0.1)))}
+            for a, b in ((draw.gauss(0, 1), draw.gauss(0, 1)) for _ in range(600))]
+    write("prices.csv", rows, ("a", "b", "price"))
+    train = ["--target-columns", "price", "--scale-targets", "log", "--model", "dense(outputs)", "--lr", "0.03", "--epochs", 30,
+             "--metrics", "rmse", "--quiet"]
+    run("train", "--data", "prices.csv", *train, "--out", "log", ranks=2)
+    with h5py.File("log/best.h5") as file:
+        scaling = file["scaling"]
+        check(scaling.attrs["targets"] == "log" and abs(scaling["target_deviation"][0] - 5 ** 0.5) < 0.2, "what the checkpoint stores")
+    use = ["--data", "prices.csv", "--split", "train", "--validation", "0"]
+    run("predict", "log", "--data", "prices.csv", "--out", "log_out.csv", ranks=2)
+    found = [float(row[1]) for row in read_csv("log_out.csv")[1]]
+    true = [float(row["price"]) for row in rows]
+    check(min(found) > 0 and max(abs(math.log(f / t)) for f, t in zip(found, true)) < 0.5, "predictions in original units")
+    mean = sum(true) / len(true)
+    squares = sum((f - t) ** 2 for f, t in zip(found, true))
+    expected = {"rmse_0": (squares / len(true)) ** 0.5, "mae_0": sum(abs(f - t) for f, t in zip(found, true)) / len(true),
+                "r2_0": 1 - squares / sum((t - mean) ** 2 for t in true)}
+    one, two = (lines_of(run("evaluate", *models, *use, ranks=2)) for models in (["log"], ["log", "log"]))
+    for name, value in expected.items():
+        for figures in (one, two):  # alone, and as an ensemble of equals
+            check(abs(float(figures[name]) - value) < 1e-5 * (abs(value) + 1), f"{name} {figures[name]}, expected {value}")
+    # A target without a logarithm, wherever it is; it is named before the first step, or when it is met.
+    bad = [dict(row) for row in rows[:300]]
+    bad[299]["price"] = "-4.5"
+    write("bad.csv", bad, ("a", "b", "price"))
+    for line in (run("train", "--data", "bad.csv", *train, "--validation", "0", "--out", "no", code=3, ranks=2),
+                 run("train", "--data", "bad.csv", *train, "--validation", "tail(0.1)", "--out", "no", code=3, ranks=2),
+                 run("train", "--data", "prices.csv", *train, "--test", "bad.csv", "--out", "no", code=3, ranks=2),
+                 run("evaluate", "log", "--data", "bad.csv", "--split", "train", "--validation", "0", code=3, ranks=2)):
+        check("row 299 of bad has the target -4.5 (price)" in line, line)
+    run("predict", "log", "--data", "bad.csv", "--out", "bad_out.csv")
+
+
 with tempfile.TemporaryDirectory(prefix="trainer-columns-") as folder:
     os.chdir(folder)
     table = rows_of(400, 1)
     write("table.csv", table)
     check_regression(table)
     check_classes(table)
+    check_logarithms()
     sys.exit(finish())

@@ -3,10 +3,19 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "trainer/comm/communicator.h"
 
 namespace trainer::comm {
+
+/// Where the memory that ranks of a node share would lie, and how much of it a SharedArray may take now.
+struct SharedRoom {
+  std::string folder;
+  std::int64_t bytes = 0;
+};
+/// Not collective; the first rank of the node decides.
+SharedRoom shared_room();
 
 /// One read-only copy of data per node: memory shared by the node's ranks (MPI shared-memory window), filled
 /// once. Falls back to a private copy on every rank when the node cannot share so much (a small /dev/shm).

@@ -49,6 +49,13 @@ MemoryLimit memory_limit(const comm::Communicator& world, const std::string& opt
 OpenedData open_data(const comm::Communicator& world, const comm::Communicator& node, const Request& request,
                      const MemoryLimit& limit);
 
+class EpochOrder;
+
+/// **Collective** over `world`. A line for the start of a run on data that stay in their files, when a node
+/// has no room for windows that its ranks share and each of them reads its own; else empty.
+std::string windows_note(const comm::Communicator& world, const comm::Communicator& node, const DataSet& data,
+                         const EpochOrder& order, std::int64_t batch);
+
 /// Throws Error(usage) when `out`, a file to be written, is one of the files that `specs` name (as --data
 /// takes them; empty ones are left out). Not collective.
 void require_no_data_file(const std::string& out, const std::vector<std::string>& specs);
