@@ -39,6 +39,14 @@ std::string command_name(Command command) {
       return "inspect";
     case Command::report:
       return "report";
+    case Command::study:
+      return "study";
+    case Command::study_batch:
+      return "study batch";
+    case Command::study_ranks:
+      return "study ranks";
+    case Command::study_search:
+      return "study search";
     case Command::doctor:
       return "doctor";
     case Command::data:

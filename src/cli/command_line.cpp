@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <boost/program_options.hpp>
 #include <limits>
+#include <span>
 #include <utility>
 
 #include "apply_option.h"
@@ -29,22 +30,28 @@ struct Parsed {
   Arguments positional;
 };
 
-constexpr Command kCommands[] = {Command::train,   Command::resume, Command::evaluate, Command::predict,
-                                 Command::inspect, Command::report, Command::doctor,   Command::data};
+constexpr Command kCommands[] = {Command::train,   Command::resume,  Command::evaluate,
+                                 Command::predict, Command::inspect, Command::report,
+                                 Command::study,   Command::doctor,  Command::data};
+constexpr Command kStudyCommands[] = {Command::study_batch, Command::study_ranks, Command::study_search};
 constexpr Command kDataCommands[] = {Command::data_describe, Command::data_convert, Command::data_generate};
 
-/// The second word of `trainer data`.
-std::pair<Command, Arguments> take_data_command(const Arguments& arguments) {
-  if (arguments.empty() || arguments.front().starts_with("-")) return {Command::data, arguments};
+/// The second word of `trainer data` and `trainer study`, which are in `commands`.
+std::pair<Command, Arguments> take_second_word(Command group, std::span<const Command> commands,
+                                               const Arguments& arguments) {
+  if (arguments.empty() || arguments.front().starts_with("-")) return {group, arguments};
+  const std::string first = command_name(group);
   std::vector<std::string> names;
-  for (const Command command : kDataCommands) {
-    names.push_back(command_name(command).substr(command_name(Command::data).size() + 1));
+  std::string list;
+  for (const Command command : commands) {
+    names.push_back(command_name(command).substr(first.size() + 1));
     if (arguments.front() == names.back()) return {command, {arguments.begin() + 1, arguments.end()}};
+    list += (list.empty() ? "" : command == commands.back() ? " and " : ", ") + command_name(command);
   }
   const std::string near = nearest_name(arguments.front(), names);
-  fail(ErrorKind::usage, "\"data ", arguments.front(), "\" is no command; ",
-       near.empty() ? "" : "did you mean data " + near + "? ",
-       "there are data describe, data convert and data generate, see `trainer data --help`");
+  fail(ErrorKind::usage, "\"", first, " ", arguments.front(), "\" is no command; ",
+       near.empty() ? "" : "did you mean " + first + " " + near + "? ", "there are ", list, ", see `trainer ",
+       first, " --help`");
 }
 
 /// The command and what is behind it. No command means train.
@@ -54,14 +61,17 @@ std::pair<Command, Arguments> take_command(const Arguments& arguments) {
   for (const Command command : kCommands) {
     if (arguments.front() == command_name(command)) {
       const Arguments rest(arguments.begin() + 1, arguments.end());
-      return command == Command::data ? take_data_command(rest) : std::pair{command, rest};
+      if (command == Command::data) return take_second_word(command, kDataCommands, rest);
+      if (command == Command::study) return take_second_word(command, kStudyCommands, rest);
+      return {command, rest};
     }
     names.push_back(command_name(command));
   }
   const std::string near = nearest_name(arguments.front(), names);
   fail(ErrorKind::usage, "\"", arguments.front(), "\" is no command; ",
        near.empty() ? "" : "did you mean " + near + "? ",
-       "there are train, resume, evaluate, predict, inspect, report, data and doctor, see `trainer --help`");
+       "there are train, resume, evaluate, predict, inspect, report, study, data and doctor, see `trainer "
+       "--help`");
 }
 
 /// Boost would take any next word for the value of a boolean: it is written behind `=`, where there is one,
@@ -141,6 +151,10 @@ std::size_t most_arguments(Command command) {
     case Command::data_generate:
       return 1;
     case Command::train:
+    case Command::study:
+    case Command::study_batch:
+    case Command::study_ranks:
+    case Command::study_search:
     case Command::doctor:
     case Command::data:
       break;
@@ -172,11 +186,15 @@ const std::string* find_given(const Parsed& parsed, const std::string& name) {
   return nullptr;
 }
 
+bool is_of_study(Command command) {
+  return std::ranges::find(kStudyCommands, command) != std::end(kStudyCommands);
+}
+
 /// The options that the command line changes: those of --config, or the built-in recipe, or the defaults.
 CommandLine base_of(const Parsed& parsed, Command command) {
   CommandLine base;
   base.command = command;
-  if (command != Command::train && command != Command::doctor) return base;
+  if (command != Command::train && command != Command::doctor && !is_of_study(command)) return base;
   if (const std::string* file = find_given(parsed, "config")) {
     require(!file->empty(), ErrorKind::usage, "--config needs a value: FILE");
     apply_config(read_config(*file), base);
@@ -211,7 +229,7 @@ void require_complete_data(const CommandLine& line) {
 }
 
 void require_complete(const CommandLine& line) {
-  if (line.help || line.version || line.command == Command::data) return;
+  if (line.help || line.version || line.command == Command::data || line.command == Command::study) return;
   if (is_of_data(line.command)) return require_complete_data(line);
   const bool of_models = line.command == Command::evaluate || line.command == Command::predict;
   const std::string name = command_name(line.command);
@@ -222,6 +240,8 @@ void require_complete(const CommandLine& line) {
           "` needs --data, such as --data fashion-mnist");
   require(line.command != Command::predict || line.given.contains("out"), ErrorKind::usage,
           "`trainer predict` needs --out, a file that ends in .h5, .hdf5 or .csv");
+  require(!is_of_study(line.command) || line.dry_run || !line.configuration.out.empty(), ErrorKind::usage,
+          "`trainer ", name, "` needs --out, the folder of the study");
   if (line.command != Command::train) return;
   require(!line.resume || !line.configuration.out.empty(), ErrorKind::usage,
           "--resume needs --out, the run folder to continue or to start");

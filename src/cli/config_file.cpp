@@ -112,6 +112,28 @@ std::string config_text(const train::Configuration& configuration,
   return result;
 }
 
+std::string study_config_text(const CommandLine& line) {
+  const CommandLine defaults;
+  std::string result = text("# What this study was asked for; `trainer ", command_name(line.command),
+                            " --config FILE --out STUDY` does it again.\n");
+  std::string group;
+  for (const Option& option : option_table()) {
+    if (!option.belongs_to(line.command) || option.effect == Effect::none || option.name == "out" ||
+        option.name == "threads")
+      continue;
+    const std::string value = option.get(line);
+    const bool asked =
+        option.effect == Effect::bits || option.name == "data" || value != option.get(defaults);
+    if (!asked || value.empty()) continue;
+    if (option.group != group) {
+      group = option.group;
+      result += "\n# " + group + "\n";
+    }
+    result += option.name + " = " + value + "\n";
+  }
+  return result;
+}
+
 CommandLine with_run_settings(const CommandLine& asked, const std::string& run,
                               const std::string& config_ini) {
   CommandLine settings;

@@ -47,6 +47,39 @@ std::string usage_of(Command command) {
              "Several runs are\n"
              "laid over each other. A run that is at work or was killed is shown as it stands. The pictures "
              "need gnuplot.\n";
+    case Command::study:
+      return "Usage: mpirun -np N trainer study batch --goal GOAL --out STUDY [options]\n"
+             "       mpirun -np N trainer study search --vary VARIABLES --out STUDY [options]\n"
+             "       mpirun -np N trainer study ranks --out STUDY [options]\n"
+             "How convergence depends on the batch size, a search for settings, and how speed depends on the "
+             "number of\n"
+             "ranks. `trainer study batch --help` and so on: the options of each.\n";
+    case Command::study_batch:
+      return "Usage: mpirun -np N trainer study batch [options] --goal GOAL --out STUDY [--resume]\n"
+             "At each of --batch-sizes: searches the settings of --tune anew, trains the best with several "
+             "seeds, and counts\n"
+             "the steps to --goal (without one: the best metric at --budget). Says the critical batch size "
+             "with its interval,\n"
+             "the regimes, and how the best learning rate follows the batch. Many trials run at once, each "
+             "on "
+             "--ranks-per-trial\n"
+             "ranks. STUDY gets trials.csv, curves.csv, study.h5, summary.json, figures and report.html. "
+             "With "
+             "--resume a\n"
+             "study that was killed or stopped goes on; trials that were done are not done again.\n";
+    case Command::study_ranks:
+      return "Usage: mpirun -np N trainer study ranks [options] --out STUDY\n"
+             "Times the same steps on 1, 2, 4, ... N ranks of the job: strong scaling (--batch-size is "
+             "shared) "
+             "and weak scaling\n"
+             "(--weak rows of a rank), where the time goes, and from a model of it a prediction for more "
+             "ranks.\n";
+    case Command::study_search:
+      return "Usage: mpirun -np N trainer study search --vary VARIABLES [options] --out STUDY [--resume]\n"
+             "Searches over any options for the fewest steps to --goal, or without one for the best metric "
+             "at "
+             "--budget.\n"
+             "Else as study batch.\n";
     case Command::doctor:
       return "Usage: mpirun -np N trainer doctor [options]\n"
              "Says what is wrong with the machine, the placement of the ranks, the run folder and the data, "
@@ -165,6 +198,8 @@ std::string program_help_text() {
          "                                       what a model says of each row\n"
          "  trainer inspect FILE.h5 [--verify]   what is in a checkpoint\n"
          "  trainer report [RUN...]              a page with the curves and pictures of runs\n"
+         "  trainer study batch|ranks|search     how convergence depends on the batch size and speed on the "
+         "ranks; search\n"
          "  trainer data describe WHAT           what training would find in data, and what to do about it\n"
          "  trainer data convert WHAT --out F.h5, trainer data generate \"NAME(...)\" --out F.h5\n"
          "                                       the same rows as an HDF5 file\n"

@@ -227,4 +227,33 @@ Option instruction_set(const std::string& name, std::string Configuration::*memb
   return option;
 }
 
+Option whole(const std::string& name, std::int64_t study::Options::*member, std::int64_t minimum,
+             std::int64_t maximum) {
+  return make(
+      name,
+      [=](CommandLine& line, const std::string& value) {
+        line.study.*member = read_whole(name, value, minimum, maximum, "", 0);
+      },
+      [=](const CommandLine& line) { return std::to_string(line.study.*member); });
+}
+
+Option any_text(const std::string& name, std::string study::Options::*member, const std::string& automatic) {
+  return make(
+      name,
+      [=](CommandLine& line, const std::string& value) {
+        line.study.*member = !automatic.empty() && value == automatic ? "" : value;
+      },
+      [=](const CommandLine& line) { return (line.study.*member).empty() ? automatic : line.study.*member; });
+}
+
+Option choice(const std::string& name, std::string study::Options::*member,
+              std::vector<std::string> choices) {
+  return make(
+      name,
+      [=](CommandLine& line, const std::string& value) {
+        line.study.*member = read_choice(name, value, choices);
+      },
+      [=](const CommandLine& line) { return line.study.*member; });
+}
+
 }  // namespace trainer::cli

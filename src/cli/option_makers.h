@@ -24,17 +24,22 @@ Option whole(const std::string& name, std::uint64_t Configuration::*member);
 Option number(const std::string& name, double Configuration::*member, double minimum, bool open = false);
 Option number(const std::string& name, std::optional<double> Configuration::*member, double minimum,
               bool open, const std::string& automatic);
+Option whole(const std::string& name, std::int64_t study::Options::*member, std::int64_t minimum,
+             std::int64_t maximum);
 Option boolean(const std::string& name, bool Configuration::*member);
 Option boolean(const std::string& name, bool CommandLine::*member);
 Option any_text(const std::string& name, std::string Configuration::*member,
                 const std::string& automatic = "");
 Option any_text(const std::string& name, std::string CommandLine::*member);
+Option any_text(const std::string& name, std::string study::Options::*member,
+                const std::string& automatic = "");
 /// A text in the project's grammar: its form is checked here, its names by the room that knows them.
 Option grammar(const std::string& name, std::string Configuration::*member,
                const std::string& automatic = "");
 Option choice(const std::string& name, std::string Configuration::*member, std::vector<std::string> choices,
               const std::string& automatic = "");
 Option choice(const std::string& name, std::string CommandLine::*member, std::vector<std::string> choices);
+Option choice(const std::string& name, std::string study::Options::*member, std::vector<std::string> choices);
 /// Whole rows from 1 on, or `full`.
 Option batch_size(const std::string& name, std::string Configuration::*member);
 /// A name of oneDNN's instruction sets, in capitals or not.

@@ -27,9 +27,18 @@ const std::vector<Command> kOrders = {Command::train, Command::resume, Command::
 const std::vector<Command> kConverting = {Command::data_convert, Command::data_generate};
 const std::vector<Command> kLong = {Command::train, Command::resume, Command::predict, Command::data_convert,
                                     Command::data_generate};
-const std::vector<Command> kAll = {
-    Command::train,  Command::resume, Command::evaluate,      Command::predict,      Command::inspect,
-    Command::report, Command::data,   Command::data_describe, Command::data_convert, Command::data_generate};
+const std::vector<Command> kStudies = {Command::study_batch, Command::study_ranks, Command::study_search};
+/// Those that are made of trials.
+const std::vector<Command> kOfTrials = {Command::study_batch, Command::study_search};
+const std::vector<Command> kAll = {Command::train,        Command::resume,       Command::evaluate,
+                                   Command::predict,      Command::inspect,      Command::report,
+                                   Command::study,        Command::study_batch,  Command::study_ranks,
+                                   Command::study_search, Command::data,         Command::data_describe,
+                                   Command::data_convert, Command::data_generate};
+
+/// Options of train that no trial has: it has no folder, and its length is --budget.
+const std::vector<std::string> kOfRunsAlone = {"out",           "checkpoint-every", "keep",   "log-steps",
+                                               "log-gradients", "accept-change",    "epochs", "test"};
 
 /// What the table says about an option beside its name and value.
 struct Facts {
@@ -55,8 +64,13 @@ class GroupOfOptions {
         facts.default_text.empty() ? option.get(CommandLine{}) : std::move(facts.default_text);
     option.commands = std::move(facts.commands);
     // The doctor looks at the run that train would start with the same options.
-    if (option.belongs_to(Command::train) && option.name != "resume" && option.name != "dry-run")
+    const bool of_training = option.belongs_to(Command::train);
+    if (of_training && option.name != "resume" && option.name != "dry-run")
       option.commands.push_back(Command::doctor);
+    if (of_training && std::ranges::find(kOfRunsAlone, option.name) == kOfRunsAlone.end()) {
+      option.commands.insert(option.commands.end(), {Command::study_search, Command::study_ranks});
+      if (option.name != "batch-size") option.commands.push_back(Command::study_batch);
+    }
     table_.push_back(std::move(option));
   }
 
@@ -383,6 +397,75 @@ void add_output_options(std::vector<Option>& table) {
   group.add(boolean("quiet", &C::quiet), {.help = "print the last line only", .commands = kLong});
 }
 
+void add_study_options(std::vector<Option>& table) {
+  using S = study::Options;
+  GroupOfOptions group(table, "Study");
+  const std::vector<Command> batch = {Command::study_batch}, ranks = {Command::study_ranks};
+  group.add(any_text("batch-sizes", &S::batch_sizes),
+            {.placeholder = "LIST",
+             .effect = Effect::bits,
+             .help = "powers of two as in 32..8192 or 32..full, a list as in 50,100,full",
+             .commands = batch});
+  group.add(
+      any_text("tune", &S::tune),
+      {.placeholder = "VARIABLES",
+       .effect = Effect::bits,
+       .help = "what is searched for anew at each batch size, as name=log(low,high), linear, "
+               "one_minus_log, whole, list(a,b,...); name: an option, an argument of the optimizer, or $name "
+               "in any option's text; none: nothing, to see a rule (--lr-scaling) at work",
+       .commands = batch});
+  group.add(any_text("vary", &S::vary),
+            {.placeholder = "VARIABLES",
+             .effect = Effect::bits,
+             .help = "what is searched for: as in \"lr=log(1e-4,1e-1) hidden=list(15,30,100)\" with --model "
+                     "\"dense($hidden) relu dense(outputs)\"",
+             .commands = {Command::study_search}});
+  group.add(whole("points", &S::points, 1, 100'000),
+            {.placeholder = "N",
+             .effect = Effect::bits,
+             .help = "of the search (at each batch size); lists alone: at most so many of their combinations",
+             .commands = kOfTrials});
+  group.add(whole("finalists", &S::finalists, 1, 1000),
+            {.placeholder = "N",
+             .effect = Effect::bits,
+             .help = "points whose trials are done again with other seeds; the best of these is the result",
+             .commands = kOfTrials});
+  group.add(whole("seeds", &S::seeds, 1, 1000),
+            {.placeholder = "N", .effect = Effect::bits, .help = "of each finalist", .commands = kOfTrials});
+  group.add(any_text("budget", &S::budget), {.placeholder = "LENGTH",
+                                             .effect = Effect::bits,
+                                             .help = "of a trial: `20 epochs`, `5000 steps`, `10 min`",
+                                             .commands = kOfTrials});
+  group.add(
+      choice("stop-early", &S::stop_early, {"none", "halving"}),
+      {.placeholder = "RULE",
+       .effect = Effect::bits,
+       .help = "trials of the search that are given up: none; halving (a ninth of the budget for all, a "
+               "third for the best third, all of it for the best ninth)",
+       .commands = kOfTrials});
+  group.add(whole("ranks-per-trial", &S::ranks_per_trial, 1, 1'000'000),
+            {.placeholder = "N",
+             .help = "so many ranks train one trial; the results do not depend on it",
+             .commands = kOfTrials});
+  group.add(whole("weak", &S::weak, 1, kNoLimit),
+            {.placeholder = "ROWS",
+             .effect = Effect::bits,
+             .help = "of a rank in weak scaling; strong scaling shares --batch-size",
+             .commands = ranks});
+  group.add(whole("steps", &S::steps, 10, 1'000'000), {.placeholder = "N",
+                                                       .effect = Effect::bits,
+                                                       .help = "that are timed at each number of ranks",
+                                                       .commands = ranks});
+  group.add(any_text("batch-study", &S::trials, "none"),
+            {.placeholder = "STUDY",
+             .help = "a study of batch sizes: the time to its goal against the number of ranks",
+             .commands = ranks});
+  group.add(any_text("out", &C::out), {.placeholder = "FOLDER",
+                                       .help = "of the study",
+                                       .default_text = "none: it must be given",
+                                       .commands = kStudies});
+}
+
 void add_command_options(std::vector<Option>& table) {
   GroupOfOptions group(table, "This call");
   const std::vector<Command> train = {Command::train};
@@ -468,6 +551,7 @@ std::vector<Option> make_table() {
   add_length_options(table);
   add_machine_options(table);
   add_output_options(table);
+  add_study_options(table);
   add_command_options(table);
   return table;
 }

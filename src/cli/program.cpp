@@ -29,7 +29,7 @@ void print_once(const std::string& text) {
 /// What is done without MPI; false when there is more to do.
 bool done_without_mpi(const Job& job) {
   const CommandLine& line = job.line;
-  if (line.help || (line.command == Command::data && !line.version)) {
+  if (line.help || ((line.command == Command::data || line.command == Command::study) && !line.version)) {
     print_once(line.command == Command::train ? program_help_text() : help_text(line.command));
   } else if (line.version) {
     print_once(version_text());
@@ -60,6 +60,12 @@ std::optional<Job> prepare(const std::vector<std::string>& words, char** argv) {
   return job;
 }
 
+/// Long work that can stop and go on later.
+bool takes_signals(Command command) {
+  return command == Command::train || command == Command::resume || command == Command::study_batch ||
+         command == Command::study_ranks || command == Command::study_search;
+}
+
 int run_command(const comm::Communicator& world, const Job& job) {
   switch (job.line.command) {
     case Command::train:
@@ -75,8 +81,13 @@ int run_command(const comm::Communicator& world, const Job& job) {
     case Command::data_convert:
     case Command::data_generate:
       return run_data_convert(world, job);
+    case Command::study_batch:
+    case Command::study_ranks:
+    case Command::study_search:
+      return run_study(world, job);
     case Command::inspect:
     case Command::report:
+    case Command::study:
     case Command::data:
     case Command::data_describe:
       break;
@@ -93,8 +104,7 @@ int run_program(int argc, char** argv) {
     std::vector<std::string> words(argv, argv + argc);
     if (words.empty()) words.emplace_back("trainer");
     job = prepare(words, argv);
-    if (job && !job->line.dry_run &&
-        (job->line.command == Command::train || job->line.command == Command::resume)) {
+    if (job && !job->line.dry_run && takes_signals(job->line.command)) {
       signals.emplace();
       job->signals = &*signals;
     }

@@ -3,6 +3,7 @@
 #include "trainer/cli/commands.h"
 #include "trainer/core/error.h"
 #include "trainer/report/run_report.h"
+#include "trainer/study/study.h"
 
 namespace trainer::cli {
 namespace {
@@ -28,7 +29,10 @@ Places places_of(const CommandLine& line) {
 
 std::string write_report(const CommandLine& line) {
   const Places places = places_of(line);
-  const std::string note = report::write_run_report(line.models_or_run, places.page, places.figures);
+  const bool of_study = line.models_or_run.size() == 1 && study::holds_study(line.models_or_run.front());
+  const std::string note = of_study
+                               ? write_study_report(line.models_or_run.front(), places.page, places.figures)
+                               : report::write_run_report(line.models_or_run, places.page, places.figures);
   return text("report ", places.page, "\n", note.empty() ? "" : "note: " + note + "\n");
 }
 

@@ -100,6 +100,7 @@ int run_predict(const comm::Communicator& world, const Job& job) {
 }
 
 int run_dry_run(const Job& job) {
+  if (job.line.command != Command::train) return run_study(comm::Communicator::alone(), job);
   train::RunRequest request = request_of(job, job.line, false);
   request.dry_run = true;
   if (comm::rank_from_environment() != 0) request.out = nullptr;

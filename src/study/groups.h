@@ -39,9 +39,8 @@ class Groups {
   const comm::Communicator& mine() const { return mine_; }
 
   /// Does a piece of work with its group: collective over the group, the return value counts on its first
-  /// rank. `between_steps` is called after every step.
-  using Work =
-      std::function<std::string(const std::string& work, const std::function<void()>& between_steps)>;
+  /// rank. `must_stop` is asked after every step, on every rank: the work ends when any is told so.
+  using Work = std::function<std::string(const std::string& work, const std::function<bool()>& must_stop)>;
   /// Collective over the world. Until nothing is under way and there is nothing more to begin. `manager`:
   /// null but on rank 0.
   void run(Manager* manager, const Work& work);

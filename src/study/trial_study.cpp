@@ -1,6 +1,7 @@
 #include "trial_study.h"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 
 #include "groups.h"

@@ -323,9 +323,6 @@ Prepared prepare(const comm::Communicator& world, std::shared_ptr<const Prepared
   Prepared prepared;
   prepared.data = std::move(data);
   comm::together(world, [&] { resolve(prepared, configuration, threads); });
-  const std::string note =
-      data::windows_note(world, node, *prepared.data.opened.train, *prepared.order, prepared.plan.batch);
-  if (!note.empty()) prepared.data.notes.push_back(note);
   return prepared;
 }
 

@@ -45,7 +45,11 @@ class Session {
             world,
             prepare_training_data(world, node, configuration_,
                                   request.resume ? saved_scalings(world, configuration_.out) : std::nullopt),
-            configuration_, request.threads)) {}
+            configuration_, request.threads)) {
+    const std::string note = data::windows_note(world, node, *prepared_.data->opened.train, *prepared_.order,
+                                                prepared_.plan.batch);
+    if (!note.empty()) prepared_.notes.push_back(note);
+  }
 
   int run() {
     compare_ranks();

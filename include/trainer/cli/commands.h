@@ -31,13 +31,19 @@ int run_doctor(const comm::Communicator& world, const Job& job);
 /// data convert and data generate.
 int run_data_convert(const comm::Communicator& world, const Job& job);
 
-/// train --dry-run: checks and prints, without MPI.
+/// study batch, study ranks, study search.
+int run_study(const comm::Communicator& world, const Job& job);
+
+/// train --dry-run, study ... --dry-run: checks and prints, without MPI.
 int run_dry_run(const Job& job);
 /// What `inspect` prints of a checkpoint (or of a run folder's best.h5), one `name value` a line. With
 /// `verify` Throws Error(data) unless everything in the file is good; without, a file that was changed after
 /// it was written is shown, and said to be so.
 std::string inspect_text(const std::string& file, bool verify);
 
+/// The page of a study; `places` as of write_report(). Without MPI.
+std::string write_study_report(const std::string& folder, const std::string& page,
+                               const std::string& figures);
 /// Writes the page of `report` and its pictures. Without MPI. Returns what is to be printed.
 std::string write_report(const CommandLine& line);
 

@@ -33,6 +33,9 @@ void apply_config(const std::vector<ConfigEntry>& entries, CommandLine& line);
 std::string config_text(const train::Configuration& configuration,
                         const std::map<std::string, std::string>& resolved, const std::string& comment);
 
+/// The same of a study: the options of its command.
+std::string study_config_text(const CommandLine& line);
+
 /// What `trainer resume` runs: the settings of the run's config.ini (`config_ini` is its text, `run` the
 /// folder), changed by the *free* options that `asked` gives; --out is the run folder. Throws Error(usage)
 /// when a *bits* option is given another value.

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "trainer/study/study.h"
 #include "trainer/train/configuration.h"
 
 namespace trainer::cli {
@@ -17,6 +18,10 @@ enum class Command {
   predict,
   inspect,
   report,
+  study,  ///< without a word behind it: prints its help
+  study_batch,
+  study_ranks,
+  study_search,
   doctor,
   data,  ///< without a word behind it: prints its help
   data_describe,
@@ -47,6 +52,7 @@ struct CommandLine {
   std::int64_t samples = 0;    ///< predict --samples; 0: none
   std::string data_out;        ///< data convert --out, data generate --out
   std::string page;            ///< report --out
+  study::Options study;        ///< of study ...
 };
 
 /// `bits`: decides results and is fixed for a run. `free`: may change at resume. `none`: belongs to one call

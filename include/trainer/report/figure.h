@@ -23,7 +23,7 @@ struct Series {
   Style style = Style::line;
   /// Colour, marker and dashes: curves of one number look alike but for their style. Not given: its place.
   std::optional<int> look = {};
-  std::vector<double> x, y;  ///< of one length
+  std::vector<double> x = {}, y = {};  ///< of one length
   std::vector<double> low = {},
                       high = {};  ///< empty, or of that length. With points: error bars; with lines: a
                                   ///< shaded band; with bars: `low` is where each begins (stacks)

@@ -57,9 +57,10 @@ int run_study(const comm::Communicator& world, const Request& request);
 
 /// Whether `folder` holds a study.
 bool holds_study(const std::string& folder);
-/// The page of a study and its figures, from what stands in its folder. Returns what the user should be told
-/// (gnuplot is missing), mostly nothing. Throws Error(data).
-std::string write_study_report(const std::string& folder, const std::string& page,
+/// The page of a study and its figures, from what stands in its folder, which may be half done. `request`:
+/// what its config.ini asks. Returns what the user should be told (gnuplot is missing), mostly nothing.
+/// Throws Error(data).
+std::string write_study_report(const Request& request, const std::string& folder, const std::string& page,
                                const std::string& figures);
 
 }  // namespace trainer::study
