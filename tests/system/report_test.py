@@ -96,7 +96,7 @@ def write_pictures(folder, images):
         file["output"] = random.normal(size=(11, 21, 1)).astype("f4")
         file["points"], file["classes"] = random.normal(size=(50, 2)), np.arange(50) % 2
     with open(f"{folder}/landscape.csv", "w") as file:
-        file.write("alpha,beta,loss\n" + "".join(f"{a / 4},{b / 4},{1 + a * a + 2 * b * b}\n" for a in range(-4, 5) for b in range(-4, 5)))
+        file.write("alpha,beta,loss\n" + "".join(f"{a / 4},{b / 4},{1 + a * a + 2 * b * b}\n" for a in range(-4, 5) for b in range(-2, 4)))
     with h5py.File(f"{folder}/examples.h5", "w") as file:
         file["inputs"] = random.uniform(0, 255, (6, 784 if images else 2)).astype("f4")
         if images:
@@ -175,7 +175,7 @@ def check_numbers():
     surface = [row for row in read_csv("images/figures/surface.csv")[1] if row[0] == "grid"]
     check(np.array([float(row[-1]) for row in surface], "f4").tobytes() == output.tobytes(), "surface.csv")
     loss = {(float(row[1]), float(row[2])): float(row[-1]) for row in read_csv("images/figures/landscape.csv")[1] if row[0] == "grid"}
-    check(len(loss) == 81 and loss[(0.5, -1.0)] == 1 + 4 + 2 * 16, "landscape.csv")
+    check(len(loss) == 54 and loss[(0.75, -0.5)] == 1 + 9 + 2 * 4, "landscape.csv")
 
 
 def check_several_runs():
@@ -238,6 +238,18 @@ def check_half_written():
     for words in ("--log-steps", "--log-gradients", "no evaluation", "no times"):
         check(words in page.text, f"a run that has just begun: not {words}")
     check(not os.path.exists("copy/figures"), "a folder for no pictures")
+
+
+def check_many_steps():
+    """More steps than a picture can show: means of shares, with their least and greatest values."""
+    def many(folder):
+        with open(f"{folder}/steps.csv", "w") as file:
+            file.write("step,loss,lr,grad_norm\n" + "".join(f"{i + 1},{i % 20},0.1,{'nan' if i < 40 else 1}\n" for i in range(5000)))
+    page = remade("many", many)
+    rows = read_csv("copy/figures/step_loss.csv")[1]
+    check(len(rows) == 250 and all(row[2:] == ["9.5", "0", "19"] for row in rows), f"{len(rows)} shares, {rows[0]}")
+    check(float(rows[0][1]) == 10.5 and float(rows[-1][1]) == 4990.5, "steps of the shares")
+    check("means over" in page.text, "does not say that these are means")
 
 
 def check_damaged():
@@ -319,6 +331,7 @@ def main():
         check_several_runs()
         check_ranks()
         check_half_written()
+        check_many_steps()
         check_damaged()
         check_without_gnuplot()
         check_refused()
