@@ -27,7 +27,7 @@ T of_look(const std::array<T, 8>& choices, std::size_t look) {
 
 /// Whether a point can be shown.
 bool has_place(const Figure& figure, double x, double y) {
-  return std::isfinite(x) && std::isfinite(y) && (!figure.x.log || x > 0) && (!figure.y.log || y > 0);
+  return can_be_shown(x, figure.x.log) && can_be_shown(y, figure.y.log);
 }
 
 /// Half the width of a bar: of the smallest distance between two.
@@ -101,13 +101,20 @@ std::string plot_element(const Figure& figure, const Series& series, const std::
   return text(band, data, " using 1:2 with linespoints lw 2", colour, marker, sparse, title);
 }
 
+/// What a value is drawn as: gnuplot's own logarithmic scale of colours fails on cells without one.
+double shown(const Grid& grid, double value) {
+  if (!can_be_shown(value, grid.log)) return NAN;
+  return grid.log ? std::log10(value) : value;
+}
+
 std::string grid_block(const Grid& grid) {
   std::string block = "$grid << EOD\n";
   for (std::size_t row = 0; row < grid.y.size(); ++row) {
     for (std::size_t column = 0; column < grid.x.size(); ++column) {
       const double value = grid.values[row * grid.x.size() + column];
-      block += text(gnuplot_number(grid.x[column]), " ", gnuplot_number(grid.y[row]), " ",
-                    gnuplot_number(grid.log && value <= 0 ? NAN : value), " ", gnuplot_number(value), "\n");
+      for (const double number : {grid.x[column], grid.y[row], shown(grid, value), value})
+        block += gnuplot_number(number) + " ";
+      block += "\n";
     }
     block += "\n";
   }
@@ -117,7 +124,8 @@ std::string grid_block(const Grid& grid) {
 std::string contour_commands(const Grid& grid) {
   if (grid.contours.empty()) return "";
   std::string levels;
-  for (const double level : grid.contours) levels += (levels.empty() ? "" : ",") + gnuplot_number(level);
+  for (const double level : grid.contours)
+    levels += (levels.empty() ? "" : ",") + gnuplot_number(shown(grid, level));
   return text("set contour base\nunset surface\nset cntrparam levels discrete ", levels,
               "\nset table $contours\nsplot $grid using 1:2:3 with lines\nunset table\nunset contour\n");
 }
@@ -130,22 +138,18 @@ Range grid_range(const std::vector<double>& centres) {
   return {centres.front() - half, centres.back() + half};
 }
 
-/// The scale marks the levels of several contours.
-std::string level_tics(const Grid& grid) {
-  if (grid.contours.size() < 2) return "";
-  std::string tics;
-  for (const double level : grid.contours)
-    tics += text(tics.empty() ? "" : ", ", "'", short_number(level), "' ", gnuplot_number(level));
-  return "set cbtics (" + tics + ")\n";
-}
-
-/// Points on the grid must stand out from it.
+/// The scale of colours; it marks the levels of several contours. Points on the grid must stand out from it.
 std::string grid_commands(const Grid& grid, bool has_points) {
-  const Axis scale{.label = grid.label, .log = grid.log};
+  const Range range = range_of({.log = grid.log}, grid.values);
+  std::vector<double> places = grid.contours;
+  if (places.size() < 2 && grid.log) places = log_places(range, {});
+  std::vector<double> values;
+  for (const double value : grid.values) values.push_back(shown(grid, value));
+  const Axis scale{.label = grid.label, .low = shown(grid, range.low), .high = shown(grid, range.high)};
   return text(grid_block(grid), contour_commands(grid),
               "set size square\nset palette defined (0 '#FFFFFF', 1 '", has_points ? "#A9BCD8" : "#4A6FA5",
-              "')\n", axis_commands("cb", scale, range_of(scale, grid.values), grid.values),
-              level_tics(grid));
+              "')\n", axis_commands("cb", scale, range_of(scale, values), values),
+              places.size() > 1 ? "set cbtics (" + tic_list(places, grid.log) + ")\n" : "");
 }
 
 std::string grid_elements(const Grid& grid) {

@@ -11,6 +11,7 @@
 namespace trainer::report {
 namespace {
 
+constexpr double kMostShown = 1e300;
 constexpr std::size_t kMostNames = 32;    ///< beside an axis
 constexpr std::size_t kLongestName = 24;  ///< characters
 
@@ -38,27 +39,6 @@ bool is_power_of_two(double value) {
   return value >= 1 && std::frexp(value, &exponent) == 0.5;
 }
 
-/// gnuplot marks powers of ten only, of which a short axis has one or none.
-std::string log_tics(const Range& range, const std::vector<double>& values) {
-  std::set<double> places;
-  if (!values.empty() && std::all_of(values.begin(), values.end(), is_power_of_two))
-    places.insert(values.begin(), values.end());
-  constexpr std::size_t kMost = 16;
-  if (places.size() < 2 || places.size() > kMost) {
-    places.clear();
-    if (range.high / range.low > 1e4) return "";
-    const bool short_axis = range.high / range.low < 5;
-    for (double decade = std::pow(10, std::floor(std::log10(range.low))); decade <= range.high; decade *= 10)
-      for (const double digit : {1., 1.5, 2., 3., 5., 7.})
-        if (short_axis || digit == 1 || digit == 2 || digit == 5) places.insert(digit * decade);
-  }
-  std::string list;
-  for (const double place : places)
-    if (place >= range.low && place <= range.high)
-      list += text(list.empty() ? "" : ", ", "'", short_number(place), "' ", gnuplot_number(place));
-  return list;
-}
-
 std::string tics_commands(std::string_view name, const Axis& axis, const Range& range,
                           const std::vector<double>& values) {
   if (!axis.names.empty()) {
@@ -66,11 +46,11 @@ std::string tics_commands(std::string_view name, const Axis& axis, const Range& 
     return text("set ", name, "tics (", name_tics(axis.names), ") scale 0",
                 crowded ? " rotate by 45 right" : "", "\n");
   }
-  const std::string tics = axis.log ? log_tics(range, values) : "";
-  if (!tics.empty()) return text("set ", name, "tics (", tics, ")\n");
+  // gnuplot itself marks powers of ten only, of which a short axis has one or none.
+  if (axis.log) return text("set ", name, "tics (", tic_list(log_places(range, values)), ")\n");
   const bool whole = !values.empty() &&
                      std::all_of(values.begin(), values.end(), [](double v) { return v == std::floor(v); });
-  return !axis.log && whole && range.high - range.low <= 12 ? text("set ", name, "tics 1\n") : "";
+  return whole && range.high - range.low <= 12 ? text("set ", name, "tics 1\n") : "";
 }
 
 }  // namespace
@@ -96,24 +76,59 @@ bool is_crowded(const Axis& axis) {
 
 std::string gnuplot_number(double value) { return std::isfinite(value) ? format_number(value) : "NaN"; }
 
+bool can_be_shown(double value, bool log) {
+  return std::abs(value) <= kMostShown && (!log || value >= 1 / kMostShown);  // false for nan
+}
+
+std::string tic_list(const std::vector<double>& places, bool at_logarithms) {
+  std::string list;
+  for (const double place : places)
+    list += text(list.empty() ? "" : ", ", "'", short_number(place), "' ",
+                 gnuplot_number(at_logarithms ? std::log10(place) : place));
+  return list;
+}
+
+std::vector<double> log_places(const Range& range, const std::vector<double>& values) {
+  constexpr std::size_t kMost = 16;
+  constexpr double kMostDecades = 12;
+  const double span = std::log10(range.high) - std::log10(range.low);
+  std::set<double> places;
+  if (!values.empty() && std::all_of(values.begin(), values.end(), is_power_of_two))
+    places.insert(values.begin(), values.end());
+  if (places.size() < 2 || places.size() > kMost) {
+    places.clear();
+    std::vector<double> digits = {1};
+    if (span < 4) digits = {1, 2, 5};
+    if (span < 0.7) digits = {1, 1.5, 2, 3, 5, 7};
+    const int step = std::max(1, static_cast<int>(std::ceil(span / kMostDecades)));
+    const auto first = static_cast<int>(std::floor(std::log10(range.low)));
+    for (int decade = step * (first / step - 1); decade <= std::log10(range.high); decade += step)
+      for (const double digit : digits) places.insert(digit * std::pow(10, decade));
+  }
+  std::erase_if(places, [&](double place) { return place < range.low || place > range.high; });
+  return {places.begin(), places.end()};
+}
+
 Range range_of(const Axis& axis, const std::vector<double>& values) {
   if (!axis.names.empty()) return {-0.5, static_cast<double>(axis.names.size()) - 0.5};
   Range range{HUGE_VAL, -HUGE_VAL};
   for (const double value : values) {
-    if (!std::isfinite(value) || (axis.log && value <= 0)) continue;
+    if (!can_be_shown(value, axis.log)) continue;
     range = {std::min(range.low, value), std::max(range.high, value)};
   }
   if (range.low > range.high) range = axis.log ? Range{1, 10} : Range{0, 1};
   constexpr double kRoom = 0.03;
   if (axis.log) {
     const double factor = range.high > range.low ? std::pow(range.high / range.low, kRoom) : 2;
-    range = {range.low / factor, range.high * factor};
+    range = {std::max(range.low / factor, 1 / kMostShown), std::min(range.high * factor, kMostShown)};
   } else {
     const double span = range.high - range.low;
     const double room = span > 0 ? kRoom * span : std::max(0.1 * std::abs(range.low), 1e-3);
     range = {range.low >= 0 ? std::max(0., range.low - room) : range.low - room, range.high + room};
   }
-  return {axis.low.value_or(range.low), axis.high.value_or(range.high)};
+  if (axis.low && can_be_shown(*axis.low, axis.log)) range.low = *axis.low;
+  if (axis.high && can_be_shown(*axis.high, axis.log)) range.high = *axis.high;
+  return range;
 }
 
 std::string axis_commands(std::string_view name, const Axis& axis, const Range& range,

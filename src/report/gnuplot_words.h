@@ -20,6 +20,14 @@ struct Range {
   double low = 0, high = 1;
 };
 
+/// Finite, and not so large or (on a logarithmic scale) small that differences get lost.
+bool can_be_shown(double value, bool log);
+/// Places to be marked on a logarithmic axis on which `values` stand: powers of two where all are, else 1, 2,
+/// 5, 10, ..., or powers of ten.
+std::vector<double> log_places(const Range& range, const std::vector<double>& values);
+/// 'text' place, ...: for `set xtics`.
+std::string tic_list(const std::vector<double>& places, bool at_logarithms = false);
+
 /// From the ends that `axis` gives, else from `values` with some room; what cannot be shown is left out.
 Range range_of(const Axis& axis, const std::vector<double>& values);
 /// Label, range, scale and tics of the axis called x, y or cb (the scale of colours), on which `values`

@@ -51,6 +51,7 @@ Series thinned(Series curve) {
       low = std::min(low, curve.y[j]);
       high = std::max(high, curve.y[j]);
     }
+    if (points == 0) continue;
     result.x.push_back(sum_x / points);
     result.y.push_back(sum / points);
     result.low.push_back(low);
