@@ -116,6 +116,9 @@ class TableMaker {
       column.place = by_name   ? place_of(input.name)
                      : without ? place_without_targets(input, encoding)
                                : input.place;
+      // A checkpoint may be made to name a column twice.
+      require(column.place >= 0 && column.place < table_.columns, ErrorKind::data, path_, ": has ",
+              table_.columns, " columns, and the model's inputs do not lie in them");
       column.categorical = input.categorical;
       column.known = input.categorical;
       column.values = input.categories;

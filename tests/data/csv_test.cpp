@@ -281,6 +281,10 @@ TEST_F(CsvTest, FindsTheAskedColumnsInAnotherFile) {
   expect_says(error_of("w,id,color\n7,u,red\n", known, ErrorKind::usage),
               {"--inputs w,color", "trained with ('color', 'w', in this order)"});
 
+  for (const char* bad : {"csv of 3 columns: 3 number, 2 number; classes: 3, 3",
+                          "csv of 4 columns: 1 number, 2 number; classes: 1, 1, 1"})
+    expect_says(error_of("1\n2\n", {.encoding = bad, .without_targets = true}), {"1 columns", "model"});
+
   // The index of a pandas table is no input; a table without it has the columns after it.
   const CsvContent pandas = content_of(",a,b,y\n0,1.5,2,0\n1,3,4,1\n");
   EXPECT_EQ(content_of("5,6\n7,8\n", {.encoding = pandas.facts.encoding, .without_targets = true}).inputs,
