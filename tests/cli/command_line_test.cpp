@@ -164,6 +164,9 @@ TEST(CommandLine, NamesMatchExactly) {
       if (command == Command::evaluate) words.insert(words.begin(), {"evaluate", "m.h5"});
       if (command == Command::predict) words.insert(words.begin(), {"predict", "m.h5"});
       if (command == Command::report) words.insert(words.begin(), "report");
+      if (command == Command::study_batch) words.insert(words.begin(), {"study", "batch"});
+      if (command == Command::study_ranks) words.insert(words.begin(), {"study", "ranks"});
+      if (command == Command::study_search) words.insert(words.begin(), {"study", "search"});
       if (command == Command::inspect) words.insert(words.begin(), {"inspect", "m.h5"});
       EXPECT_TRUE(contains(complaint(words), "is no option")) << prefix;
     }
