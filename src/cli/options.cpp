@@ -410,9 +410,13 @@ void add_study_options(std::vector<Option>& table) {
       any_text("tune", &S::tune),
       {.placeholder = "VARIABLES",
        .effect = Effect::bits,
-       .help = "what is searched for anew at each batch size, as name=log(low,high), linear, "
-               "one_minus_log, whole, list(a,b,...); name: an option, an argument of the optimizer, or $name "
-               "in any option's text; none: nothing, to see a rule (--lr-scaling) at work",
+       .help =
+           "what is searched for anew at each batch size, as name=log(low,high), linear, "
+           "one_minus_log, whole, list(a,b,...); name: an option, an argument of the optimizer, or $name "
+           "in any option's text; none: nothing, to see a rule (--lr-scaling) at work. Under mpirun write "
+           "--tune=VARIABLES or --vary: Open MPI takes the words `--tune X` for its own and warns of a "
+           "missing file",
+       .alias = "vary",
        .commands = batch});
   group.add(any_text("vary", &S::vary),
             {.placeholder = "VARIABLES",

@@ -3,6 +3,8 @@
 #include <mpi.h>
 #include <sched.h>
 
+#include <chrono>
+#include <thread>
 #include <utility>
 
 #include "checked.h"
@@ -50,11 +52,18 @@ std::optional<Letter> Mailbox::look() {
 }
 
 Letter Mailbox::wait(const std::function<void()>& meanwhile) {
+  constexpr int kLooksBeforeRest = 100;
+  constexpr std::chrono::microseconds kRest{200};
+  int looks = 0;
   Patience patience(state_->own.watchdog());
   while (true) {
     if (std::optional<Letter> letter = look()) return std::move(*letter);
     if (meanwhile) meanwhile();
-    sched_yield();
+    // Others may want the processor, and a moment more matters to no letter.
+    if (++looks < kLooksBeforeRest)
+      sched_yield();
+    else
+      std::this_thread::sleep_for(kRest);
     patience.poll();
   }
 }

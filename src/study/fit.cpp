@@ -52,6 +52,13 @@ Interval mean_interval(std::span<const double> values) {
   return {mean, mean - half, mean + half};
 }
 
+Interval log_mean_interval(std::span<const double> values) {
+  std::vector<double> logs;
+  for (const double value : values) logs.push_back(std::log(value));
+  const Interval mean = mean_interval(logs);
+  return {std::exp(mean.value), std::exp(mean.low), std::exp(mean.high)};
+}
+
 std::optional<CriticalBatch> fit_critical_batch(std::span<const StepsAt> points) {
   std::set<double> batches;
   for (const StepsAt& point : points) batches.insert(point.batch);

@@ -117,7 +117,8 @@ Report report_of(const std::string& id, const train::TrialResult& result) {
   report.id = id;
   Record& record = report.record;
   record.outcome = name_of(result.outcome);
-  record.message = result.message;
+  // Which rows and which rank is another matter on another number of ranks.
+  record.message = result.message.substr(0, result.message.find(','));
   record.steps = result.steps;
   record.samples = result.samples;
   record.goal_step = result.goal_step;
@@ -160,12 +161,16 @@ std::vector<report::CsvCell> trial_cells(const Trial& trial, Record record) {
   return cells;
 }
 
+/// By name, the metrics of a row have an order that a file read back has, too.
 void append_curves(report::CsvFile& file, const std::string& id, const Curves& curves) {
+  std::map<std::string, std::size_t> metrics;
+  for (std::size_t c = 0; c < curves.columns.size(); ++c)
+    if (!is_place(curves.columns[c])) metrics[curves.columns[c]] = c;
   for (const auto& row : curves.rows)
-    for (std::size_t c = 0; c < row.size(); ++c)
-      if (!is_place(curves.columns[c]) && !std::isnan(row[c]))
-        file.append({id, static_cast<std::int64_t>(row[1]), row[0], static_cast<std::int64_t>(row[2]),
-                     curves.columns[c], row[c]});
+    for (const auto& [name, c] : metrics)
+      if (!std::isnan(row[c]))
+        file.append(
+            {id, static_cast<std::int64_t>(row[1]), row[0], static_cast<std::int64_t>(row[2]), name, row[c]});
 }
 
 void read_trials(const std::string& file, const std::vector<std::string>& variables, Found& found) {

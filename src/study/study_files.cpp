@@ -35,15 +35,15 @@ std::string decisive(const std::string& config) {
   return kept;
 }
 
-/// The first line that one text has and the other has not.
-std::string first_difference(const std::string& was, const std::string& now) {
-  for (std::size_t begin = 0; begin < now.size();) {
-    const std::size_t end = std::min(now.find('\n', begin), now.size());
-    const std::string line = now.substr(begin, end - begin);
-    if (("\n" + was).find("\n" + line + "\n") == std::string::npos) return line;
+/// The first line of `text` that `other` has not; empty: it has all.
+std::string first_line_missing(const std::string& text, const std::string& other) {
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find('\n', begin), text.size());
+    const std::string line = text.substr(begin, end - begin);
+    if (("\n" + other).find("\n" + line + "\n") == std::string::npos) return line;
     begin = end + 1;
   }
-  return now.empty() || was.empty() ? "" : first_difference(now, was) + " (no longer)";
+  return "";
 }
 
 /// The numbers of trials.csv and curves.csv, a data set a column; texts are left to these.
@@ -137,8 +137,9 @@ report::RunFolder open_study_folder(const Request& request) {
             " holds a study or a run already; go on with it by --resume, or choose another with --out");
     require(folder.has("config.ini"), ErrorKind::data, out, ": the study has no config.ini");
     const std::string was = decisive(folder.read("config.ini")), now = decisive(config);
-    require(was == now, ErrorKind::usage, "the study in ", out, " was begun with other settings: here \"",
-            first_difference(was, now), "\"; give the same, or choose another folder with --out");
+    require(was == now, ErrorKind::usage, "the study in ", out, " was begun with \"",
+            first_line_missing(was, now), "\", here is \"", first_line_missing(now, was),
+            "\"; give the same, or choose another folder with --out");
   } else {
     folder.write("config.ini", config);
   }

@@ -61,7 +61,7 @@ std::vector<Figure> goal_figures(const Question& question, const Summary& summar
   Figure seconds{.stem = "seconds_to_goal", .title = "Time to " + question.goal};
   seconds.x = steps.x;
   seconds.y = {.label = "training time of one trial [s]", .log = true};
-  Series measured{.label = "measured, mean and 95 % interval", .style = Style::points};
+  Series measured{.label = "measured: geometric mean, 95 % interval", .style = Style::points};
   Series rows = measured, time = measured;
   for (const BatchResult& result : summary.batches) {
     if (result.reached == 0) continue;

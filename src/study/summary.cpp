@@ -54,13 +54,14 @@ BatchResult result_of(const Question& question, const Search& search, std::int64
     if (!std::isnan(record.noise_scale)) scales.push_back(record.noise_scale);
     if (!record.reached()) continue;
     ++result.reached;
+    if (record.goal_step == 0) continue;  // the untrained model
     result.steps_by_seed.push_back(static_cast<double>(record.goal_step));
     samples.push_back(static_cast<double>(record.goal_samples));
     seconds.push_back(record.goal_seconds);
   }
-  result.steps = mean_interval(result.steps_by_seed);
-  result.samples = mean_interval(samples);
-  result.seconds = mean_interval(seconds);
+  result.steps = log_mean_interval(result.steps_by_seed);
+  result.samples = log_mean_interval(samples);
+  result.seconds = log_mean_interval(seconds);
   result.metric = mean_interval(metrics);
   result.noise_scale = mean_interval(scales).value;
   return result;
@@ -73,7 +74,7 @@ void fit(const Question& question, Summary& summary) {
     // A batch size at which a seed fails would bend the curve by those that are missing.
     if (!result.complete || result.reached < result.seeds || result.reached == 0) continue;
     for (const double steps : result.steps_by_seed)
-      if (steps > 0) points.push_back({static_cast<double>(result.batch), steps});
+      points.push_back({static_cast<double>(result.batch), steps});
     const std::string* rate = value_of(result.best, "lr");
     if (rate != nullptr && result.on_edge.empty())
       rates.push_back({static_cast<double>(result.batch), parse_number(*rate).value_or(0)});

@@ -32,7 +32,7 @@ struct BatchResult {
   Settings best;                      ///< when complete, as all below
   std::vector<std::string> measured;  ///< ids of the trials
   std::int64_t seeds = 0, reached = 0;
-  Interval steps, samples, seconds;  ///< to the goal, over the seeds that reached it
+  Interval steps, samples, seconds;  ///< to the goal: geometric means over the seeds that reached it
   Interval metric;                   ///< the best at the budget
   double noise_scale = 0;            ///< mean over the seeds that know it; nan: none
   std::vector<double> steps_by_seed;

@@ -25,6 +25,14 @@ TEST(MeanInterval, OneValueHasNoInterval) {
   EXPECT_TRUE(std::isnan(mean_interval({}).value));
 }
 
+TEST(LogMeanInterval, IsThatOfTheLogarithms) {
+  const double values[] = {10, 100, 1000};
+  const Interval mean = log_mean_interval(values);
+  EXPECT_NEAR(mean.value, 100, 1e-9);
+  EXPECT_NEAR(mean.value / mean.low, mean.high / mean.value, 1e-9);
+  EXPECT_NEAR(mean.high, 100 * std::pow(10, 4.302653 / std::sqrt(3.0)), 0.1);
+}
+
 std::vector<StepsAt> curve(double least, double critical, double noise, std::uint64_t seed) {
   std::vector<StepsAt> points;
   RandomStream random(RandomKey(seed, Purpose::study), 5);

@@ -15,6 +15,10 @@ struct Interval {
 /// The mean, with Student's t interval; of one value, an interval of unknown ends.
 Interval mean_interval(std::span<const double> values);
 
+/// The geometric mean, with the interval of the mean logarithm: for what is positive and spreads in
+/// proportion, as steps to a goal. Values above 0.
+Interval log_mean_interval(std::span<const double> values);
+
 /// Steps to a goal at one batch size, by one seed.
 struct StepsAt {
   double batch = 0, steps = 0;

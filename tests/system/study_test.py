@@ -1,0 +1,247 @@
+#!/usr/bin/python3
+"""Studies through the program: study_test.py TRAINER [--kills N]
+
+The critical batch size of a noisy quadratic against its closed form; the same results for any number of groups and ranks, killed at
+random and gone on with; what is said of goals that are not reached, trials that diverge, and options that fit nothing."""
+import csv
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+
+import h5py
+import numpy as np
+
+sys.dont_write_bytecode = True
+from program import ENVIRONMENT, LIMIT, TRAINER, bytes_of, check, failures, finish, run  # noqa: E402
+
+KILLS = int(sys.argv[sys.argv.index("--kills") + 1]) if "--kills" in sys.argv else 6
+TIMES = {"goal_seconds", "seconds", "compute", "communicate", "wait", "read"}
+BLOBS = ("--data", "generate:blobs(rows=3000,features=8,classes=4,noise=2)", "--model", "16", "--optimizer", "sgd", "--log-every", 1)
+SMALL = ("study", "batch", *BLOBS, "--batch-sizes", "16..128", "--goal", "val_loss<=0.5", "--points", 5, "--finalists", 1, "--seeds", 2,
+         "--budget", "6 epochs", "--evaluate-every", "0.1 epochs", "--tune=lr=log(1e-2,1)")
+
+
+def trials(folder):
+    """The rows of trials.csv without times."""
+    with open(f"{folder}/trials.csv", newline="") as file:
+        return [{name: value for name, value in row.items() if name not in TIMES} for row in csv.DictReader(file)]
+
+
+def summary(folder):
+    with open(f"{folder}/summary.json") as file:
+        return json.load(file)
+
+
+def same(one, other, what):
+    check(trials(one) == trials(other), f"{what}: trials.csv differs")
+    check(bytes_of(f"{one}/curves.csv") == bytes_of(f"{other}/curves.csv"), f"{what}: curves.csv differs")
+
+
+def check_groups():
+    run(*SMALL, "--out", "alone", ranks=1)
+    check(len(trials("alone")) >= 4 * 7, "too few trials")
+    for ranks, per_trial in ((2, 1), (4, 1), (4, 2), (3, 2), (3, 3)):
+        folder = f"groups-{ranks}-{per_trial}"
+        run(*SMALL, "--out", folder, "--ranks-per-trial", per_trial, ranks=ranks)
+        same("alone", folder, f"{ranks} ranks, {per_trial} a trial")
+    with h5py.File("alone/study.h5") as file:
+        check(file["trials/goal_step"].shape[0] == len(trials("alone")), "study.h5: trials")
+        check(set(np.unique(file["curves/trial"])) == set(range(len(trials("alone")))), "study.h5: curves")
+        check(file.attrs["critical_batch"].shape == (3,), "study.h5: the critical batch size")
+    for name in ("config.ini", "status", "report.html", "figures/steps_to_goal.svg", "figures/steps_to_goal.csv", "figures/curves.pdf"):
+        check(os.path.exists(f"alone/{name}"), f"{name} is missing")
+    page = bytes_of("alone/report.html").decode()
+    for words in ("Batch size and the goal", "The search", "Curves", "Settings", "critical batch size"):
+        check(words in page, f"the page lacks {words}")
+    check("http" not in page.replace("http://www.w3.org", ""), "the page loads something")
+    first = bytes_of("alone/report.html")
+    os.remove("alone/report.html")
+    run("report", "alone", threads=None)
+    check(bytes_of("alone/report.html") == first, "report writes another page than the study")
+
+
+def start(folder, ranks):
+    words = ["mpirun", "--oversubscribe", "--bind-to", "none", "-np", str(ranks), TRAINER, *map(str, SMALL), "--out", folder, "--resume",
+             "--threads", "1"]
+    return subprocess.Popen(words, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True)
+
+
+def check_kills():
+    """Killed at random moments, on any number of ranks, it ends as if nothing had happened."""
+    moments = random.Random(7)
+    started = time.monotonic()
+    run(*SMALL, "--out", "timed", ranks=2)
+    whole = time.monotonic() - started
+    kills = 0
+    for attempt in range(200):
+        job = start("killed", moments.choice((1, 2, 3)))
+        if kills < KILLS:
+            time.sleep(moments.uniform(0.2, 0.8) * whole)
+            if job.poll() is None:
+                # The ranks first: what survives its launcher would go on writing.
+                subprocess.run(["pkill", "-KILL", "-s", str(job.pid)], check=False)
+                kills += 1
+        out, _ = job.communicate(timeout=LIMIT)
+        if job.returncode == 0 and kills >= KILLS:
+            break
+        if job.returncode == 0:  # done before it could be killed: once more from the start
+            same("alone", "killed", f"after {kills} kills")
+            shutil.rmtree("killed")
+    check(kills >= KILLS, f"only {kills} kills")
+    check(job.returncode == 0, f"the study does not end: {out}")
+    same("alone", "killed", f"{kills} kills")
+
+
+def check_stop():
+    """SIGUSR1 to mpirun: 75, and on from there."""
+    job = start("stopped", 2)
+    while not os.path.exists("stopped/trials.csv") or bytes_of("stopped/trials.csv").count(b"\n") < 4:
+        time.sleep(0.01)
+    job.send_signal(signal.SIGUSR1)
+    out, _ = job.communicate(timeout=LIMIT)
+    check(job.returncode == 75 and "stopped: stopped on request" in out, f"stop: {job.returncode} {out}")
+    check(bytes_of("stopped/status").startswith(b"stopped exit=75"), "stop: status")
+    half = len(trials("stopped"))
+    check(0 < half < len(trials("alone")), f"stop: {half} trials")
+    run("report", "stopped", threads=None)
+    check("Not complete" in bytes_of("stopped/report.html").decode(), "report of a study that is not complete")
+    out = run(*SMALL, "--out", "stopped", "--resume", ranks=2)
+    check(f"{half} done before" in out, f"resume: {out}")
+    same("alone", "stopped", "stopped and gone on with")
+
+
+def expected_steps(batch, rate, spectrum, start_square, noise, goal):
+    """Steps of gradient descent until the expected excess loss 1/2 sum_k h_k E[d_k^2] of a linear regression with normal inputs is
+    at most `goal`: the second moments follow m' = (1 - rate h)^2 m + rate^2 / batch (h^2 m + h sum_j h_j m_j + noise^2 h) (the
+    fourth moments of the normal distribution: Isserlis 1918)."""
+    m = start_square.copy()
+    for step in range(20000):
+        energy = (spectrum * m).sum()
+        if energy / 2 <= goal:
+            return step
+        if not energy < 1e9:
+            return None
+        m = (1 - rate * spectrum) ** 2 * m + rate**2 / batch * (spectrum**2 * m + spectrum * energy + noise**2 * spectrum)
+    return None
+
+
+def expected_critical_batch(batches, *problem):
+    """The same fit to the expected steps with the best rate: log S against log(a + c / B)."""
+    # Dimensions of one curvature are alike: one of each with the weight of all gives the same sums, but for the energy.
+    steps = np.array([min(s for s in (expected_steps(b, r, *problem) for r in np.exp(np.linspace(np.log(0.01), np.log(2), 25))) if s)
+                      for b in batches], float)
+    a, c = steps.min() * 0.9, steps[0] * batches[0]
+    for _ in range(200):  # Gauss and Newton
+        model = a + c / np.array(batches)
+        jacobian = np.stack([a / model, c / np.array(batches) / model], 1)
+        change = np.linalg.lstsq(jacobian, np.log(steps) - np.log(model), rcond=None)[0]
+        a, c = a * np.exp(np.clip(change[0], -1, 1)), c * np.exp(np.clip(change[1], -1, 1))
+    return c / a
+
+
+def check_quadratic():
+    generator = np.random.default_rng(1)
+    copies, goal = 16, 0.03
+    spectrum = np.repeat([1.0, 0.5, 0.25, 0.12, 0.06], copies)
+    columns = len(spectrum)
+    target = np.full(columns, 1 / np.sqrt(copies))
+    x = generator.standard_normal((60000, columns)) * np.sqrt(spectrum)
+    v = generator.standard_normal((1024, columns))  # with just this covariance, and no noise: the loss is the excess
+    v = v @ np.linalg.inv(np.linalg.cholesky(v.T @ v / len(v))).T * np.sqrt(spectrum)
+    for name, rows, values in (("quadratic.h5", x, x @ target + generator.standard_normal(len(x))), ("excess.h5", v, v @ target)):
+        with h5py.File(name, "w") as file:
+            file["x"], file["y"] = rows.astype("f4"), values[:, None].astype("f4")
+    batches = [2**i for i in range(5, 13)]
+    run("study", "batch", "--data", "quadratic.h5", "--validation", "excess.h5", "--model", "dense(outputs, bias=false, init=zeros)", "--loss",
+        "half_squared_error", "--scale", "none", "--scale-targets", "none", "--task", "regression", "--optimizer", "sgd", "--batch-sizes",
+        "32..4096", "--goal", f"val_loss<={goal}", "--points", 12, "--seeds", 4, "--budget", "1500 steps", "--evaluate-every", "1 steps",
+        "--tune=lr=log(0.01,2)", "--out", "quadratic", ranks=2)
+    found = summary("quadratic")["critical_batch"]
+    truth = expected_critical_batch(batches, spectrum, target**2, 1.0, goal)
+    print(f"noisy quadratic: critical batch size {truth:.0f} in closed form, found {found['value']:.0f} ({found['low']:.0f} to {found['high']:.0f})")
+    check(found["low"] <= truth <= found["high"], f"noisy quadratic: {truth} is not in {found}")
+    check(found["high"] < 3 * found["low"], f"noisy quadratic: the interval says nothing: {found}")
+
+
+def check_search():
+    search = ("study", "search", *BLOBS, "--batch-size", 64, "--budget", "2 epochs", "--points", 8, "--seeds", 2)
+    run(*search[:5], "dense($hidden) relu dense(outputs)", *search[6:], "--vary", "lr=log(0.01,1) hidden=list(4,16) momentum=linear(0,0.9)", "--out",
+        "search", ranks=2)
+    rows = trials("search")
+    check({row["hidden"] for row in rows} == {"4", "16"}, "search: hidden")
+    check(len({row["momentum"] for row in rows}) >= 8, "search: momentum")
+    check("best" in summary("search")["search"], "search: no best")
+    run(*search, "--vary", "lr=list(0.01,0.1,1)", "--goal", "val_accuracy>=0.5", "--evaluate-every", "0.1 epochs", "--out", "grid", ranks=2)
+    check(len(trials("grid")) == 3 + 2 * 2, "grid: trials")
+    run(*SMALL[:-1], "--tune=none", "--lr", 0.1, "--lr-scaling", "linear", "--reference-batch", 16, "--out", "rule", ranks=2)
+    check(len(trials("rule")) == 4 * 2, "none: trials")
+    run(*SMALL, "--stop-early", "halving", "--out", "halved", ranks=2)
+    check(sum(int(row["samples"]) for row in trials("halved")) < sum(int(row["samples"]) for row in trials("alone")), "halving saves nothing")
+
+
+def check_refusals():
+    def refused(words, *change, code=2, ranks=0, out="refused"):
+        line = run(*SMALL, *change, "--out", out, code=code, ranks=ranks)
+        check(words in line, f"{change}: {words!r} is not in {line!r}")
+        check(out == "alone" or not os.path.exists(f"{out}/trials.csv"), f"{change}: a study was begun")
+
+    base = SMALL[:-1]
+
+    def without(name):
+        at = SMALL.index(name)
+        return SMALL[:at] + SMALL[at + 2:]
+
+    line = run(*base, "--tune=nothing=log(1,2)", "--out", "refused", code=2)
+    check("nothing" in line and "$nothing" in line, line)
+    line = run(*base, "--tune=validation=list(0.1,0.2)", "--out", "refused", code=2)
+    check("cannot be varied" in line, line)
+    line = run(*base, "--tune=lr=log(0,1)", "--out", "refused", code=2)
+    check("--tune" in line, line)
+    line = run(*without("--goal"), "--goal", "val_los<=1", "--out", "refused", code=2)
+    check("val_los" in line, line)
+    line = run(*without("--batch-sizes"), "--batch-sizes", "16,99999", "--out", "refused", code=2)
+    check("training rows" in line, line)
+    refused("--ranks-per-trial 3", "--ranks-per-trial", 3, ranks=2)
+    line = run("study", "search", *BLOBS, "--out", "refused", code=2)
+    check("--vary" in line, line)
+    check("--out" in run(*SMALL, code=2), "no folder")
+    check("--resume" in run(*SMALL, "--out", "alone", code=2), "a study is overwritten")
+    line = run(*without("--points"), "--points", 6, "--out", "alone", "--resume", code=2)
+    check("points" in line, f"resume with other settings: {line}")
+    os.makedirs("empty", exist_ok=True)
+    run("report", "empty", threads=None, code=3)
+    check(not os.path.exists("refused/trials.csv"), "a refused study left trials")
+    # A goal that is never reached, and rates at which all trials diverge, are results.
+    out = run(*without("--goal"), "--goal", "val_loss<=1e-9", "--out", "never")
+    check("0 of 2 seeds reached the goal" in out, f"never: {out}")
+    check("critical_batch" not in summary("never"), "never: a fit")
+    out = run(*base, "--tune=lr=log(1e6,1e7)", "--out", "diverged")
+    check({row["outcome"] for row in trials("diverged")} == {"diverged"}, "diverged: outcomes")
+    check("edge" in out, f"diverged: {out}")
+    check("trials to begin with" in run(*SMALL, "--out", "dry", "--dry-run") and not os.path.exists("dry"), "dry run")
+
+
+def main():
+    folder = tempfile.mkdtemp(prefix="trainer-study-")
+    try:
+        os.chdir(folder)
+        for part in (check_groups, check_stop, check_kills, check_search, check_refusals, check_quadratic):
+            started = time.monotonic()
+            part()
+            print(f"{part.__name__}: {time.monotonic() - started:.1f} s", flush=True)
+    finally:
+        os.chdir("/")
+        if failures and "--keep" in sys.argv:
+            print(folder)
+        else:
+            shutil.rmtree(folder, ignore_errors=True)
+    return finish()
+
+
+sys.exit(main())
