@@ -1,0 +1,299 @@
+#include "rank_summary.h"
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+
+#include "trainer/core/grammar.h"
+#include "trainer/core/tree.h"
+#include "trainer/report/progress.h"
+#include "trainer/report/result.h"
+
+namespace trainer::study {
+namespace {
+
+std::string three_digits(double value) {
+  char buffer[32];
+  std::snprintf(buffer, sizeof(buffer), std::abs(value) >= 1000 ? "%.0f" : "%.3g", value);
+  return buffer;
+}
+
+std::string percent(double share) { return text(std::round(100 * share), " %"); }
+
+std::string milliseconds(double seconds) { return three_digits(1000 * seconds) + " ms"; }
+
+std::string ranks_text(std::int64_t ranks) { return text(ranks, ranks == 1 ? " rank" : " ranks"); }
+
+/// The points of a kind, measured or predicted.
+std::vector<RankPoint> of_kind(std::span<const RankPoint> points, const std::string& kind, bool predicted) {
+  std::vector<RankPoint> list;
+  for (const RankPoint& point : points)
+    if (point.kind == kind && point.predicted == predicted) list.push_back(point);
+  return list;
+}
+
+std::vector<StepCost> costs_of(std::span<const RankPoint> points) {
+  std::vector<StepCost> costs;
+  for (const RankPoint& point : points)
+    if (point.measured()) costs.push_back(point.cost());
+  return costs;
+}
+
+/// What the model says of a batch of that size.
+RankPoint modelled(const ScalingModel& model, const NetSize& net, std::int64_t ranks, std::int64_t batch,
+                   std::int64_t shards) {
+  const StepWork work = work_of(net, batch, shards, ranks);
+  RankPoint point;
+  point.ranks = ranks;
+  point.batch = batch;
+  point.shards = shards;
+  point.compute = model.busy(work);
+  point.communicate = model.communicate(work);
+  point.seconds = model.seconds(work);
+  point.wait = point.read = point.spread = std::nan("");
+  point.bytes = work.bytes;
+  point.messages = work.messages;
+  point.predicted = true;
+  point.hosts = 0;
+  return point;
+}
+
+RankPoint soonest(const ScalingModel& model, const NetSize& net, std::int64_t ranks,
+                  std::span<const StepsToGoal> goal) {
+  RankPoint best;
+  for (const StepsToGoal& one : goal) {
+    RankPoint point = modelled(model, net, ranks, one.batch, default_shards(one.batch));
+    point.kind = "goal";
+    point.steps = static_cast<std::int64_t>(std::llround(one.steps));
+    if (best.kind.empty() || point.seconds_to_goal() < best.seconds_to_goal()) best = point;
+  }
+  return best;
+}
+
+/// The greatest part of a step that is not computing.
+struct Burden {
+  std::string name, remedy;
+  double share = 0;
+};
+
+Burden burden_of(const RankPoint& point) {
+  Burden list[] = {
+      {"waiting for the slowest rank",
+       "the shards are shared unevenly (--shards, a multiple of the ranks), or a rank is slower than others "
+       "(`trainer doctor`, other jobs on its host)",
+       point.wait / point.seconds},
+      {"communication", "larger batches have more to compute for each exchange", point.communicate / point.seconds},
+      {"reading rows", "a larger --memory-limit, or files that are faster to read", point.read / point.seconds}};
+  return *std::ranges::max_element(list, {}, &Burden::share);
+}
+
+/// Where a quarter of a step is something else than computing, or why else the speed is less than ideal.
+void add_limit(const std::vector<RankPoint>& measured, std::vector<std::string>& advice) {
+  constexpr double kMuch = 0.25;
+  for (const RankPoint& point : measured) {
+    const Burden burden = burden_of(point);
+    if (point.ranks == 1 || !(burden.share > kMuch)) continue;
+    advice.push_back(text(point.kind, ": from ", ranks_text(point.ranks), " on ", burden.name,
+                          " is the limit (", percent(burden.share), " of a step there): ", burden.remedy, "."));
+    return;
+  }
+  const RankPoint &first = measured.front(), &last = measured.back();
+  const double rows_first = first.cost().work.rows, rows_last = last.cost().work.rows;
+  const double slower = last.compute / rows_last / (first.compute / rows_first);
+  if (last.efficiency < 1 - kMuch && slower > 1 + kMuch)
+    advice.push_back(text(last.kind, ": computing itself takes ", three_digits(slower), " times as long a row on ",
+                          ranks_text(last.ranks),
+                          " as on one: the ranks share memory or processors (`trainer doctor`), or a rank has "
+                          "too few rows to be fast."));
+}
+
+void add_speed(const RankSummary& summary, const std::string& kind, std::vector<std::string>& advice) {
+  const std::vector<RankPoint> measured = of_kind(summary.points, kind, false);
+  if (measured.size() < 2) return;
+  const RankPoint& last = measured.back();
+  advice.push_back(text(kind, " scaling, ", kind == "strong" ? text(last.batch, " rows a step")
+                                                             : text(measured.front().batch, " rows a rank"),
+                        ": ", ranks_text(last.ranks), " do ", report::rate_text(last.samples_per_second),
+                        " samples/s, ", three_digits(last.samples_per_second / measured.front().samples_per_second),
+                        " times as many as one (efficiency ", three_digits(last.efficiency), ")."));
+  add_limit(measured, advice);
+  if (kind == "strong" && last.ranks > last.shards)
+    advice.push_back(text("strong: a batch of ", last.batch, " rows has ", last.shards,
+                          " shards; more than ", ranks_text(last.shards),
+                          " have nothing to compute. Larger batches have more; --shards says how many."));
+}
+
+void add_model(const RankSummary& summary, std::vector<std::string>& advice) {
+  const auto most = std::ranges::max(summary.points, {}, [](const RankPoint& p) { return p.predicted ? 0 : p.ranks; });
+  if (!summary.model) {
+    advice.push_back("One rank alone tells nothing of the exchange between ranks: no model is fitted and nothing is "
+                     "predicted. Start the study on two ranks or more (mpirun -np N).");
+    return;
+  }
+  const ScalingModel& model = *summary.model;
+  advice.push_back(text(
+      "The exchange: ",
+      model.tells_messages_from_bytes
+          ? text(three_digits(1e6 * model.latency), " us a message and ", three_digits(1e9 * model.per_byte), " ns a byte")
+          : text(three_digits(1e9 * model.per_byte),
+                 " ns a byte (on one number of ranks messages cannot be told from bytes, so predictions for "
+                 "many ranks are too hopeful; take more ranks)"),
+      "; the model is at most ", percent(model.deviation), " off at what was measured."));
+  advice.push_back(most.hosts <= 1
+                       ? "All ranks are on one host, so they share its memory and no network was measured: the "
+                         "predictions hold for more processors of that kind in one host, at best."
+                       : text("The ranks are on ", most.hosts,
+                              " hosts; the model does not tell messages within a host from those between hosts."));
+  for (const std::string kind : {"strong", "weak"}) {
+    for (const RankPoint& point : of_kind(summary.points, kind, true)) {
+      if (point.efficiency >= 0.5) continue;
+      advice.push_back(text("Predicted, not measured: ", kind, " scaling falls below an efficiency of one half on ",
+                            ranks_text(point.ranks), " (", three_digits(point.efficiency), ")."));
+      break;
+    }
+  }
+}
+
+void add_goal(const RankSummary& summary, std::vector<std::string>& advice) {
+  const std::vector<RankPoint> points = of_kind(summary.points, "goal", true);
+  if (points.empty()) return;
+  const auto pays = [](const RankPoint& point) { return point.efficiency >= 0.5; };
+  const auto stops = std::ranges::find_if_not(points, pays);
+  const RankPoint& last = stops == points.end() ? points.back() : *(stops - 1);
+  advice.push_back(text("By the model, the goal of the batch study is ", report::duration_text(std::ceil(last.seconds_to_goal())),
+                        " of training away on ", ranks_text(last.ranks), " (batch ", last.batch, "), ",
+                        report::duration_text(std::ceil(points.front().seconds_to_goal())), " on one (batch ",
+                        points.front().batch, ")",
+                        stops == points.end()
+                            ? "; all of these ranks pay."
+                            : text("; beyond that it stops paying: on ", ranks_text(stops->ranks),
+                                   " each rank does less than half of what one alone does (",
+                                   percent(stops->efficiency), ").")));
+}
+
+void add_warnings(const RankSummary& summary, std::vector<std::string>& advice) {
+  const auto crowded = std::ranges::find_if(summary.points, &RankPoint::crowded);
+  if (crowded != summary.points.end())
+    advice.push_back(text("warning: from ", ranks_text(crowded->ranks), " on, ranks x threads (",
+                          crowded->ranks, " x ", crowded->threads,
+                          ") are more than the processors: these figures mean nothing, nor do predictions from them."));
+  const std::vector<RankPoint> strong = of_kind(summary.points, "strong", false);
+  std::set<std::string> weights;
+  for (const RankPoint& point : strong) weights.insert(point.weights);
+  if (strong.size() > 1 && weights.size() == 1 && !weights.contains(""))
+    advice.push_back("The weights were the same bits on every number of ranks.");
+  else if (strong.size() > 1)
+    advice.push_back("warning: the weights were NOT the same bits on every number of ranks: the processors of this "
+                     "job do not compute alike (`trainer doctor`).");
+}
+
+report::JsonObject json_of_point(const RankPoint& point) {
+  report::JsonObject one;
+  one.add("ranks", point.ranks).add("batch", point.batch).add("shards", point.shards);
+  one.add("seconds_per_step", point.seconds).add("samples_per_second", point.samples_per_second);
+  one.add("efficiency", point.efficiency).add("compute", point.compute).add("communicate", point.communicate);
+  one.add("wait", point.wait).add("read", point.read).add("bytes", point.bytes).add("spread", point.spread);
+  if (point.kind == "goal") one.add("steps", point.steps).add("seconds_to_goal", point.seconds_to_goal());
+  return one.add("predicted", point.predicted);
+}
+
+}  // namespace
+
+void set_rates(std::vector<RankPoint>& points) {
+  for (RankPoint& point : points) {
+    point.samples_per_second = static_cast<double>(point.batch) / point.seconds;
+    const auto one = std::ranges::find_if(
+        points, [&](const RankPoint& other) { return other.kind == point.kind && other.ranks == 1; });
+    if (one == points.end()) continue;
+    const double gain = point.kind == "goal"
+                            ? one->seconds_to_goal() / point.seconds_to_goal()
+                            : point.samples_per_second * one->seconds / static_cast<double>(one->batch);
+    point.efficiency = gain / static_cast<double>(point.ranks);
+  }
+}
+
+void predict(std::vector<RankPoint>& points, const NetSize& net, std::span<const StepsToGoal> goal) {
+  const std::vector<RankPoint> measured = points;
+  const std::optional<ScalingModel> model = fit_scaling(costs_of(measured));
+  if (!model) return;
+  std::set<std::int64_t> ranks;
+  for (const RankPoint& point : measured) ranks.insert(point.ranks);
+  std::vector<std::int64_t> beyond;
+  for (int i = 1; i <= kDoublings; ++i) beyond.push_back(*ranks.rbegin() << i);
+  for (const std::string kind : {"strong", "weak"}) {
+    const std::vector<RankPoint> known = of_kind(measured, kind, false);
+    for (const std::int64_t n : known.empty() ? std::vector<std::int64_t>{} : beyond) {
+      const RankPoint& one = known.front();
+      const std::int64_t times = kind == "weak" ? n : 1;
+      RankPoint point = modelled(*model, net, n, times * one.batch, times * one.shards);
+      point.kind = kind;
+      points.push_back(point);
+    }
+  }
+  ranks.insert(beyond.begin(), beyond.end());
+  for (const std::int64_t n : ranks)
+    if (!goal.empty()) points.push_back(soonest(*model, net, n, goal));
+  for (RankPoint& point : points) point.threads = measured.front().threads;
+  set_rates(points);
+}
+
+RankSummary summarise_ranks(std::vector<RankPoint> points) {
+  RankSummary summary;
+  summary.points = std::move(points);
+  summary.model = fit_scaling(costs_of(summary.points));
+  for (const std::string kind : {"strong", "weak"}) add_speed(summary, kind, summary.advice);
+  add_model(summary, summary.advice);
+  add_goal(summary, summary.advice);
+  add_warnings(summary, summary.advice);
+  return summary;
+}
+
+std::vector<std::vector<std::string>> rank_table(const RankSummary& summary) {
+  std::vector<std::vector<std::string>> rows = {{"scaling", "ranks", "batch", "shards", "a step", "samples/s",
+                                                 "efficiency", "compute", "wait", "communicate", "read",
+                                                 "sent a step", "spread", ""}};
+  for (const RankPoint& point : summary.points) {
+    const auto share = [&](double seconds) { return std::isnan(seconds) ? "" : percent(seconds / point.seconds); };
+    rows.push_back({point.kind, std::to_string(point.ranks), std::to_string(point.batch),
+                    std::to_string(point.shards), milliseconds(point.seconds),
+                    report::rate_text(point.samples_per_second), three_digits(point.efficiency),
+                    share(point.compute), share(point.wait), share(point.communicate), share(point.read),
+                    three_digits(point.bytes / 1e6) + " MB", point.predicted ? "" : percent(point.spread),
+                    point.predicted ? "predicted" : ""});
+  }
+  return rows;
+}
+
+std::string text_of(const RankSummary& summary) {
+  const auto rows = rank_table(summary);
+  std::vector<std::size_t> widths(rows[0].size(), 0);
+  for (const auto& row : rows)
+    for (std::size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], row[c].size());
+  std::string out;
+  for (const auto& row : rows) {
+    std::string line;
+    for (std::size_t c = 0; c < row.size(); ++c) line += row[c] + std::string(widths[c] - row[c].size() + 2, ' ');
+    out += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
+  }
+  for (const std::string& sentence : summary.advice) out += sentence + "\n";
+  return out;
+}
+
+std::string json_of(const RankSummary& summary) {
+  report::JsonObject all;
+  all.add("kind", "ranks");
+  if (summary.model) {
+    const ScalingModel& model = *summary.model;
+    report::JsonObject fit;
+    fit.add("seconds_fixed", model.fixed).add("seconds_per_row", model.per_row);
+    fit.add("seconds_per_message", model.latency).add("seconds_per_byte", model.per_byte);
+    fit.add("tells_messages_from_bytes", model.tells_messages_from_bytes).add("deviation", model.deviation);
+    all.add("model", fit);
+  }
+  for (const RankPoint& point : summary.points)
+    all.add(text(point.kind, "_", point.ranks), json_of_point(point));
+  all.add("advice", summary.advice);
+  return all.text() + "\n";
+}
+
+}  // namespace trainer::study
