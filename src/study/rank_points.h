@@ -17,19 +17,19 @@ namespace trainer::study {
 struct RankPoint {
   std::string kind;  ///< strong, weak, goal
   std::int64_t ranks = 1, batch = 0, shards = 1;
-  std::int64_t steps = 0;           ///< that were timed; of goal: to the goal
-  double seconds = 0;               ///< of a step
-  double samples_per_second = 0;    ///< over all ranks
-  double efficiency = 0;            ///< of samples_per_second; of goal: of the time to it
-  double compute = 0;               ///< seconds of a step, mean over the ranks; predicted: with wait and read
+  std::int64_t steps = 0;         ///< that were timed; of goal: to the goal
+  double seconds = 0;             ///< of a step
+  double samples_per_second = 0;  ///< over all ranks
+  double efficiency = 0;          ///< of samples_per_second; of goal: of the time to it
+  double compute = 0;             ///< seconds of a step, mean over the ranks; predicted: with wait and read
   double communicate = 0, wait = 0, read = 0;  ///< the last two: nan where predicted
-  double bytes = 0, messages = 0;   ///< that a rank sends in a step, mean over the ranks
-  double spread = 0;                ///< greatest less least of the rounds, over the median; nan: predicted
+  double bytes = 0, messages = 0;              ///< that a rank sends in a step, mean over the ranks
+  double spread = 0;  ///< greatest less least of the rounds, over the median; nan: predicted
   bool predicted = false;
   std::int64_t hosts = 1;    ///< of the ranks; predicted: 0
   std::int64_t threads = 1;  ///< of a rank
   bool crowded = false;      ///< more ranks x threads on a host than processors
-  std::string weights;       ///< digest at the end of a round; empty: predicted, or not the same in all rounds
+  std::string weights;  ///< digest at the end of a round; empty: predicted, or not the same in all rounds
 
   bool measured() const { return !predicted; }
   double seconds_to_goal() const { return static_cast<double>(steps) * seconds; }

@@ -82,8 +82,10 @@ Burden burden_of(const RankPoint& point) {
        "the shards are shared unevenly (--shards, a multiple of the ranks), or a rank is slower than others "
        "(`trainer doctor`, other jobs on its host)",
        point.wait / point.seconds},
-      {"communication", "larger batches have more to compute for each exchange", point.communicate / point.seconds},
-      {"reading rows", "a larger --memory-limit, or files that are faster to read", point.read / point.seconds}};
+      {"communication", "larger batches have more to compute for each exchange",
+       point.communicate / point.seconds},
+      {"reading rows", "a larger --memory-limit, or files that are faster to read",
+       point.read / point.seconds}};
   return *std::ranges::max_element(list, {}, &Burden::share);
 }
 
@@ -94,61 +96,69 @@ void add_limit(const std::vector<RankPoint>& measured, std::vector<std::string>&
     const Burden burden = burden_of(point);
     if (point.ranks == 1 || !(burden.share > kMuch)) continue;
     advice.push_back(text(point.kind, ": from ", ranks_text(point.ranks), " on ", burden.name,
-                          " is the limit (", percent(burden.share), " of a step there): ", burden.remedy, "."));
+                          " is the limit (", percent(burden.share), " of a step there): ", burden.remedy,
+                          "."));
     return;
   }
   const RankPoint &first = measured.front(), &last = measured.back();
   const double rows_first = first.cost().work.rows, rows_last = last.cost().work.rows;
   const double slower = last.compute / rows_last / (first.compute / rows_first);
   if (last.efficiency < 1 - kMuch && slower > 1 + kMuch)
-    advice.push_back(text(last.kind, ": computing itself takes ", three_digits(slower), " times as long a row on ",
-                          ranks_text(last.ranks),
-                          " as on one: the ranks share memory or processors (`trainer doctor`), or a rank has "
-                          "too few rows to be fast."));
+    advice.push_back(
+        text(last.kind, ": computing itself takes ", three_digits(slower), " times as long a row on ",
+             ranks_text(last.ranks),
+             " as on one: the ranks share memory or processors (`trainer doctor`), or a rank has "
+             "too few rows to be fast."));
 }
 
 void add_speed(const RankSummary& summary, const std::string& kind, std::vector<std::string>& advice) {
   const std::vector<RankPoint> measured = of_kind(summary.points, kind, false);
   if (measured.size() < 2) return;
   const RankPoint& last = measured.back();
-  advice.push_back(text(kind, " scaling, ", kind == "strong" ? text(last.batch, " rows a step")
-                                                             : text(measured.front().batch, " rows a rank"),
-                        ": ", ranks_text(last.ranks), " do ", report::rate_text(last.samples_per_second),
-                        " samples/s, ", three_digits(last.samples_per_second / measured.front().samples_per_second),
-                        " times as many as one (efficiency ", three_digits(last.efficiency), ")."));
+  advice.push_back(
+      text(kind, " scaling, ",
+           kind == "strong" ? text(last.batch, " rows a step") : text(measured.front().batch, " rows a rank"),
+           ": ", ranks_text(last.ranks), " do ", report::rate_text(last.samples_per_second), " samples/s, ",
+           three_digits(last.samples_per_second / measured.front().samples_per_second),
+           " times as many as one (efficiency ", three_digits(last.efficiency), ")."));
   add_limit(measured, advice);
   if (kind == "strong" && last.ranks > last.shards)
-    advice.push_back(text("strong: a batch of ", last.batch, " rows has ", last.shards,
-                          " shards; more than ", ranks_text(last.shards),
+    advice.push_back(text("strong: a batch of ", last.batch, " rows has ", last.shards, " shards; more than ",
+                          ranks_text(last.shards),
                           " have nothing to compute. Larger batches have more; --shards says how many."));
 }
 
 void add_model(const RankSummary& summary, std::vector<std::string>& advice) {
-  const auto most = std::ranges::max(summary.points, {}, [](const RankPoint& p) { return p.predicted ? 0 : p.ranks; });
+  const auto most =
+      std::ranges::max(summary.points, {}, [](const RankPoint& p) { return p.predicted ? 0 : p.ranks; });
   if (!summary.model) {
-    advice.push_back("One rank alone tells nothing of the exchange between ranks: no model is fitted and nothing is "
-                     "predicted. Start the study on two ranks or more (mpirun -np N).");
+    advice.push_back(
+        "One rank alone tells nothing of the exchange between ranks: no model is fitted and nothing is "
+        "predicted. Start the study on two ranks or more (mpirun -np N).");
     return;
   }
   const ScalingModel& model = *summary.model;
   advice.push_back(text(
       "The exchange: ",
       model.tells_messages_from_bytes
-          ? text(three_digits(1e6 * model.latency), " us a message and ", three_digits(1e9 * model.per_byte), " ns a byte")
+          ? text(three_digits(1e6 * model.latency), " us a message and ", three_digits(1e9 * model.per_byte),
+                 " ns a byte")
           : text(three_digits(1e9 * model.per_byte),
                  " ns a byte (on one number of ranks messages cannot be told from bytes, so predictions for "
                  "many ranks are too hopeful; take more ranks)"),
       "; the model is at most ", percent(model.deviation), " off at what was measured."));
-  advice.push_back(most.hosts <= 1
-                       ? "All ranks are on one host, so they share its memory and no network was measured: the "
-                         "predictions hold for more processors of that kind in one host, at best."
-                       : text("The ranks are on ", most.hosts,
-                              " hosts; the model does not tell messages within a host from those between hosts."));
+  advice.push_back(
+      most.hosts <= 1
+          ? "All ranks are on one host, so they share its memory and no network was measured: the "
+            "predictions hold for more processors of that kind in one host, at best."
+          : text("The ranks are on ", most.hosts,
+                 " hosts; the model does not tell messages within a host from those between hosts."));
   for (const std::string kind : {"strong", "weak"}) {
     for (const RankPoint& point : of_kind(summary.points, kind, true)) {
       if (point.efficiency >= 0.5) continue;
-      advice.push_back(text("Predicted, not measured: ", kind, " scaling falls below an efficiency of one half on ",
-                            ranks_text(point.ranks), " (", three_digits(point.efficiency), ")."));
+      advice.push_back(text("Predicted, not measured: ", kind,
+                            " scaling falls below an efficiency of one half on ", ranks_text(point.ranks),
+                            " (", three_digits(point.efficiency), ")."));
       break;
     }
   }
@@ -160,8 +170,9 @@ void add_goal(const RankSummary& summary, std::vector<std::string>& advice) {
   const auto pays = [](const RankPoint& point) { return point.efficiency >= 0.5; };
   const auto stops = std::ranges::find_if_not(points, pays);
   const RankPoint& last = stops == points.end() ? points.back() : *(stops - 1);
-  advice.push_back(text("By the model, the goal of the batch study is ", report::duration_text(std::ceil(last.seconds_to_goal())),
-                        " of training away on ", ranks_text(last.ranks), " (batch ", last.batch, "), ",
+  advice.push_back(text("By the model, the goal of the batch study is ",
+                        report::duration_text(std::ceil(last.seconds_to_goal())), " of training away on ",
+                        ranks_text(last.ranks), " (batch ", last.batch, "), ",
                         report::duration_text(std::ceil(points.front().seconds_to_goal())), " on one (batch ",
                         points.front().batch, ")",
                         stops == points.end()
@@ -174,17 +185,19 @@ void add_goal(const RankSummary& summary, std::vector<std::string>& advice) {
 void add_warnings(const RankSummary& summary, std::vector<std::string>& advice) {
   const auto crowded = std::ranges::find_if(summary.points, &RankPoint::crowded);
   if (crowded != summary.points.end())
-    advice.push_back(text("warning: from ", ranks_text(crowded->ranks), " on, ranks x threads (",
-                          crowded->ranks, " x ", crowded->threads,
-                          ") are more than the processors: these figures mean nothing, nor do predictions from them."));
+    advice.push_back(
+        text("warning: from ", ranks_text(crowded->ranks), " on, ranks x threads (", crowded->ranks, " x ",
+             crowded->threads,
+             ") are more than the processors: these figures mean nothing, nor do predictions from them."));
   const std::vector<RankPoint> strong = of_kind(summary.points, "strong", false);
   std::set<std::string> weights;
   for (const RankPoint& point : strong) weights.insert(point.weights);
   if (strong.size() > 1 && weights.size() == 1 && !weights.contains(""))
     advice.push_back("The weights were the same bits on every number of ranks.");
   else if (strong.size() > 1)
-    advice.push_back("warning: the weights were NOT the same bits on every number of ranks: the processors of this "
-                     "job do not compute alike (`trainer doctor`).");
+    advice.push_back(
+        "warning: the weights were NOT the same bits on every number of ranks: the processors of this "
+        "job do not compute alike (`trainer doctor`).");
 }
 
 report::JsonObject json_of_point(const RankPoint& point) {
@@ -253,7 +266,9 @@ std::vector<std::vector<std::string>> rank_table(const RankSummary& summary) {
                                                  "efficiency", "compute", "wait", "communicate", "read",
                                                  "sent a step", "spread", ""}};
   for (const RankPoint& point : summary.points) {
-    const auto share = [&](double seconds) { return std::isnan(seconds) ? "" : percent(seconds / point.seconds); };
+    const auto share = [&](double seconds) {
+      return std::isnan(seconds) ? "" : percent(seconds / point.seconds);
+    };
     rows.push_back({point.kind, std::to_string(point.ranks), std::to_string(point.batch),
                     std::to_string(point.shards), milliseconds(point.seconds),
                     report::rate_text(point.samples_per_second), three_digits(point.efficiency),
@@ -272,7 +287,8 @@ std::string text_of(const RankSummary& summary) {
   std::string out;
   for (const auto& row : rows) {
     std::string line;
-    for (std::size_t c = 0; c < row.size(); ++c) line += row[c] + std::string(widths[c] - row[c].size() + 2, ' ');
+    for (std::size_t c = 0; c < row.size(); ++c)
+      line += row[c] + std::string(widths[c] - row[c].size() + 2, ' ');
     out += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
   }
   for (const std::string& sentence : summary.advice) out += sentence + "\n";

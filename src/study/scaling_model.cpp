@@ -43,7 +43,7 @@ std::pair<double, double> solve(std::span<const Equation> equations, bool both) 
     if (a >= 0 && b >= 0) return {a, b};
   }
   return squares_of(equations, only_a, 0) < squares_of(equations, 0, only_b) ? std::pair{only_a, 0.0}
-                                                                            : std::pair{0.0, only_b};
+                                                                             : std::pair{0.0, only_b};
 }
 
 }  // namespace
@@ -57,8 +57,8 @@ StepWork work_of(const NetSize& net, std::int64_t batch, std::int64_t shards, st
   const double sums = static_cast<double>(pieces) / n;  // of a rank
   StepWork work;
   work.rows = static_cast<double>(batch) * static_cast<double>(most) / static_cast<double>(shards);
-  work.messages = others * (static_cast<double>(net.layers) * (sums + 1) + 3 +
-                            2 * static_cast<double>(net.batch_norms));
+  work.messages =
+      others * (static_cast<double>(net.layers) * (sums + 1) + 3 + 2 * static_cast<double>(net.batch_norms));
   work.bytes = 4 * static_cast<double>(net.floats) * others / n * (sums + 1);
   return work;
 }

@@ -26,8 +26,8 @@ const Kind kKinds[] = {{"strong", 0}, {"weak", 1}};
 double rate_of(const RankPoint& point) { return point.samples_per_second; }
 
 bool has(const RankSummary& summary, const std::string& kind, bool predicted) {
-  return std::ranges::any_of(
-      summary.points, [&](const RankPoint& p) { return p.kind == kind && p.predicted == predicted; });
+  return std::ranges::any_of(summary.points,
+                             [&](const RankPoint& p) { return p.kind == kind && p.predicted == predicted; });
 }
 
 Series series_of(const RankSummary& summary, const std::string& kind, bool predicted, const Value& value) {
@@ -67,8 +67,9 @@ Figure throughput(const RankSummary& summary, const Kind& kind) {
   const auto& first =
       *std::ranges::find_if(summary.points, [&](const RankPoint& p) { return p.kind == kind.name; });
   Figure figure{.stem = "throughput_" + kind.name,
-                .title = kind.name == "strong" ? text("Strong scaling: ", first.batch, " rows a step")
-                                               : text("Weak scaling: ", first.batch, " rows a rank and step")};
+                .title = kind.name == "strong"
+                             ? text("Strong scaling: ", first.batch, " rows a step")
+                             : text("Weak scaling: ", first.batch, " rows a rank and step")};
   figure.x = ranks_axis();
   figure.y = {.label = "training rows a second", .log = true};
   add_curves(figure, summary, kind, "", rate_of);
@@ -109,7 +110,8 @@ Figure time_split(const RankSummary& summary, const Kind& kind) {
     base.push_back(0);
   }
   for (const auto& [name, member] : parts) {
-    const Series heights = series_of(summary, kind.name, false, [&](const RankPoint& p) { return 1000 * p.*member; });
+    const Series heights =
+        series_of(summary, kind.name, false, [&](const RankPoint& p) { return 1000 * p.*member; });
     Series bars{.label = name, .style = Style::bars, .x = x, .y = base, .low = base};
     for (std::size_t i = 0; i < x.size(); ++i) bars.y[i] += heights.y[i];
     base = bars.y;
@@ -124,7 +126,8 @@ Figure exchange(const RankSummary& summary) {
   figure.x = ranks_axis();
   figure.y = {.label = "time of a step [ms]", .low = 0};
   for (const Kind& kind : kKinds) {
-    Series measured = series_of(summary, kind.name, false, [](const RankPoint& p) { return 1000 * p.communicate; });
+    Series measured =
+        series_of(summary, kind.name, false, [](const RankPoint& p) { return 1000 * p.communicate; });
     if (measured.x.empty()) continue;
     measured.label = kind.name + ", measured";
     measured.style = Style::points;
@@ -132,7 +135,8 @@ Figure exchange(const RankSummary& summary) {
     const Value model = [&](const RankPoint& p) {
       return 1000 * summary.model->communicate({.rows = 0, .messages = p.messages, .bytes = p.bytes});
     };
-    Series fit = series_of(summary, kind.name, false, model), beyond = series_of(summary, kind.name, true, model);
+    Series fit = series_of(summary, kind.name, false, model),
+           beyond = series_of(summary, kind.name, true, model);
     fit.x.insert(fit.x.end(), beyond.x.begin(), beyond.x.end());
     fit.y.insert(fit.y.end(), beyond.y.begin(), beyond.y.end());
     fit.label = kind.name + ", model and prediction";
@@ -156,7 +160,8 @@ std::vector<Figure> goal_figures(const RankSummary& summary) {
   time.x = ranks_axis();
   time.y = {.label = "training time [s]", .log = true};
   time.series.push_back(dashed("the best batch size, predicted", &RankPoint::seconds_to_goal));
-  Series ideal{.label = "ideal: one rank's time, shared", .style = Style::line, .look = 3, .x = time.series[0].x};
+  Series ideal{
+      .label = "ideal: one rank's time, shared", .style = Style::line, .look = 3, .x = time.series[0].x};
   for (const double n : ideal.x) ideal.y.push_back(time.series[0].y.front() / n);
   time.series.push_back(std::move(ideal));
   Figure batch{.stem = "batch_to_goal", .title = "The batch size that is soonest at the goal, predicted"};
@@ -176,7 +181,8 @@ std::string write_rank_page(const RankSummary& summary, const std::string& folde
   const auto table = rank_table(summary);
   html.table(table[0], {table.begin() + 1, table.end()});
   html.paragraph(
-      "Times are means over the steps and ranks of the round with the median time; the spread is that of the rounds. "
+      "Times are means over the steps and ranks of the round with the median time; the spread is that of the "
+      "rounds. "
       "Predicted rows were not measured: their compute holds waiting and reading.");
   html.section("Throughput");
   for (const Kind& kind : kKinds)
@@ -188,7 +194,8 @@ std::string write_rank_page(const RankSummary& summary, const std::string& folde
   html.section("Model and prediction");
   if (summary.model) {
     html.paragraph(
-        "Seconds of a step = fixed + seconds a row x rows of the rank that has most + seconds a message x messages + "
+        "Seconds of a step = fixed + seconds a row x rows of the rank that has most + seconds a message x "
+        "messages + "
         "seconds a byte x bytes that a rank sends; least squares of relative errors, no part below zero.");
     const ScalingModel& model = *summary.model;
     char fixed[32], row[32], message[32], byte[32];
