@@ -54,7 +54,7 @@ StepCost RankPoint::cost() const {
   StepWork work = work_of({}, batch, shards, ranks);
   work.messages = messages;
   work.bytes = bytes;
-  return {ranks, work, compute + wait + read, communicate};
+  return {work, compute + wait + read, communicate};
 }
 
 void write_points(const std::string& path, std::span<const RankPoint> points) {

@@ -218,6 +218,7 @@ int RankStudy::run() {
     if (!request_.configuration.quiet) tell(announcement());
   });
   if (request_.on_folder) request_.on_folder(world_.broadcast(folder ? folder->path() : "", 0));
+  write_environment(folder ? &*folder : nullptr);
   make_groups();
   bool stopped = false;
   for (std::int64_t round = 1; round <= kRounds && !stopped; ++round) {
@@ -256,8 +257,8 @@ int RankStudy::finish(const report::RunFolder& folder, const std::string& stoppe
     file.set_attribute("/points", "kinds", std::vector<std::string>{"strong", "weak", "goal"});
     file.set_attribute("/", "format", std::string("trainer-study"));
     if (summary.model)
-      for (const auto& [name, value] : {std::pair{"seconds_fixed", summary.model->fixed},
-                                        {"seconds_per_row", summary.model->per_row},
+      for (const auto& [name, value] : {std::pair{"seconds_fixed", summary.model->together.fixed},
+                                        {"seconds_per_row", summary.model->together.per_row},
                                         {"seconds_per_message", summary.model->latency},
                                         {"seconds_per_byte", summary.model->per_byte}})
         file.set_attribute("/", name, value);
@@ -276,6 +277,20 @@ int RankStudy::finish(const report::RunFolder& folder, const std::string& stoppe
     lines += text("stopped: ", stopped, "; the same command and --resume measures all points anew\n");
   tell(lines);
   return complete ? 0 : 75;
+}
+
+/// Collective. Speed depends on all of this.
+void RankStudy::write_environment(const report::RunFolder* folder) const {
+  const std::vector<std::string> ranks =
+      world_.all_gather(text("rank ", world_.rank(), " host ", comm::host_name(), " processors ",
+                             comm::cpus_of_process(), " of ", comm::cpus_of_node(), " ",
+                             comm::processor_model(), comm::bound_by_launcher() ? " bound" : " not bound"));
+  comm::on_first_rank(world_, [&] {
+    std::string lines = text("command ", request_.command, "\nranks ", world_.size(), "\nthreads ",
+                             request_.threads, "\nMPI ", comm::mpi_library_version(), "\n");
+    for (const std::string& rank : ranks) lines += rank + "\n";
+    folder->write("environment.txt", lines);
+  });
 }
 
 std::string RankStudy::announcement() const {

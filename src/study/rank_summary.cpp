@@ -70,6 +70,9 @@ RankPoint soonest(const ScalingModel& model, const NetSize& net, std::int64_t ra
   return best;
 }
 
+/// A model further off than this is not to be relied on.
+constexpr double kMisfit = 0.2;
+
 /// The greatest part of a step that is not computing.
 struct Burden {
   std::string name, remedy;
@@ -146,7 +149,8 @@ void add_model(const RankSummary& summary, std::vector<std::string>& advice) {
           : text(three_digits(1e9 * model.per_byte),
                  " ns a byte (on one number of ranks messages cannot be told from bytes, so predictions for "
                  "many ranks are too hopeful; take more ranks)"),
-      "; the model is at most ", percent(model.deviation), " off at what was measured."));
+      "; the model is at most ", percent(model.deviation), " off at what was measured",
+      model.deviation > kMisfit ? ": too far to rely on what it predicts." : "."));
   advice.push_back(
       most.hosts <= 1
           ? "All ranks are on one host, so they share its memory and no network was measured: the "
@@ -220,7 +224,7 @@ void set_rates(std::vector<RankPoint>& points) {
     if (one == points.end()) continue;
     const double gain = point.kind == "goal"
                             ? one->seconds_to_goal() / point.seconds_to_goal()
-                            : point.samples_per_second * one->seconds / static_cast<double>(one->batch);
+                            : point.samples_per_second / (static_cast<double>(one->batch) / one->seconds);
     point.efficiency = gain / static_cast<double>(point.ranks);
   }
 }
@@ -261,26 +265,32 @@ RankSummary summarise_ranks(std::vector<RankPoint> points) {
   return summary;
 }
 
-std::vector<std::vector<std::string>> rank_table(const RankSummary& summary) {
-  std::vector<std::vector<std::string>> rows = {{"scaling", "ranks", "batch", "shards", "a step", "samples/s",
-                                                 "efficiency", "compute", "wait", "communicate", "read",
-                                                 "sent a step", "spread", ""}};
+Rows speed_table(const RankSummary& summary) {
+  Rows rows = {{"scaling", "ranks", "batch", "shards", "a step", "samples/s", "efficiency", "spread"}};
+  for (const RankPoint& point : summary.points)
+    rows.push_back({point.kind, std::to_string(point.ranks), std::to_string(point.batch),
+                    std::to_string(point.shards), milliseconds(point.seconds),
+                    report::rate_text(point.samples_per_second), three_digits(point.efficiency),
+                    point.predicted ? "predicted" : percent(point.spread)});
+  return rows;
+}
+
+Rows time_table(const RankSummary& summary) {
+  Rows rows = {{"scaling", "ranks", "compute", "wait", "communicate", "read", "sent a step", ""}};
   for (const RankPoint& point : summary.points) {
     const auto share = [&](double seconds) {
       return std::isnan(seconds) ? "" : percent(seconds / point.seconds);
     };
-    rows.push_back({point.kind, std::to_string(point.ranks), std::to_string(point.batch),
-                    std::to_string(point.shards), milliseconds(point.seconds),
-                    report::rate_text(point.samples_per_second), three_digits(point.efficiency),
-                    share(point.compute), share(point.wait), share(point.communicate), share(point.read),
-                    three_digits(point.bytes / 1e6) + " MB", point.predicted ? "" : percent(point.spread),
+    rows.push_back({point.kind, std::to_string(point.ranks), share(point.compute), share(point.wait),
+                    share(point.communicate), share(point.read), three_digits(point.bytes / 1e6) + " MB",
                     point.predicted ? "predicted" : ""});
   }
   return rows;
 }
 
-std::string text_of(const RankSummary& summary) {
-  const auto rows = rank_table(summary);
+namespace {
+
+std::string aligned(const Rows& rows) {
   std::vector<std::size_t> widths(rows[0].size(), 0);
   for (const auto& row : rows)
     for (std::size_t c = 0; c < row.size(); ++c) widths[c] = std::max(widths[c], row[c].size());
@@ -291,6 +301,13 @@ std::string text_of(const RankSummary& summary) {
       line += row[c] + std::string(widths[c] - row[c].size() + 2, ' ');
     out += line.substr(0, line.find_last_not_of(' ') + 1) + "\n";
   }
+  return out;
+}
+
+}  // namespace
+
+std::string text_of(const RankSummary& summary) {
+  std::string out = aligned(speed_table(summary)) + "\n" + aligned(time_table(summary)) + "\n";
   for (const std::string& sentence : summary.advice) out += sentence + "\n";
   return out;
 }
@@ -301,7 +318,8 @@ std::string json_of(const RankSummary& summary) {
   if (summary.model) {
     const ScalingModel& model = *summary.model;
     report::JsonObject fit;
-    fit.add("seconds_fixed", model.fixed).add("seconds_per_row", model.per_row);
+    fit.add("seconds_fixed", model.together.fixed).add("seconds_per_row", model.together.per_row);
+    fit.add("seconds_fixed_alone", model.alone.fixed).add("seconds_per_row_alone", model.alone.per_row);
     fit.add("seconds_per_message", model.latency).add("seconds_per_byte", model.per_byte);
     fit.add("tells_messages_from_bytes", model.tells_messages_from_bytes).add("deviation", model.deviation);
     all.add("model", fit);

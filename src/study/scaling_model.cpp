@@ -56,6 +56,7 @@ StepWork work_of(const NetSize& net, std::int64_t batch, std::int64_t shards, st
   const double others = static_cast<double>(ranks - 1), n = static_cast<double>(ranks);
   const double sums = static_cast<double>(pieces) / n;  // of a rank
   StepWork work;
+  work.ranks = ranks;
   work.rows = static_cast<double>(batch) * static_cast<double>(most) / static_cast<double>(shards);
   work.messages =
       others * (static_cast<double>(net.layers) * (sums + 1) + 3 + 2 * static_cast<double>(net.batch_norms));
@@ -64,25 +65,25 @@ StepWork work_of(const NetSize& net, std::int64_t batch, std::int64_t shards, st
 }
 
 std::optional<ScalingModel> fit_scaling(std::span<const StepCost> costs) {
-  std::vector<Equation> busy, exchange;
+  std::vector<Equation> alone, together, exchange;
   std::set<std::int64_t> ranks;
   for (const StepCost& cost : costs) {
     const double all = cost.busy + cost.communicate;
-    busy.push_back({1 / all, cost.work.rows / all, cost.busy / all});
-    if (cost.ranks < 2) continue;
-    ranks.insert(cost.ranks);
+    (cost.work.ranks == 1 ? alone : together).push_back({1 / all, cost.work.rows / all, cost.busy / all});
+    if (cost.work.ranks == 1) continue;
+    ranks.insert(cost.work.ranks);
     exchange.push_back({cost.work.messages / all, cost.work.bytes / all, cost.communicate / all});
   }
   if (ranks.empty()) return std::nullopt;
   ScalingModel model;
   // On one number of ranks messages and bytes are always in the same proportion.
   model.tells_messages_from_bytes = ranks.size() > 1;
-  std::tie(model.fixed, model.per_row) = solve(busy, true);
+  std::tie(model.alone.fixed, model.alone.per_row) = solve(alone, true);
+  std::tie(model.together.fixed, model.together.per_row) = solve(together, true);
   std::tie(model.latency, model.per_byte) = solve(exchange, model.tells_messages_from_bytes);
   for (const StepCost& cost : costs) {
     const double all = cost.busy + cost.communicate;
-    const double modelled = model.busy(cost.work) + (cost.ranks > 1 ? model.communicate(cost.work) : 0);
-    model.deviation = std::max(model.deviation, std::abs(modelled / all - 1));
+    model.deviation = std::max(model.deviation, std::abs(model.seconds(cost.work) / all - 1));
   }
   return model;
 }

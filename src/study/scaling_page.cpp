@@ -171,6 +171,8 @@ std::vector<Figure> goal_figures(const RankSummary& summary) {
   return {time, batch};
 }
 
+void add_table(report::Page& html, const Rows& rows) { html.table(rows[0], {rows.begin() + 1, rows.end()}); }
+
 }  // namespace
 
 std::string write_rank_page(const RankSummary& summary, const std::string& folder, const std::string& page,
@@ -178,29 +180,33 @@ std::string write_rank_page(const RankSummary& summary, const std::string& folde
   report::Page html("Speed and the number of ranks", page, figures);
   html.section("Results");
   for (const std::string& sentence : summary.advice) html.paragraph(sentence);
-  const auto table = rank_table(summary);
-  html.table(table[0], {table.begin() + 1, table.end()});
+  add_table(html, speed_table(summary));
   html.paragraph(
-      "Times are means over the steps and ranks of the round with the median time; the spread is that of the "
-      "rounds. "
-      "Predicted rows were not measured: their compute holds waiting and reading.");
+      "Times are means over the steps and ranks of the round with the median time; the spread is the "
+      "greatest less "
+      "the least of the rounds, over the median. Rows marked as predicted were not measured.");
   html.section("Throughput");
   for (const Kind& kind : kKinds)
     if (has(summary, kind.name, false)) html.figure(throughput(summary, kind));
   html.figure(efficiency(summary));
   html.section("Where the time goes");
+  html.paragraph(
+      "Shares of a step, means over the ranks; what is predicted tells waiting and reading not from "
+      "computing.");
+  add_table(html, time_table(summary));
   for (const Kind& kind : kKinds)
     if (has(summary, kind.name, false)) html.figure(time_split(summary, kind));
   html.section("Model and prediction");
   if (summary.model) {
     html.paragraph(
         "Seconds of a step = fixed + seconds a row x rows of the rank that has most + seconds a message x "
-        "messages + "
-        "seconds a byte x bytes that a rank sends; least squares of relative errors, no part below zero.");
+        "messages + seconds a byte x bytes that a rank sends; least squares of relative errors over the "
+        "points of two "
+        "ranks or more, no part below zero.");
     const ScalingModel& model = *summary.model;
     char fixed[32], row[32], message[32], byte[32];
-    std::snprintf(fixed, sizeof(fixed), "%.3g ms", 1e3 * model.fixed);
-    std::snprintf(row, sizeof(row), "%.3g us", 1e6 * model.per_row);
+    std::snprintf(fixed, sizeof(fixed), "%.3g ms", 1e3 * model.together.fixed);
+    std::snprintf(row, sizeof(row), "%.3g us", 1e6 * model.together.per_row);
     std::snprintf(message, sizeof(message), "%.3g us", 1e6 * model.latency);
     std::snprintf(byte, sizeof(byte), "%.3g ns", 1e9 * model.per_byte);
     html.table({"fixed", "a row", "a message (alpha)", "a byte (beta)"}, {{fixed, row, message, byte}});
@@ -212,7 +218,6 @@ std::string write_rank_page(const RankSummary& summary, const std::string& folde
     html.section("Time to the goal");
     for (Figure& figure : goal_figures(summary)) html.figure(std::move(figure));
   }
-  html.section("Settings");
   report::add_settings(html, folder);
   return html.write();
 }
