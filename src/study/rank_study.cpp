@@ -144,25 +144,30 @@ void RankStudy::note_places() {
   }
 }
 
-/// Rows that are in memory are there for any ranks; a reader of files belongs to the ranks that opened it.
 void RankStudy::make_groups() {
   for (const std::int64_t n : rank_counts()) {
     comm::Communicator members = world_.split(world_.rank() < n ? 0 : 1);
     comm::Communicator node = members.node();
-    const bool own = !data_->opened.train->has_all_rows() && world_.rank() < n && n < world_.size();
-    auto data = own ? train::prepare_training_data(members, node, request_.configuration) : data_;
-    groups_.push_back({n, std::move(members), std::move(node), std::move(data)});
+    groups_.push_back({n, std::move(members), std::move(node)});
   }
 }
 
+/// Rows that are in memory are there for any ranks. A reader of files belongs to the ranks that opened it; it
+/// goes when they are done, for the next one's memory.
+train::StepTimes RankStudy::time(const Planned& planned) const {
+  const Group& group = *std::ranges::find(groups_, planned.point.ranks, &Group::ranks);
+  std::shared_ptr<const train::PreparedData> data = data_;
+  if (!data_->opened.train->has_all_rows() && group.ranks < world_.size())
+    data = train::prepare_training_data(group.members, group.node, request_.configuration, data_->scalings);
+  return train::time_steps(group.members, data, planned.configuration, request_.threads, warm_up_,
+                           round_steps_);
+}
+
 void RankStudy::measure(Planned& planned) {
-  const auto group = std::ranges::find(groups_, planned.point.ranks, &Group::ranks);
   std::exception_ptr failure;
   train::StepTimes times;
   try {
-    if (world_.rank() < planned.point.ranks)
-      times = train::time_steps(group->members, group->data, planned.configuration, request_.threads,
-                                warm_up_, round_steps_);
+    if (world_.rank() < planned.point.ranks) times = time(planned);
   } catch (const comm::AgreedError&) {  // the group has agreed; the ranks that wait hear of it here
     failure = std::current_exception();
   }

@@ -33,7 +33,6 @@ class RankStudy {
   struct Group {
     std::int64_t ranks;
     comm::Communicator members, node;
-    std::shared_ptr<const train::PreparedData> data;
   };
   struct Planned {
     RankPoint point;
@@ -47,6 +46,7 @@ class RankStudy {
   void add_point(const std::string& kind, std::int64_t ranks, std::int64_t batch, std::int64_t shards);
   void note_places();
   void make_groups();
+  train::StepTimes time(const Planned& planned) const;
   void measure(Planned& planned);
   bool must_stop(train::Deadline* deadline);
   std::vector<RankPoint> points_so_far() const;

@@ -36,15 +36,21 @@ std::string decisive(const std::string& config) {
   return kept;
 }
 
-/// The first line that one text has and the other has not.
-std::string first_difference(const std::string& was, const std::string& now) {
+/// The first line of `now` that `was` has not; empty: it has all.
+std::string first_new_line(const std::string& was, const std::string& now) {
   for (std::size_t begin = 0; begin < now.size();) {
     const std::size_t end = std::min(now.find('\n', begin), now.size());
     const std::string line = now.substr(begin, end - begin);
     if (("\n" + was).find("\n" + line + "\n") == std::string::npos) return line;
     begin = end + 1;
   }
-  return now.empty() || was.empty() ? "" : first_difference(now, was) + " (no longer)";
+  return "";
+}
+
+/// The first line that one text has and the other has not.
+std::string first_difference(const std::string& was, const std::string& now) {
+  const std::string added = first_new_line(was, now), gone = first_new_line(now, was);
+  return !added.empty() || gone.empty() ? added : gone + " (no longer)";
 }
 
 /// For a study of ranks: the batch sizes at which all seeds reached the goal.

@@ -228,8 +228,8 @@ def check_resume():
 
 def check_files_of_rows():
     """Rows that stay in their files: each number of ranks opens them for itself."""
-    run("data", "generate", "blobs(rows=40000, features=100)", "--out", "rows.h5")
-    where = ["--data", "rows.h5", *SMALL[2:], "--shuffle", "chunks(4)"]
+    run("data", "generate", "blobs(rows=40000, features=100)", "--out", "rows.h5", threads=None)
+    where = ["--data", "rows.h5", *SMALL[2:], "--shuffle", "chunks(2)"]
     study(*where, "--out", "resident", ranks=2)
     study(*where, "--memory-limit", "8M", "--out", "streamed", ranks=2)
     check(points("streamed")["strong", 1]["weights"] == points("resident")["strong", 2]["weights"], "rows of files: other weights")
