@@ -70,6 +70,9 @@ RankPoint soonest(const ScalingModel& model, const NetSize& net, std::int64_t ra
   return best;
 }
 
+/// Below this efficiency ranks do not pay.
+constexpr double kHalf = 0.5;
+
 /// A model further off than this is not to be relied on.
 constexpr double kMisfit = 0.2;
 
@@ -158,8 +161,10 @@ void add_model(const RankSummary& summary, std::vector<std::string>& advice) {
           : text("The ranks are on ", most.hosts,
                  " hosts; the model does not tell messages within a host from those between hosts."));
   for (const std::string kind : {"strong", "weak"}) {
+    const std::vector<RankPoint> measured = of_kind(summary.points, kind, false);
+    if (measured.empty() || measured.back().efficiency < kHalf) continue;
     for (const RankPoint& point : of_kind(summary.points, kind, true)) {
-      if (point.efficiency >= 0.5) continue;
+      if (point.efficiency >= kHalf) continue;
       advice.push_back(text("Predicted, not measured: ", kind,
                             " scaling falls below an efficiency of one half on ", ranks_text(point.ranks),
                             " (", three_digits(point.efficiency), ")."));
@@ -171,19 +176,20 @@ void add_model(const RankSummary& summary, std::vector<std::string>& advice) {
 void add_goal(const RankSummary& summary, std::vector<std::string>& advice) {
   const std::vector<RankPoint> points = of_kind(summary.points, "goal", true);
   if (points.empty()) return;
-  const auto pays = [](const RankPoint& point) { return point.efficiency >= 0.5; };
-  const auto stops = std::ranges::find_if_not(points, pays);
-  const RankPoint& last = stops == points.end() ? points.back() : *(stops - 1);
-  advice.push_back(text("By the model, the goal of the batch study is ",
-                        report::duration_text(std::ceil(last.seconds_to_goal())), " of training away on ",
-                        ranks_text(last.ranks), " (batch ", last.batch, "), ",
-                        report::duration_text(std::ceil(points.front().seconds_to_goal())), " on one (batch ",
-                        points.front().batch, ")",
-                        stops == points.end()
-                            ? "; all of these ranks pay."
-                            : text("; beyond that it stops paying: on ", ranks_text(stops->ranks),
-                                   " each rank does less than half of what one alone does (",
-                                   percent(stops->efficiency), ").")));
+  const auto way = [](const RankPoint& point) {
+    return text(report::duration_text(std::ceil(point.seconds_to_goal())), " on ", ranks_text(point.ranks),
+                " (batch ", point.batch, ")");
+  };
+  const auto stops =
+      std::ranges::find_if(points, [](const RankPoint& point) { return point.efficiency < kHalf; });
+  if (stops == points.begin()) return;  // no study wrote that: one rank alone pays
+  const RankPoint& last = *(stops - 1);
+  std::string sentence = "By the model, training to the goal of the batch study takes " + way(points.front());
+  if (last.ranks > 1) sentence += ", " + way(last);
+  sentence += stops == points.end() ? "; all of these ranks pay."
+                                    : text("; more do not pay: ", way(*stops), ", where each rank does ",
+                                           percent(stops->efficiency), " of what one alone does.");
+  advice.push_back(sentence);
 }
 
 void add_warnings(const RankSummary& summary, std::vector<std::string>& advice) {
@@ -193,15 +199,27 @@ void add_warnings(const RankSummary& summary, std::vector<std::string>& advice) 
         text("warning: from ", ranks_text(crowded->ranks), " on, ranks x threads (", crowded->ranks, " x ",
              crowded->threads,
              ") are more than the processors: these figures mean nothing, nor do predictions from them."));
-  const std::vector<RankPoint> strong = of_kind(summary.points, "strong", false);
-  std::set<std::string> weights;
-  for (const RankPoint& point : strong) weights.insert(point.weights);
-  if (strong.size() > 1 && weights.size() == 1 && !weights.contains(""))
-    advice.push_back("The weights were the same bits on every number of ranks.");
-  else if (strong.size() > 1)
+  constexpr double kUnsteady = 0.25;
+  double spread = 0;
+  for (const RankPoint& point : summary.points)
+    if (point.measured()) spread = std::max(spread, point.spread);
+  if (spread > kUnsteady)
     advice.push_back(
-        "warning: the weights were NOT the same bits on every number of ranks: the processors of this "
-        "job do not compute alike (`trainer doctor`).");
+        text("warning: the rounds of a point differ by up to ", percent(spread),
+             ": something else is at work on these processors, or the steps are too few (--steps)."));
+}
+
+void add_bits(const RankSummary& summary, std::vector<std::string>& advice) {
+  const std::vector<RankPoint> strong = of_kind(summary.points, "strong", false);
+  if (strong.size() < 2) return;
+  const bool same =
+      !strong.front().weights.empty() && std::ranges::all_of(strong, [&](const RankPoint& point) {
+        return point.weights == strong.front().weights;
+      });
+  advice.push_back(
+      same ? "The weights were the same bits on every number of ranks."
+           : "warning: the weights were NOT the same bits on every number of ranks: the processors "
+             "of this job do not compute alike (`trainer doctor`).");
 }
 
 report::JsonObject json_of_point(const RankPoint& point) {
@@ -258,26 +276,30 @@ RankSummary summarise_ranks(std::vector<RankPoint> points) {
   RankSummary summary;
   summary.points = std::move(points);
   summary.model = fit_scaling(costs_of(summary.points));
+  add_warnings(summary, summary.advice);
   for (const std::string kind : {"strong", "weak"}) add_speed(summary, kind, summary.advice);
   add_model(summary, summary.advice);
   add_goal(summary, summary.advice);
-  add_warnings(summary, summary.advice);
+  add_bits(summary, summary.advice);
   return summary;
 }
 
 Rows speed_table(const RankSummary& summary) {
   Rows rows = {{"scaling", "ranks", "batch", "shards", "a step", "samples/s", "efficiency", "spread"}};
-  for (const RankPoint& point : summary.points)
+  for (const RankPoint& point : summary.points) {
+    if (point.kind == "goal") continue;
     rows.push_back({point.kind, std::to_string(point.ranks), std::to_string(point.batch),
                     std::to_string(point.shards), milliseconds(point.seconds),
                     report::rate_text(point.samples_per_second), three_digits(point.efficiency),
                     point.predicted ? "predicted" : percent(point.spread)});
+  }
   return rows;
 }
 
 Rows time_table(const RankSummary& summary) {
   Rows rows = {{"scaling", "ranks", "compute", "wait", "communicate", "read", "sent a step", ""}};
   for (const RankPoint& point : summary.points) {
+    if (point.kind == "goal") continue;
     const auto share = [&](double seconds) {
       return std::isnan(seconds) ? "" : percent(seconds / point.seconds);
     };
@@ -285,6 +307,15 @@ Rows time_table(const RankSummary& summary) {
                     share(point.communicate), share(point.read), three_digits(point.bytes / 1e6) + " MB",
                     point.predicted ? "predicted" : ""});
   }
+  return rows;
+}
+
+Rows goal_table(const RankSummary& summary) {
+  Rows rows = {{"ranks", "best batch", "steps to goal", "a step", "time to goal", "efficiency", ""}};
+  for (const RankPoint& point : of_kind(summary.points, "goal", true))
+    rows.push_back({std::to_string(point.ranks), std::to_string(point.batch), std::to_string(point.steps),
+                    milliseconds(point.seconds), three_digits(point.seconds_to_goal()) + " s",
+                    three_digits(point.efficiency), "predicted"});
   return rows;
 }
 
@@ -308,6 +339,7 @@ std::string aligned(const Rows& rows) {
 
 std::string text_of(const RankSummary& summary) {
   std::string out = aligned(speed_table(summary)) + "\n" + aligned(time_table(summary)) + "\n";
+  if (const Rows goal = goal_table(summary); goal.size() > 1) out += aligned(goal) + "\n";
   for (const std::string& sentence : summary.advice) out += sentence + "\n";
   return out;
 }

@@ -35,10 +35,11 @@ void set_rates(std::vector<RankPoint>& points);
 void predict(std::vector<RankPoint>& points, const NetSize& net, std::span<const StepsToGoal> goal);
 
 RankSummary summarise_ranks(std::vector<RankPoint> points);
-/// A row a point, the first row the heading: how fast, and where the time of a step goes.
+/// A row a point, the first row the heading: how fast; where the time of a step goes; the way to the goal.
 using Rows = std::vector<std::vector<std::string>>;
 Rows speed_table(const RankSummary& summary);
 Rows time_table(const RankSummary& summary);
+Rows goal_table(const RankSummary& summary);
 /// The tables and the advice, for a terminal.
 std::string text_of(const RankSummary& summary);
 /// summary.json.

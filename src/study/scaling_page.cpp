@@ -141,7 +141,7 @@ Figure exchange(const RankSummary& summary) {
     fit.y.insert(fit.y.end(), beyond.y.begin(), beyond.y.end());
     fit.label = kind.name + ", model and prediction";
     fit.style = Style::dashed;
-    fit.look = kind.look;
+    fit.look = kind.look + 2;  // other marks than those of what was measured
     figure.series.push_back(std::move(measured));
     figure.series.push_back(std::move(fit));
   }
@@ -216,6 +216,11 @@ std::string write_rank_page(const RankSummary& summary, const std::string& folde
   }
   if (has(summary, "goal", true)) {
     html.section("Time to the goal");
+    html.paragraph(
+        "At each number of ranks the batch size of the batch study that is soonest at its goal: its steps to "
+        "the "
+        "goal times the time of a step by the model. None of it was measured.");
+    add_table(html, goal_table(summary));
     for (Figure& figure : goal_figures(summary)) html.figure(std::move(figure));
   }
   report::add_settings(html, folder);
