@@ -11,7 +11,7 @@
 namespace trainer::study {
 namespace {
 
-const std::vector<std::string> kKinds = {"strong", "weak", "goal"};
+const std::vector<std::string> kKinds = {"strong", "weak", "batch", "goal"};
 
 /// The members that are numbers, by the names of their columns.
 template <class Point, class Visit>

@@ -13,9 +13,10 @@
 namespace trainer::study {
 
 /// So many ranks at one batch size. Strong: the batch is the same for all; weak: each rank has as many rows;
-/// goal: the batch size that reaches the goal of a batch study soonest.
+/// batch: the smallest and the largest batch of a batch study, so that the model holds for them; goal: the
+/// batch size that reaches the goal of the batch study soonest.
 struct RankPoint {
-  std::string kind;  ///< strong, weak, goal
+  std::string kind;  ///< strong, weak, batch, goal
   std::int64_t ranks = 1, batch = 0, shards = 1;
   std::int64_t steps = 0;         ///< that were timed; of goal: to the goal
   double seconds = 0;             ///< of a step
@@ -41,7 +42,7 @@ struct RankPoint {
 void write_points(const std::string& path, std::span<const RankPoint> points);
 /// Throws Error(data) for a file that write_points() did not write; whole rows are taken of one cut short.
 std::vector<RankPoint> read_points(const std::string& path);
-/// The columns that are numbers, by name: for study.h5. Kinds are 0 strong, 1 weak, 2 goal.
+/// The columns that are numbers, by name: for study.h5. Kinds are 0 strong, 1 weak, 2 batch, 3 goal.
 std::vector<std::pair<std::string, std::vector<double>>> number_columns(std::span<const RankPoint> points);
 
 }  // namespace trainer::study

@@ -69,11 +69,18 @@ RankStudy::RankStudy(const comm::Communicator& world, const Request& request)
       data_(train::prepare_training_data(world, node_, request.configuration)) {
   round_steps_ = (request_.options.steps + kRounds - 1) / kRounds;
   warm_up_ = std::max<std::int64_t>(5, round_steps_ / 4);
-  if (!request_.options.trials.empty())
-    comm::on_first_rank(world_, [&] {
-      goal_ = steps_to_goal(request_.options.trials, request_.configuration.model, notes_);
-    });
+  if (!request_.options.trials.empty()) read_batch_study();
   plan();
+}
+
+/// By rank 0, for all.
+void RankStudy::read_batch_study() {
+  comm::on_first_rank(
+      world_, [&] { goal_ = steps_to_goal(request_.options.trials, request_.configuration.model, notes_); });
+  auto sizes = static_cast<std::int64_t>(goal_.size());
+  world_.broadcast(&sizes, sizeof(sizes), 0);
+  goal_.resize(static_cast<std::size_t>(sizes));
+  world_.broadcast(goal_.data(), sizes * static_cast<std::int64_t>(sizeof(StepsToGoal)), 0);
 }
 
 std::int64_t RankStudy::ranks() const { return world_.is_alone() ? comm::ranks_of_job() : world_.size(); }
@@ -106,6 +113,12 @@ void RankStudy::plan() {
       break;
     }
     add_point("weak", n, n * weak, n * default_shards(weak));
+  }
+  if (!goal_.empty()) {
+    const auto ends = std::ranges::minmax(goal_, {}, &StepsToGoal::batch);
+    for (const std::int64_t batch : std::set{ends.min.batch, std::min(ends.max.batch, rows)})
+      for (const std::int64_t n : std::set{counts.front(), counts.back()})
+        add_point("batch", n, batch, default_shards(batch));
   }
   note_places();
 }
@@ -259,7 +272,7 @@ int RankStudy::finish(const report::RunFolder& folder, const std::string& stoppe
     const auto rows = static_cast<std::int64_t>(points.size());
     for (const auto& [name, values] : number_columns(points))
       file.write("/points/" + name, std::span(&rows, 1), std::span<const double>(values));
-    file.set_attribute("/points", "kinds", std::vector<std::string>{"strong", "weak", "goal"});
+    file.set_attribute("/points", "kinds", std::vector<std::string>{"strong", "weak", "batch", "goal"});
     file.set_attribute("/", "format", std::string("trainer-study"));
     if (summary.model)
       for (const auto& [name, value] : {std::pair{"seconds_fixed", summary.model->together.fixed},

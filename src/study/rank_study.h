@@ -42,6 +42,7 @@ class RankStudy {
 
   std::int64_t ranks() const;  ///< of the job
   std::vector<std::int64_t> rank_counts() const;
+  void read_batch_study();
   void plan();
   void add_point(const std::string& kind, std::int64_t ranks, std::int64_t batch, std::int64_t shards);
   void note_places();

@@ -237,8 +237,10 @@ report::JsonObject json_of_point(const RankPoint& point) {
 void set_rates(std::vector<RankPoint>& points) {
   for (RankPoint& point : points) {
     point.samples_per_second = static_cast<double>(point.batch) / point.seconds;
-    const auto one = std::ranges::find_if(
-        points, [&](const RankPoint& other) { return other.kind == point.kind && other.ranks == 1; });
+    const auto one = std::ranges::find_if(points, [&](const RankPoint& other) {
+      return other.kind == point.kind && other.ranks == 1 &&
+             (point.kind != "batch" || other.batch == point.batch);
+    });
     if (one == points.end()) continue;
     const double gain = point.kind == "goal"
                             ? one->seconds_to_goal() / point.seconds_to_goal()
@@ -357,7 +359,9 @@ std::string json_of(const RankSummary& summary) {
     all.add("model", fit);
   }
   for (const RankPoint& point : summary.points)
-    all.add(text(point.kind, "_", point.ranks), json_of_point(point));
+    all.add(point.kind == "batch" ? text("batch_of_", point.batch, "_", point.ranks)
+                                  : text(point.kind, "_", point.ranks),
+            json_of_point(point));
   all.add("advice", summary.advice);
   return all.text() + "\n";
 }

@@ -35,11 +35,15 @@ def study(*arguments, **options):
     return run("study", "ranks", *arguments, **options)
 
 
-def points(folder):
+def rows_of(folder):
     header, rows = read_csv(f"{folder}/trials.csv")
     check(header == COLUMNS, f"{folder}: columns {header}")
     numbers = [{name: cell if name in ("kind", "weights") else float(cell or "nan") for name, cell in zip(header, row)} for row in rows]
-    return {(one["kind"], int(one["ranks"])): one for one in numbers}
+    return numbers
+
+
+def points(folder):
+    return {(one["kind"], int(one["ranks"])): one for one in rows_of(folder)}
 
 
 def near(a, b):
@@ -57,9 +61,9 @@ def check_files(folder, stems):
     for section in sections + (["Time to the goal"] if "time_to_goal" in stems else []):
         check(f">{section}</h2>" in page, f"{folder}: no section {section}")
     with h5py.File(f"{folder}/study.h5") as file:
-        found = points(folder)
-        check([int(n) for n in file["points/ranks"]] == [ranks for _, ranks in found], f"{folder}: study.h5")
-        check([file["points"].attrs["kinds"][int(k)] for k in file["points/kind"]] == [kind for kind, _ in found], f"{folder}: kinds")
+        found = rows_of(folder)
+        check([int(n) for n in file["points/ranks"]] == [point["ranks"] for point in found], f"{folder}: study.h5")
+        check([file["points"].attrs["kinds"][int(k)] for k in file["points/kind"]] == [point["kind"] for point in found], f"{folder}: kinds")
 
 
 def check_measured(folder, counts, shards):
@@ -142,6 +146,8 @@ def check_three_ranks():
     check(found["strong", 3]["weights"] == points("two")["strong", 1]["weights"], "three ranks: other weights than two")
     check_predicted("three", [1, 2, 3])
     check_files("three", STEMS + ["communicate", "time_to_goal", "batch_to_goal"])
+    ends = [(point["batch"], point["ranks"], point["shards"]) for point in rows_of("three") if point["kind"] == "batch"]
+    check(ends == [(32, 1, 1), (32, 3, 1), (1800, 1, 8), (1800, 3, 8)], f"the ends of the batch study: {ends}")
     goal = {n: point for (kind, n), point in points("three").items() if kind == "goal"}
     check(list(goal) == [1, 2, 3, 6, 12, 24, 48] and all(point["predicted"] for point in goal.values()), f"goal: {goal}")
     check(goal[1]["batch"] == 32 and goal[1]["steps"] == 1000 and goal[1]["efficiency"] == 1, f"a hundred times the rows for no gain: {goal[1]}")
