@@ -99,6 +99,7 @@ def check_predicted(folder, counts):
         check([n for k, n in found if k == kind and found[k, n]["predicted"]] == beyond, f"{folder}: {list(found)}")
         for n in beyond:
             point = found[kind, n]
+            check((point["batch"], point["shards"]) == ((256, 4) if kind == "strong" else (64 * n, 2 * n)), f"{folder}: {point}")
             share = -(-int(point["shards"]) // n)  # shards of the rank that has most
             busy = model["seconds_fixed"] + model["seconds_per_row"] * point["batch"] * share / point["shards"]
             talk = model["seconds_per_message"] * point["messages"] + model["seconds_per_byte"] * point["bytes"]
