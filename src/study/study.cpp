@@ -1,8 +1,6 @@
 #include "trainer/study/study.h"
 
-#include "question.h"
-#include "study_files.h"
-#include "trainer/core/error.h"
+#include "rank_study.h"
 #include "trial_study.h"
 
 namespace trainer::study {
@@ -10,7 +8,10 @@ namespace trainer::study {
 int run_study(const comm::Communicator& world, const Request& request) {
   world.watchdog().set_limit(request.configuration.stall_timeout_seconds);
   world.watchdog().set_phase("the preparation of the data");
-  require(request.kind != Kind::ranks, ErrorKind::internal, "study ranks is not there yet");
+  if (request.kind == Kind::ranks) {
+    RankStudy study(world, request);
+    return study.run();
+  }
   TrialStudy study(world, request);
   return study.run();
 }

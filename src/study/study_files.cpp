@@ -7,6 +7,7 @@
 #include <set>
 
 #include "question.h"
+#include "rank_summary.h"
 #include "trainer/core/error.h"
 #include "trainer/core/grammar.h"
 #include "trainer/h5/file.h"
@@ -46,8 +47,24 @@ std::string first_line_missing(const std::string& text, const std::string& other
   return "";
 }
 
+/// For a study of ranks: the batch sizes at which all seeds reached the goal.
+void write_steps_to_goal(h5::File& file, const Summary& summary) {
+  std::vector<std::int64_t> batches;
+  std::vector<double> steps;
+  for (const BatchResult& result : summary.batches) {
+    if (!result.complete || result.reached == 0 || result.reached < result.seeds) continue;
+    batches.push_back(result.batch);
+    steps.push_back(result.steps.value);
+  }
+  if (batches.empty()) return;
+  const auto rows = static_cast<std::int64_t>(batches.size());
+  file.write("/batches/batch", std::span(&rows, 1), std::span<const std::int64_t>(batches));
+  file.write("/batches/steps", std::span(&rows, 1), std::span<const double>(steps));
+}
+
 /// The numbers of trials.csv and curves.csv, a data set a column; texts are left to these.
-void write_h5(const std::string& path, const Question& question, const Found& found, const Summary& summary) {
+void write_h5(const std::string& path, const Request& request, const Question& question, const Found& found,
+              const Summary& summary) {
   h5::File file = h5::File::create(path);
   std::int64_t trials = 0;
   std::map<std::string, std::vector<double>> columns;
@@ -96,7 +113,9 @@ void write_h5(const std::string& path, const Question& question, const Found& fo
   const auto rows = static_cast<std::int64_t>(trial_of_row.size());
   file.write("/curves/trial", std::span(&rows, 1), std::span<const std::int64_t>(trial_of_row));
   for (const auto& [name, values] : curves) write("/curves/" + name, values, rows);
+  write_steps_to_goal(file, summary);
   file.set_attribute("/", "format", std::string("trainer-study"));
+  file.set_attribute("/", "model", request.configuration.model);
   file.set_attribute("/", "metric", question.metric);
   file.set_attribute("/", "goal", question.goal);
   if (summary.critical) {
@@ -113,6 +132,11 @@ bool holds_study(const std::string& folder) { return fs::exists(fs::path(folder)
 
 std::string write_study_report(const Request& request, const std::string& folder, const std::string& page,
                                const std::string& figures) {
+  if (request.kind == Kind::ranks) {
+    std::vector<RankPoint> points = read_points(folder + "/trials.csv");
+    require(!points.empty(), ErrorKind::data, folder, ": the study has no point that is measured yet");
+    return write_rank_page(summarise_ranks(std::move(points)), folder, page, figures);
+  }
   Question question = question_of(request);
   std::vector<std::string> names;
   for (const Variable& variable : question.space.variables()) names.push_back(variable.name);
@@ -150,7 +174,7 @@ report::RunFolder open_study_folder(const Request& request) {
 void finish_study(const Request& request, const report::RunFolder& folder, const Question& question,
                   const Found& found, const Summary& summary, const std::string& stopped) {
   const bool complete = summary.complete();
-  write_h5(folder.file("study.h5"), question, found, summary);
+  write_h5(folder.file("study.h5"), request, question, found, summary);
   folder.write("summary.json", json_of(question, summary));
   const std::string note = write_page(request, folder.path(), folder.file("report.html"),
                                       folder.file("figures"), question, found, summary);
