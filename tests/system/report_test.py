@@ -197,6 +197,10 @@ def check_several_runs():
     report("circle", "other/circle", "--out", "pages/both.html")
     check({name.split(",")[0] for name in series_of("pages/both-figures/loss.csv")} == {"circle", "other/circle"}, "names")
     Page("pages/both.html")
+    for name in ("digits-net-2026-01-01-1200", "digits-net-2026-02-01-1300"):
+        shutil.copytree("circle", f"long/{name}")
+    report(*sorted(glob.glob("long/*")), "--out", "long.html")
+    check({name.split(",")[0] for name in series_of("long-figures/loss.csv")} == {"01-01-1200", "02-01-1300"}, "long names")
 
 
 def check_ranks():
