@@ -73,8 +73,10 @@ std::string data_block(const Figure& figure, const Series& series, const Range& 
 std::string plot_element(const Figure& figure, const Series& series, const std::string& data,
                          std::size_t look) {
   const std::string title = series.label.empty() ? " notitle" : " title " + gnuplot_text(series.label, 70);
+  const std::size_t other_round =
+      look + look / kColours.size();  // other pairs with the colours each time round
   const std::string colour = text(" lc rgb '", of_look(kColours, look), "'");
-  const std::string marker = text(" pt ", of_look(kMarkers, look), " ps 0.8");
+  const std::string marker = text(" pt ", of_look(kMarkers, other_round), " ps 0.8");
   const auto points = static_cast<std::size_t>(
       std::count_if(series.y.begin(), series.y.end(), [&](double y) { return has_place(figure, 1, y); }));
   const std::string sparse = text(" pi ", std::max<std::size_t>(1, points / 12));
@@ -93,7 +95,8 @@ std::string plot_element(const Figure& figure, const Series& series, const std::
       return text(band, data, " using 1:2 with linespoints lw 2 dt (8,5)", colour, marker, sparse, title);
     case Style::line:
       if (points > 1)
-        return text(band, data, " using 1:2 with lines lw 2 dt ", of_look(kDashes, look), colour, title);
+        return text(band, data, " using 1:2 with lines lw 2 dt ", of_look(kDashes, other_round), colour,
+                    title);
       [[fallthrough]];
     case Style::line_points:
       break;
@@ -193,14 +196,14 @@ Legend legend_of(const Figure& figure, int width) {
     longest = std::max(longest, std::min<std::size_t>(series.label.size(), 70));
     ++count;
   }
-  const std::size_t columns = static_cast<std::size_t>(width - 60) / (8 * longest + 60);
+  const std::size_t columns = static_cast<std::size_t>(width - 60) / (8 * longest + 95);
   const Legend legend{.columns = std::clamp<std::size_t>(columns, 1, std::max<std::size_t>(count, 1))};
   return {legend.columns, (count + legend.columns - 1) / legend.columns};
 }
 
 /// Puts the legend at the lower edge, below the axis; makes room for it.
 std::string legend_commands(const Figure& figure, Canvas& canvas) {
-  constexpr int kRow = 18, kAxis = 78, kLetter = 6;
+  constexpr int kRow = 20, kAxis = 78, kLetter = 6;
   const Legend legend = legend_of(figure, canvas.width);
   if (legend.rows == 0) return "unset key\n";
   const int height = kRow * static_cast<int>(legend.rows);

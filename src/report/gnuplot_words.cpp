@@ -13,7 +13,7 @@ namespace {
 
 constexpr double kMostShown = 1e300;
 constexpr std::size_t kMostNames = 32;    ///< beside an axis
-constexpr std::size_t kLongestName = 24;  ///< characters
+constexpr std::size_t kLongestName = 18;  ///< characters
 
 /// The first `most` characters (not bytes) of UTF-8 text.
 std::string cut(const std::string& text, std::size_t most) {

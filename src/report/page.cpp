@@ -108,6 +108,12 @@ void Page::folded(const std::string& line, const std::string& words) {
 }
 
 void Page::figure(Figure figure) {
+  const auto is_taken = [&](const std::string& stem) {
+    return std::any_of(figures_.begin(), figures_.end(),
+                       [&](const Figure& other) { return other.stem == stem; });
+  };
+  const std::string stem = figure.stem;
+  for (int number = 2; is_taken(figure.stem); ++number) figure.stem = text(stem, "-", number);
   figures_.push_back(std::move(figure));
   parts_.emplace_back();
 }

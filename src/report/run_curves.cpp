@@ -1,8 +1,7 @@
 // Curves over a run: those of several runs are laid over each other.
 #include <algorithm>
+#include <cctype>
 #include <cmath>
-#include <functional>
-#include <optional>
 
 #include "plain_text.h"
 #include "run_sections.h"
@@ -10,15 +9,6 @@
 
 namespace trainer::report {
 namespace {
-
-/// A column of a table; empty where there is none.
-std::vector<double> column(const std::optional<CsvTable>& table, const std::string& name) {
-  return table && table->has(name) ? table->numbers(name) : std::vector<double>();
-}
-
-bool any_finite(const std::vector<double>& values) {
-  return std::any_of(values.begin(), values.end(), [](double v) { return std::isfinite(v); });
-}
 
 /// Whether curves are better seen on a logarithmic axis.
 bool spans_decades(const std::vector<Series>& series) {
@@ -120,93 +110,6 @@ bool add_step_figure(Page& page, const Runs& runs, const std::string& name, Figu
   return true;
 }
 
-constexpr const char* kTimes[] = {"compute", "communicate", "wait", "read"};
-constexpr const char* kTimeNames[] = {"compute", "communicate", "wait for the slowest rank", "read"};
-
-/// Seconds of a kind in all rows.
-double total(const RunFiles& run, const char* name) {
-  double sum = 0;
-  for (const double seconds : column(run.timing, name))
-    if (std::isfinite(seconds)) sum += seconds;
-  return sum;
-}
-
-double all_seconds(const RunFiles& run) {
-  double sum = 0;
-  for (const char* name : kTimes) sum += total(run, name);
-  return sum;
-}
-
-/// Bars on each other: `of(kind)` are their heights.
-std::vector<Series> stacked(const std::vector<double>& x,
-                            const std::function<std::vector<double>(std::size_t)>& of) {
-  std::vector<Series> series;
-  std::vector<double> base(x.size(), 0);
-  for (std::size_t kind = 0; kind < std::size(kTimes); ++kind) {
-    const std::vector<double> heights = of(kind);
-    Series bars{.label = kTimeNames[kind], .style = Style::bars, .look = {}, .x = x, .y = base, .low = base};
-    for (std::size_t i = 0; i < x.size(); ++i) bars.y[i] += std::isfinite(heights[i]) ? heights[i] : 0;
-    base = bars.y;
-    series.push_back(std::move(bars));
-  }
-  return series;
-}
-
-Figure time_of_one(const RunFiles& run) {
-  constexpr std::size_t kMostBars = 50;
-  const std::vector<double> epochs = column(run.timing, "epoch");
-  const std::size_t rows = epochs.size();
-  const std::size_t bars = std::min(rows - 1, kMostBars);  // row 0 is before the first step
-  const auto begin = [&](std::size_t bar) { return 1 + bar * (rows - 1) / bars; };
-  std::vector<double> x;
-  for (std::size_t bar = 0; bar < bars; ++bar) x.push_back(epochs[begin(bar + 1) - 1]);
-  Figure figure{.stem = "time",
-                .title = "Where the time of the steps went (rank 0)",
-                .x = {.label = "epochs"},
-                .y = {.label = bars < rows - 1 ? "time of the evaluations in a bar [s]"
-                                               : "time up to an evaluation [s]",
-                      .low = 0}};
-  figure.series = stacked(x, [&](std::size_t kind) {
-    const std::vector<double> seconds = column(run.timing, kTimes[kind]);
-    std::vector<double> sums(bars, 0);
-    for (std::size_t bar = 0; bar < bars; ++bar)
-      for (std::size_t row = begin(bar); row < begin(bar + 1); ++row) sums[bar] += seconds[row];
-    return sums;
-  });
-  return figure;
-}
-
-Figure time_of_several(const Runs& runs) {
-  Figure figure{.stem = "time",
-                .title = "Where the time of the steps went (rank 0)",
-                .x = {.label = "run"},
-                .y = {.label = "share of the time [%]", .low = 0, .high = 100}};
-  std::vector<double> x;
-  for (const RunFiles& run : runs) {
-    x.push_back(static_cast<double>(x.size()));
-    figure.x.names.push_back(run.name);
-  }
-  figure.series = stacked(x, [&](std::size_t kind) {
-    std::vector<double> shares;
-    for (const RunFiles& run : runs) {
-      const double seconds = all_seconds(run);
-      shares.push_back(seconds > 0 ? 100 * total(run, kTimes[kind]) / seconds : 0);
-    }
-    return shares;
-  });
-  return figure;
-}
-
-/// The middle of the paces between evaluations.
-std::string median_pace(const RunFiles& run) {
-  std::vector<double> paces = column(run.timing, "samples_per_second");
-  std::erase_if(paces, [](double pace) { return !(pace > 0) || !std::isfinite(pace); });
-  if (paces.empty()) return "";
-  const auto middle = paces.begin() + std::ssize(paces) / 2;
-  std::nth_element(paces.begin(), middle, paces.end());
-  return short_number(std::round(*middle));
-}
-
 }  // namespace
 
 void add_loss(Page& page, const Runs& runs) {
@@ -225,6 +128,7 @@ void add_loss(Page& page, const Runs& runs) {
 
 void add_metrics(Page& page, const Runs& runs) {
   page.section("Metrics");
+  constexpr std::size_t kMostMetrics = 50;
   std::vector<std::string> names;
   for (const RunFiles& run : runs) {
     if (!run.metrics) continue;
@@ -232,7 +136,8 @@ void add_metrics(Page& page, const Runs& runs) {
       const std::string name = column.starts_with("train_") ? column.substr(6)
                                : column.starts_with("val_") ? column.substr(4)
                                                             : "";
-      if (!name.empty() && name != "loss" && std::find(names.begin(), names.end(), name) == names.end())
+      if (!name.empty() && name != "loss" && names.size() < kMostMetrics &&
+          std::find(names.begin(), names.end(), name) == names.end())
         names.push_back(name);
     }
   }
@@ -306,79 +211,6 @@ void add_noise_scale(Page& page, const Runs& runs) {
   page.figure(std::move(figure));
   page.paragraph(
       "About the batch size, in rows, beyond which larger batches save few steps (McCandlish et al. 2018).");
-}
-
-void add_time(Page& page, const Runs& runs) {
-  page.section("Time");
-  const auto has_time = [](const RunFiles& run) {
-    return run.timing && run.timing->rows() > 1 && all_seconds(run) > 0;
-  };
-  if (std::none_of(runs.begin(), runs.end(), has_time))
-    return page.paragraph("There are no times in timing.csv yet: a row is written at each evaluation.");
-  std::vector<std::vector<std::string>> rows;
-  for (const RunFiles& run : runs) {
-    std::vector<std::string> row = {run.name, median_pace(run)};
-    const double seconds = all_seconds(run);
-    for (const char* name : kTimes)
-      row.push_back(seconds > 0 ? short_number(std::round(1000 * total(run, name) / seconds) / 10) : "");
-    rows.push_back(std::move(row));
-  }
-  page.table({"run", "samples/s (median)", "compute %", "communicate %", "wait %", "read %"}, rows);
-  page.figure(runs.size() == 1 ? time_of_one(runs.front()) : time_of_several(runs));
-}
-
-void add_gradients(Page& page, const Runs& runs) {
-  struct Quantity {
-    const char *column, *label, *title;
-    bool log;
-  };
-  static constexpr Quantity kQuantities[] = {
-      {"gradient_norm", "norm of the gradient", "Norm of the gradient by layer", true},
-      {"update_ratio", "norm of the update / norm of the weights", "Relative size of the updates by layer",
-       true},
-      {"mean_delta", "mean |delta|", "Mean size of the errors sent back, by dense layer", true},
-      {"dead_share", "share of units without any output", "Dead units by relu layer", false}};
-  constexpr std::size_t kMostLayers = 16;
-  page.section("Gradient health");
-  bool any = false;
-  for (const RunFiles& run : runs) {
-    if (!run.gradients || !run.gradients->has("layer")) continue;
-    const std::vector<std::string>& layers = run.gradients->texts("layer");
-    const std::vector<double> steps = column(run.gradients, "step");
-    for (const Quantity& quantity : kQuantities) {
-      const std::vector<double> values = column(run.gradients, quantity.column);
-      Figure figure{.stem = stem_of(runs, run, quantity.column),
-                    .title = quantity.title + of_run(runs, run),
-                    .x = {.label = "step", .log = true},
-                    .y = {.label = quantity.label, .log = quantity.log}};
-      std::size_t left_out = 0;
-      for (std::size_t i = 0; i < std::min(values.size(), steps.size()); ++i) {
-        if (!std::isfinite(values[i])) continue;
-        auto curve = std::find_if(figure.series.begin(), figure.series.end(),
-                                  [&](const Series& s) { return s.label == layers[i]; });
-        if (curve == figure.series.end() && figure.series.size() == kMostLayers) {
-          ++left_out;
-          continue;
-        }
-        if (curve == figure.series.end())
-          curve = figure.series.insert(
-              curve, {.label = layers[i], .style = Style::line_points, .look = {}, .x = {}, .y = {}});
-        curve->x.push_back(steps[i]);
-        curve->y.push_back(values[i]);
-      }
-      if (figure.series.empty()) continue;
-      any = true;
-      if (!quantity.log) figure.y.low = 0;
-      page.figure(std::move(figure));
-      if (left_out > 0)
-        page.paragraph(
-            text("Of more layers, the first ", kMostLayers, " of a step are shown; gradients.csv has all."));
-    }
-  }
-  if (!any)
-    page.paragraph(
-        "There is no gradients.csv: train with --log-gradients to see gradients, updates and dead units by "
-        "layer.");
 }
 
 }  // namespace trainer::report

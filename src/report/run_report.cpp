@@ -20,6 +20,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kMostRuns = 64;
+constexpr std::size_t kLongName = 18;
 
 /// The last part of a path, of runs/latest that of the folder behind it.
 std::string last_part(const std::string& folder) {
@@ -29,12 +30,25 @@ std::string last_part(const std::string& folder) {
   return path.filename().empty() ? folder : path.filename().string();
 }
 
+/// Long names that begin alike lose what they share, up to a dash or the like.
+std::vector<std::string> without_common_begin(std::vector<std::string> names) {
+  const auto [least, most] = std::minmax_element(names.begin(), names.end());
+  const std::size_t same = static_cast<std::size_t>(
+      std::mismatch(least->begin(), least->end(), most->begin(), most->end()).first - least->begin());
+  const std::size_t cut = least->substr(0, same).find_last_of("-_./") + 1;  // 0 where there is none
+  const bool all_long =
+      std::all_of(names.begin(), names.end(), [](const auto& name) { return name.size() > kLongName; });
+  if (names.size() < 2 || !all_long || cut == least->size()) return names;
+  for (std::string& name : names) name.erase(0, cut);
+  return names;
+}
+
 /// A name for each folder: short where that tells them apart.
 std::vector<std::string> names_of(const std::vector<std::string>& folders) {
   std::vector<std::string> names;
   for (const std::string& folder : folders) names.push_back(last_part(folder));
   const bool differ = std::set<std::string>(names.begin(), names.end()).size() == names.size();
-  return differ ? names : folders;
+  return without_common_begin(differ ? names : folders);
 }
 
 std::string state_text(const RunFiles& run) {

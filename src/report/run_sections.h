@@ -27,6 +27,9 @@ void add_first_weights(Page& page, const Runs& runs);
 void add_surface(Page& page, const Runs& runs);
 void add_landscape(Page& page, const Runs& runs);
 
+/// A column of a table; empty where there is none.
+std::vector<double> column(const std::optional<CsvTable>& table, const std::string& name);
+bool any_finite(const std::vector<double>& values);
 /// " of NAME" among several runs.
 std::string of_run(const Runs& runs, const RunFiles& run);
 /// A stem that no other run's figure has.

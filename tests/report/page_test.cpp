@@ -85,6 +85,16 @@ TEST(Page, WithoutPicturesItLinksTheNumbers) {
       html, "A &lt;b&gt;: the picture was not drawn; its numbers: <a href=\"figures/loss.csv\">csv</a>"));
 }
 
+TEST(Page, FiguresOfOneStemGetNumbers) {
+  const TemporaryFolder folder, empty;
+  const ProgramPath path(empty.path());
+  Page page("t", folder / "page.html", folder / "figures");
+  for (int i = 0; i < 3; ++i) page.figure(small_figure());
+  (void)page.write();
+  const std::string html = content_of(folder / "page.html");
+  for (const char* file : {"loss.csv", "loss-2.csv", "loss-3.csv"}) EXPECT_TRUE(holds(html, file)) << file;
+}
+
 TEST(Page, IsThereWholeOrNotAtAll) {
   const TemporaryFolder folder;
   std::filesystem::create_directory(folder / "page.html");  // in the way

@@ -197,6 +197,10 @@ def check_several_runs():
     report("circle", "other/circle", "--out", "pages/both.html")
     check({name.split(",")[0] for name in series_of("pages/both-figures/loss.csv")} == {"circle", "other/circle"}, "names")
     Page("pages/both.html")
+    for name in ("digits-net-2026-01-01-1200", "digits-net-2026-02-01-1300"):
+        shutil.copytree("circle", f"long/{name}")
+    report(*sorted(glob.glob("long/*")), "--out", "long.html")
+    check({name.split(",")[0] for name in series_of("long-figures/loss.csv")} == {"01-01-1200", "02-01-1300"}, "long names")
 
 
 def check_ranks():
@@ -284,7 +288,7 @@ def check_damaged():
         check(f"Left out: " in page.text and name in page.text.split("Left out: ")[1][:200], f"{name}: not named")
     # Odd values are shown as well as they can be.
     odd = [put("metrics.csv", b"epoch,step,samples,lr,train_loss,val_loss,penalty,noise_scale\n" + b"nan,,-1,inf,-inf,1e308,x,-5\n" * 3),
-           put("metrics.csv", b"step,step,train_,val_\n1,2,3,4\n"), put("timing.csv", b"epoch,step\n0,0\n1,1\n"),
+           put("metrics.csv", b"step,step,train_,val_\n1,2,3,4\n"), put("metrics.csv", b"epoch,train_a-b,val_a b,val_time,train_penalty\n1,2,3,4,5\n"), put("timing.csv", b"epoch,step\n0,0\n1,1\n"),
            put("timing.csv", b"epoch,compute,communicate,wait,read\n0,0,0,0,0\nnan,1,inf,-1,0\n"), put("gradients.csv", b"layer\na\n"),
            put("steps.csv", b"step,loss,lr,grad_norm\n5,1,1,1\n"), put("confusion.csv", b"true,a\nx,1\ny,2\n"),
            put("confusion.csv", b"true,<b>`touch gotcha`,'$(touch gotcha)\n\"<script>alert(1)</script>\",-1,nan\ny,2,1e300\n"),

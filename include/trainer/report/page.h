@@ -25,7 +25,7 @@ class Page {
   /// The same, behind a line that opens it.
   void folded(const std::string& line, const std::string& text);
   /// The picture itself, and links to its files, which stay beside the page. Where it cannot be drawn: the
-  /// link to its numbers. The stems of the figures of a page differ.
+  /// link to its numbers. A stem that another figure of the page has gets a number.
   void figure(Figure figure);
 
   /// Draws all figures (see draw()), then writes the page, whole or not at all. Returns what the user should
