@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """Studies through the program: study_test.py TRAINER [--kills N]
 
-The critical batch size of a noisy quadratic against its closed form; the same results for any number of groups and ranks, killed at
+The same results for any number of groups and ranks, killed at
 random and gone on with; what is said of goals that are not reached, trials that diverge, and options that fit nothing."""
 import csv
 import json
@@ -116,60 +116,6 @@ def check_stop():
     same("alone", "stopped", "stopped and gone on with")
 
 
-def expected_steps(batch, rate, spectrum, start_square, noise, goal):
-    """Steps of gradient descent until the expected excess loss 1/2 sum_k h_k E[d_k^2] of a linear regression with normal inputs is
-    at most `goal`: the second moments follow m' = (1 - rate h)^2 m + rate^2 / batch (h^2 m + h sum_j h_j m_j + noise^2 h) (the
-    fourth moments of the normal distribution: Isserlis 1918)."""
-    curvature, copies = np.unique(spectrum, return_counts=True)  # directions of one curvature are alike
-    m = np.array([start_square[spectrum == h][0] for h in curvature])
-    for step in range(3000):
-        energy = (copies * curvature * m).sum()
-        if energy / 2 <= goal:
-            return step
-        if not energy < 1e9:
-            return None
-        m = (1 - rate * curvature) ** 2 * m + rate**2 / batch * (curvature**2 * m + curvature * energy + noise**2 * curvature)
-    return None
-
-
-def expected_critical_batch(batches, rates, *problem):
-    """The same fit to the expected steps with the best rate: log S against log(a + c / B)."""
-    batches = np.array(batches, float)
-    steps = np.array([min(s for s in (expected_steps(b, r, *problem) for r in rates) if s) for b in batches], float)
-    a, c = steps.min() * 0.9, steps[0] * batches[0]
-    for _ in range(100):  # Gauss and Newton
-        model = a + c / batches
-        jacobian = np.stack([a / model, c / batches / model], 1)
-        change = np.clip(np.linalg.lstsq(jacobian, np.log(steps) - np.log(model), rcond=None)[0], -1, 1)
-        a, c = a * np.exp(change[0]), c * np.exp(change[1])
-    return c / a
-
-
-def check_quadratic():
-    """Directions of large curvature, where there is nothing to learn, keep the rate small: steps are many at any batch size, and
-    counting them is exact."""
-    generator = np.random.default_rng(1)
-    copies, goal = 64, 0.05
-    spectrum = np.repeat([20.0, 1.0, 0.5, 0.25, 0.12, 0.06], copies)
-    target = np.where(spectrum > 1, 0, 1 / np.sqrt(copies))
-    x = generator.standard_normal((50000, len(spectrum))) * np.sqrt(spectrum)
-    v = generator.standard_normal((1024, len(spectrum)))  # with just this covariance, and no noise: the loss is the excess
-    v = v @ np.linalg.inv(np.linalg.cholesky(v.T @ v / len(v))).T * np.sqrt(spectrum)
-    for name, rows, values in (("quadratic.h5", x, x @ target + generator.standard_normal(len(x))), ("excess.h5", v, v @ target)):
-        with h5py.File(name, "w") as file:
-            file["x"], file["y"] = rows.astype("f4"), values[:, None].astype("f4")
-    run("study", "batch", "--data", "quadratic.h5", "--validation", "excess.h5", "--model", "dense(outputs, bias=false, init=zeros)", "--loss",
-        "half_squared_error", "--scale", "none", "--scale-targets", "none", "--task", "regression", "--optimizer", "sgd", "--batch-sizes",
-        "128..16384", "--goal", f"val_loss<={goal}", "--points", 16, "--seeds", 4, "--budget", "2000 steps", "--evaluate-every", "1 steps",
-        "--tune=lr=log(0.003,0.12)", "--out", "quadratic", ranks=2)
-    found = summary("quadratic")["critical_batch"]
-    rates = np.exp(np.linspace(np.log(0.005), np.log(0.1), 40))
-    truth = expected_critical_batch([2**i for i in range(7, 15)], rates, spectrum, target**2, 1.0, goal)
-    print(f"noisy quadratic: critical batch size {truth:.1f} in closed form, found {found['value']:.1f} ({found['low']:.1f} to {found['high']:.1f})")
-    check(found["low"] <= truth <= found["high"], f"noisy quadratic: {truth} is not in {found}")
-    check(found["high"] < 2 * found["low"], f"noisy quadratic: the interval says nothing: {found}")
-
-
 def check_search():
     search = ("study", "search", *BLOBS, "--batch-size", 64, "--budget", "2 epochs", "--points", 8, "--seeds", 2)
     run(*search[:5], "dense($hidden) relu dense(outputs)", *search[6:], "--vary", "lr=log(0.01,1) hidden=list(4,16) momentum=linear(0,0.9)", "--out",
@@ -232,7 +178,7 @@ def main():
     folder = tempfile.mkdtemp(prefix="trainer-study-")
     try:
         os.chdir(folder)
-        for part in (check_groups, check_stop, check_kills, check_search, check_refusals, check_quadratic):
+        for part in (check_groups, check_stop, check_kills, check_search, check_refusals):
             started = time.monotonic()
             part()
             print(f"{part.__name__}: {time.monotonic() - started:.1f} s", flush=True)
