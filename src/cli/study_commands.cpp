@@ -4,6 +4,7 @@
 
 #include "trainer/cli/commands.h"
 #include "trainer/cli/config_file.h"
+#include "trainer/comm/host.h"
 #include "trainer/core/error.h"
 #include "trainer/core/grammar.h"
 #include "trainer/study/study.h"
@@ -85,7 +86,7 @@ study::Request request_of(const Job& job) {
   request.dry_run = job.line.dry_run;
   request.threads = job.threads;
   request.signals = job.signals;
-  request.out = stdout;
+  request.out = job.line.dry_run && comm::rank_from_environment() != 0 ? nullptr : stdout;
   request.on_folder = job.on_folder;
   request.with = [](const train::Configuration& base, const study::Settings& settings) {
     CommandLine line;

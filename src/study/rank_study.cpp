@@ -236,7 +236,7 @@ int RankStudy::run() {
     if (!request_.configuration.quiet) tell(announcement());
   });
   if (request_.on_folder) request_.on_folder(world_.broadcast(folder ? folder->path() : "", 0));
-  write_environment(folder ? &*folder : nullptr);
+  write_environment(world_, request_, folder ? &*folder : nullptr);
   make_groups();
   bool stopped = false;
   for (std::int64_t round = 1; round <= kRounds && !stopped; ++round) {
@@ -295,20 +295,6 @@ int RankStudy::finish(const report::RunFolder& folder, const std::string& stoppe
     lines += text("stopped: ", stopped, "; the same command and --resume measures all points anew\n");
   tell(lines);
   return complete ? 0 : 75;
-}
-
-/// Collective. Speed depends on all of this.
-void RankStudy::write_environment(const report::RunFolder* folder) const {
-  const std::vector<std::string> ranks =
-      world_.all_gather(text("rank ", world_.rank(), " host ", comm::host_name(), " processors ",
-                             comm::cpus_of_process(), " of ", comm::cpus_of_node(), " ",
-                             comm::processor_model(), comm::bound_by_launcher() ? " bound" : " not bound"));
-  comm::on_first_rank(world_, [&] {
-    std::string lines = text("command ", request_.command, "\nranks ", world_.size(), "\nthreads ",
-                             request_.threads, "\nMPI ", comm::mpi_library_version(), "\n");
-    for (const std::string& rank : ranks) lines += rank + "\n";
-    folder->write("environment.txt", lines);
-  });
 }
 
 std::string RankStudy::announcement() const {

@@ -53,7 +53,6 @@ class RankStudy {
   std::vector<RankPoint> points_so_far() const;
   std::string describe() const;
   std::string announcement() const;
-  void write_environment(const report::RunFolder* folder) const;
   void tell(const std::string& lines) const;
   int finish(const report::RunFolder& folder, const std::string& stopped) const;
 

@@ -8,6 +8,8 @@
 
 #include "question.h"
 #include "rank_summary.h"
+#include "trainer/comm/agreement.h"
+#include "trainer/comm/host.h"
 #include "trainer/core/error.h"
 #include "trainer/core/grammar.h"
 #include "trainer/h5/file.h"
@@ -150,6 +152,20 @@ std::string write_study_report(const Request& request, const std::string& folder
   }
   require(!found.trials.empty(), ErrorKind::data, folder, ": the study has no trial that is done yet");
   return write_page(request, folder, page, figures, question, found, summarise(question, found.records));
+}
+
+void write_environment(const comm::Communicator& world, const Request& request,
+                       const report::RunFolder* folder) {
+  const std::vector<std::string> ranks =
+      world.all_gather(text("rank ", world.rank(), " host ", comm::host_name(), " processors ",
+                            comm::cpus_of_process(), " of ", comm::cpus_of_node(), " ",
+                            comm::processor_model(), comm::bound_by_launcher() ? " bound" : " not bound"));
+  comm::on_first_rank(world, [&] {
+    std::string lines = text("command ", request.command, "\nranks ", world.size(), "\nthreads ",
+                             request.threads, "\nMPI ", comm::mpi_library_version(), "\n");
+    for (const std::string& rank : ranks) lines += rank + "\n";
+    folder->write("environment.txt", lines);
+  });
 }
 
 report::RunFolder open_study_folder(const Request& request) {

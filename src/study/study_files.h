@@ -15,6 +15,10 @@ namespace trainer::study {
 /// Error(usage) when it holds a study that was not to be resumed, one with other settings, or other files.
 report::RunFolder open_study_folder(const Request& request);
 
+/// Collective. environment.txt in `folder` (of rank 0): the ranks and where they are.
+void write_environment(const comm::Communicator& world, const Request& request,
+                       const report::RunFolder* folder);
+
 /// Rank 0. study.h5, summary.json, figures, report.html and status; prints the table of results and the last
 /// line. `stopped`: why it ended early; empty: it is complete.
 void finish_study(const Request& request, const report::RunFolder& folder, const Question& question,

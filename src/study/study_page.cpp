@@ -70,7 +70,7 @@ std::vector<Figure> goal_figures(const Question& question, const Summary& summar
     add_interval(rows, batch, result.samples);
     add_interval(time, batch, result.seconds);
   }
-  if (measured.x.empty()) return {};
+  if (measured.x.empty()) return {};  // no seed reached it
   const double first = measured.x[0] * measured.y[0];
   steps.series.push_back(measured);
   if (summary.critical) {
@@ -153,14 +153,16 @@ Figure searched(const Question& question, const Found& found, const Summary& sum
 
 /// The metric over rows, of the first measured trial at each batch size.
 Figure curves(const Question& question, const Found& found, const Summary& summary) {
-  Figure figure{.stem = "curves", .title = text("The best trials: ", question.metric)};
+  const std::string metric =
+      question.aim.has_goal ? question.goal.substr(0, question.goal.find_first_of(" <>")) : question.metric;
+  Figure figure{.stem = "curves", .title = text("The best trials: ", metric)};
   figure.x = {.label = "training rows seen", .log = true};
-  figure.y = {.label = question.metric};
+  figure.y = {.label = metric};
   for (const BatchResult& result : summary.batches) {
     if (result.measured.empty()) continue;
     const auto at = found.curves.find(result.measured.front());
     if (at == found.curves.end()) continue;
-    const auto column = std::ranges::find(at->second.columns, question.metric);
+    const auto column = std::ranges::find(at->second.columns, metric);
     if (column == at->second.columns.end()) continue;
     Series series{.label = result.batch > 0 ? text(result.batch, " rows") : "best", .style = Style::line};
     for (const auto& row : at->second.rows) {
@@ -207,7 +209,6 @@ std::string write_page(const Request& request, const std::string& folder, const 
   }
   html.section("Curves");
   add(curves(question, found, summary));
-  html.section("Settings");
   report::add_settings(html, folder);
   return html.write();
 }

@@ -72,7 +72,7 @@ void fit(const Question& question, Summary& summary) {
   std::vector<RateAt> rates;
   for (const BatchResult& result : summary.batches) {
     // A batch size at which a seed fails would bend the curve by those that are missing.
-    if (!result.complete || result.reached < result.seeds || result.reached == 0) continue;
+    if (!result.complete || (question.aim.has_goal && result.reached < result.seeds)) continue;
     for (const double steps : result.steps_by_seed)
       points.push_back({static_cast<double>(result.batch), steps});
     const std::string* rate = value_of(result.best, "lr");
@@ -204,7 +204,8 @@ std::string table_of(const Question& question, const Summary& summary) {
       row.insert(row.end(), {with_interval(result.steps), with_interval(result.samples),
                              three_digits(result.seconds.value), text(result.reached, "/", result.seeds)});
     row.push_back(with_interval(result.metric));
-    if (question.aim.has_goal && summary.critical) row.push_back(regime_of(summary, result.batch));
+    if (question.aim.has_goal && summary.critical)
+      row.push_back(result.reached == 0 ? "-" : regime_of(summary, result.batch));
     rows.push_back(std::move(row));
   }
   if (question.batches == std::vector<std::int64_t>{0})

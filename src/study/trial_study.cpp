@@ -133,7 +133,7 @@ TrialStudy::TrialStudy(const comm::Communicator& world, const Request& request)
   comm::together(world_, [&] {
     if (request_.kind == Kind::batch)
       question_.batches = parse_batch_sizes(request_.options.batch_sizes, rows);
-    require(data_->opened.train->has_all_rows() || request_.options.ranks_per_trial * 2 > world_.size(),
+    require(data_->opened.train->has_all_rows() || request_.options.ranks_per_trial == world_.size(),
             ErrorKind::usage,
             "the rows do not fit into --memory-limit and are read from their files, which one trial at a "
             "time can "
@@ -220,6 +220,7 @@ int TrialStudy::run() {
     manager.emplace(question_, *ledger, request_);
     announce(groups, manager->summary());
   });
+  write_environment(world_, request_, folder ? &*folder : nullptr);
   if (request_.on_folder) request_.on_folder(world_.broadcast(folder ? folder->path() : "", 0));
   groups.run(manager ? &*manager : nullptr,
              [&](const std::string& words, const std::function<bool()>& must_stop) {
