@@ -1,5 +1,6 @@
 #include "ending.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "details.h"
@@ -75,6 +76,17 @@ void tell_time(const Prepared& prepared, const StepSeconds& seconds, Records& re
                  "convert` (`trainer data describe` shows how they lie)"));
 }
 
+/// The loss over the epochs: of the validation rows where there are some.
+void plot_loss(const History& history, const Records& records) {
+  const auto column = [&](const char* name) { return std::ranges::find(history.columns, name); };
+  auto loss = column("val_loss");
+  if (loss == history.columns.end()) loss = column("train_loss");
+  constexpr std::size_t kFewest = 4;  // fewer are read faster than seen
+  if (loss == history.columns.end() || history.values[0].size() < kFewest) return;
+  records.plot(*loss + " by epoch", history.values[0],
+               history.values[static_cast<std::size_t>(loss - history.columns.begin())]);
+}
+
 }  // namespace
 
 std::string four_digits(double value) {
@@ -119,6 +131,7 @@ void write_ending(const Prepared& prepared, const EndingFacts& facts, Records& r
     records.log(text(facts.checkpoints, " checkpoints saved; training stood still for ",
                      four_digits(facts.checkpoint_seconds), " s for them"));
     tell_time(prepared, facts.seconds, records);
+    plot_loss(*facts.history, records);
   }
   const std::string line = last_line(prepared, facts, metrics);
   records.log(line);

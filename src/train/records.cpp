@@ -4,6 +4,7 @@
 
 #include "gradient_log.h"
 #include "trainer/core/error.h"
+#include "trainer/report/text_plot.h"
 
 namespace trainer::train {
 namespace {
@@ -20,9 +21,18 @@ Records::Records(std::optional<report::RunFolder> folder, const Configuration& c
       log_gradients_(configuration.log_gradients) {
   if (!active() || out == nullptr) return;
   const report::Terminal terminal = report::find_terminal();
-  progress_ = std::make_unique<report::Progress>(
-      out, report::choose_style(configuration.progress, configuration.quiet, terminal),
-      configuration.log_every_seconds, configuration.quiet, terminal.columns);
+  const report::ProgressStyle style =
+      report::choose_style(configuration.progress, configuration.quiet, terminal);
+  if (style == report::ProgressStyle::bar) terminal_ = out;
+  progress_ = std::make_unique<report::Progress>(out, style, configuration.log_every_seconds,
+                                                 configuration.quiet, terminal.columns);
+}
+
+void Records::plot(const std::string& title, const std::vector<double>& x,
+                   const std::vector<double>& y) const {
+  constexpr int kWidth = 72, kHeight = 10;
+  if (terminal_ == nullptr) return;
+  std::fputs(report::text_plot(title, x, y, kWidth, kHeight).c_str(), terminal_);
 }
 
 void Records::open_files(const std::vector<std::string>& metrics_columns, bool resume,

@@ -40,6 +40,8 @@ class Records {
   void log(const std::string& line) const;
   void progress(const report::ProgressState& state);
   void finish_progress();
+  /// A picture of these values for a person at a terminal; elsewhere nothing.
+  void plot(const std::string& title, const std::vector<double>& x, const std::vector<double>& y) const;
 
   void metrics_row(const std::vector<report::CsvCell>& cells) { append(metrics_, cells); }
   void timing_row(const std::vector<report::CsvCell>& cells) { append(timing_, cells); }
@@ -62,6 +64,7 @@ class Records {
   std::optional<report::RunFolder> folder_;
   bool log_steps_, log_gradients_;
   std::unique_ptr<report::Progress> progress_;
+  std::FILE* terminal_ = nullptr;  ///< where a bar is shown
   std::unique_ptr<report::CsvFile> metrics_, timing_, steps_, gradients_;
   Stopwatch watch_;
 };

@@ -363,6 +363,7 @@ class Session {
     if (ending.exit_code == 0 && (prepared_.has_test || (prepared_.has_validation && !ending.before))) {
       const ModelValues best = best_on_every_rank();
       (prepared_.has_test ? facts.test : facts.validation) = training_->measure(best, prepared_.has_test);
+      if (!ending.before) show_case(best);
     }
     keeper_->finish();
     const Step& step = training_->step();
@@ -385,6 +386,26 @@ class Session {
       write_ending(prepared_, facts, *records_, request_.out);
     });
     return ending.exit_code;
+  }
+
+  /// Collective. For reports. A disk that takes no pictures is no reason for a run to fail.
+  void show_case(const ModelValues& best) {
+    const PreparedData& data = *prepared_.data;
+    const bool of_classes = data.task == "classification" && data.form == nn::TargetForm::classes;
+    std::vector<Example> examples;
+    if (of_classes) examples = training_->most_wrong(prepared_.has_test);
+    comm::on_first_rank(world_, [&] {
+      const report::RunFolder& folder = records_->folder();
+      try {
+        if (!examples.empty())
+          write_examples(folder.file("examples.h5"),
+                         prepared_.has_test ? *data.opened.test : data.validation_set(), examples);
+        if (data.facts().features == 2 && !data.reconstructs())
+          write_surface(folder.file("surface.h5"), prepared_, best.parameters.data(), best.statistics.data());
+      } catch (const Error& error) {
+        records_->note(text("warning: a report will lack pictures: ", error.what()));
+      }
+    });
   }
 
   /// Where nothing was ever evaluated as best (no validation, no step), the model as it is.

@@ -219,6 +219,12 @@ Measured Training::run_of(Evaluator& evaluator) const {
   return evaluator.run(*inference_, prepared_.data->target_scaling());
 }
 
+std::vector<Example> Training::most_wrong(bool on_test_set) const {
+  const ListedRows& rows = on_test_set ? *test_rows_ : *validation_rows_;
+  return train::most_wrong(world_, team_, rows, rows.size(), *inference_,
+                           prepared_.network->model().outputs());
+}
+
 Measured Training::measure(const ModelValues& model, bool on_test_set) {
   inference_->set(model.parameters.data(), model.statistics.data());
   if (on_test_set) return run_of(*test_);

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "evaluated_model.h"
+#include "showcase.h"
 #include "snapshot.h"
 #include "trainer/train/evaluator.h"
 #include "trainer/train/prepare.h"
@@ -54,6 +55,9 @@ class Training {
   Evaluation evaluate();
   /// Collective. A model on the test set; on the validation rows where there is none.
   Measured measure(const ModelValues& model, bool on_test_set);
+  /// Collective. Of the rows that measure() was called for, with its model, those that it is most wrong
+  /// about; of a classification.
+  std::vector<Example> most_wrong(bool on_test_set) const;
 
   /// Of metrics.csv.
   const std::vector<std::string>& columns() const { return history_.columns; }
