@@ -343,11 +343,12 @@ void add_machine_options(std::vector<Option>& table) {
              .help = "limit of oneDNN's instruction set: AVX2, AVX512_CORE, ...",
              .default_text = "what the processor has",
              .commands = kWithData});
-  group.add(whole("threads", &C::threads, 1, 4096, "auto"),
-            {.placeholder = "N",
-             .help = "threads of each rank",
-             .default_text = "from the processors of the rank and OMP_NUM_THREADS",
-             .commands = kWithData});
+  group.add(
+      whole("threads", &C::threads, 1, 4096, "auto"),
+      {.placeholder = "N",
+       .help = "threads of each rank",
+       .default_text = "from the processors of the rank and OMP_NUM_THREADS",
+       .commands = {Command::train, Command::resume, Command::evaluate, Command::predict, Command::report}});
   group.add(
       number("stall-timeout", &C::stall_timeout_seconds, 0, true),
       {.placeholder = "SECONDS",
@@ -535,6 +536,12 @@ void add_command_options(std::vector<Option>& table) {
              .help = "the page; its pictures go to the folder FILE-figures beside it",
              .default_text = "RUN/report.html with RUN/figures; of several runs ./report.html",
              .commands = {Command::report}});
+  group.add(
+      boolean("loss-landscape", &CommandLine::loss_landscape),
+      {.effect = Effect::none,
+       .help = "compute the loss on a plane through the best model (filter-normalised random directions), by "
+               "all ranks: mpirun -np N trainer report RUN --loss-landscape; kept as RUN/landscape.csv",
+       .commands = {Command::report}});
   group.add(boolean("verify", &CommandLine::verify),
             {.effect = Effect::none,
              .help = "read everything and check the digests: exit code 3 when it is not good",

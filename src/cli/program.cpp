@@ -35,7 +35,7 @@ bool done_without_mpi(const Job& job) {
     print_once(version_text());
   } else if (line.command == Command::inspect) {
     print_once(inspect_text(line.models_or_run.front(), line.verify));
-  } else if (line.command == Command::report) {
+  } else if (line.command == Command::report && !line.loss_landscape) {
     if (comm::rank_from_environment() == 0) print_once(write_report(line));
   } else if (line.command == Command::data_describe) {
     if (comm::rank_from_environment() != 0) return true;
@@ -85,8 +85,9 @@ int run_command(const comm::Communicator& world, const Job& job) {
     case Command::study_ranks:
     case Command::study_search:
       return run_study(world, job);
-    case Command::inspect:
     case Command::report:
+      return run_report(world, job);
+    case Command::inspect:
     case Command::study:
     case Command::data:
     case Command::data_describe:

@@ -1,9 +1,13 @@
+#include <cstdio>
 #include <filesystem>
 
 #include "trainer/cli/commands.h"
+#include "trainer/cli/config_file.h"
+#include "trainer/comm/agreement.h"
 #include "trainer/core/error.h"
 #include "trainer/report/run_report.h"
 #include "trainer/study/study.h"
+#include "trainer/train/landscape.h"
 
 namespace trainer::cli {
 namespace {
@@ -34,6 +38,31 @@ std::string write_report(const CommandLine& line) {
                                ? write_study_report(line.models_or_run.front(), places.page, places.figures)
                                : report::write_run_report(line.models_or_run, places.page, places.figures);
   return text("report ", places.page, "\n", note.empty() ? "" : "note: " + note + "\n");
+}
+
+int run_report(const comm::Communicator& world, const Job& job) {
+  for (const std::string& run : job.line.models_or_run) {
+    std::string config_ini;
+    comm::on_first_rank(world, [&] {
+      report::require_run(run);
+      config_ini = read_config_text(run + "/config.ini");
+    });
+    config_ini = world.broadcast(config_ini, 0);
+    train::LandscapeRequest request;
+    comm::together(world, [&] {
+      CommandLine settings;
+      apply_config(parse_config(config_ini, run + "/config.ini"), settings);
+      request.configuration = settings.configuration;
+    });
+    request.run = run;
+    request.threads = job.threads;
+    train::write_landscape(world, request);
+  }
+  comm::on_first_rank(world, [&] {
+    std::fputs(write_report(job.line).c_str(), stdout);
+    std::fflush(stdout);
+  });
+  return 0;
 }
 
 }  // namespace trainer::cli

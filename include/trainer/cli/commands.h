@@ -28,6 +28,8 @@ int run_resume(const comm::Communicator& world, const Job& job);
 int run_evaluate(const comm::Communicator& world, const Job& job);
 int run_predict(const comm::Communicator& world, const Job& job);
 int run_doctor(const comm::Communicator& world, const Job& job);
+/// report --loss-landscape: first computes it, then writes the page.
+int run_report(const comm::Communicator& world, const Job& job);
 /// data convert and data generate.
 int run_data_convert(const comm::Communicator& world, const Job& job);
 

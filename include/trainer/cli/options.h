@@ -44,15 +44,16 @@ struct CommandLine {
   std::string accept_change;  ///< of resume and train --resume: "data arithmetic version"
   bool help = false;
   bool version = false;
-  bool verify = false;         ///< inspect --verify
-  std::string split = "test";  ///< evaluate --split
-  std::string out_json;        ///< evaluate --out
-  std::string predict_split;   ///< predict --split; empty: the test split, if there is one
-  std::string predictions;     ///< predict --out
-  std::int64_t samples = 0;    ///< predict --samples; 0: none
-  std::string data_out;        ///< data convert --out, data generate --out
-  std::string page;            ///< report --out
-  study::Options study;        ///< of study ...
+  bool verify = false;          ///< inspect --verify
+  std::string split = "test";   ///< evaluate --split
+  std::string out_json;         ///< evaluate --out
+  std::string predict_split;    ///< predict --split; empty: the test split, if there is one
+  std::string predictions;      ///< predict --out
+  std::int64_t samples = 0;     ///< predict --samples; 0: none
+  std::string data_out;         ///< data convert --out, data generate --out
+  std::string page;             ///< report --out
+  bool loss_landscape = false;  ///< report --loss-landscape
+  study::Options study;         ///< of study ...
 };
 
 /// `bits`: decides results and is fixed for a run. `free`: may change at resume. `none`: belongs to one call
