@@ -59,6 +59,8 @@ Interval log_mean_interval(std::span<const double> values) {
   return {std::exp(mean.value), std::exp(mean.low), std::exp(mean.high)};
 }
 
+bool CriticalBatch::is_bounded() const { return critical.low > 0 && std::isfinite(critical.high); }
+
 std::optional<CriticalBatch> fit_critical_batch(std::span<const StepsAt> points) {
   std::set<double> batches;
   for (const StepsAt& point : points) batches.insert(point.batch);

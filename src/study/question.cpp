@@ -95,6 +95,9 @@ Question question_of(const Request& request) {
             "--tune: the batch size is what the study varies; leave it out");
     if (request.require_variable) request.require_variable(variable.name);
   }
+  constexpr std::uint64_t kLargestSeed = std::uint64_t{1} << 62;
+  require(request.configuration.seed <= kLargestSeed, ErrorKind::usage, "--seed ", request.configuration.seed,
+          ": a study takes those behind it, too; give one up to ", kLargestSeed);
   question.rules.points = options.points;
   question.rules.finalists = options.finalists;
   question.rules.seeds = options.seeds;

@@ -231,7 +231,7 @@ int RankStudy::run() {
   std::optional<report::RunFolder> folder;
   std::optional<train::Deadline> deadline;
   comm::on_first_rank(world_, [&] {
-    folder = open_study_folder(request_);
+    folder = open_study_folder(request_, data_->facts().fingerprint);
     deadline.emplace(request_.configuration);
     if (!request_.configuration.quiet) tell(announcement());
   });

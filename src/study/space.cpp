@@ -33,14 +33,14 @@ Variable::Kind kind_of(const ParsedText& text, const Term& term) {
 }
 
 void read_range(const ParsedText& text, const Term& term, Variable& variable) {
-  constexpr double kMost = 1e300;
+  constexpr double kMost = 1e30, kLeast = 1e-30;  // widened, they are numbers still
   ArgumentReader arguments(text, term);
   const bool positive = variable.kind == Variable::Kind::log || variable.kind == Variable::Kind::whole;
   const bool share = variable.kind == Variable::Kind::one_minus_log;
-  const double least = positive ? 0 : share ? 0 : -kMost;
+  const double least = positive ? kLeast : share ? 0 : -kMost;
   const double most = share ? 1 : kMost;
-  variable.low = arguments.number("low", least, most, std::nullopt, positive, share);
-  variable.high = arguments.number("high", least, most, std::nullopt, positive, share);
+  variable.low = arguments.number("low", least, most, std::nullopt, false, share);
+  variable.high = arguments.number("high", least, most, std::nullopt, false, share);
   arguments.finish();
   if (variable.low >= variable.high) text.fail_at(term.offset, "expected a range that begins below its end");
   if (variable.kind == Variable::Kind::whole && variable.low < 1)

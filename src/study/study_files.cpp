@@ -22,6 +22,9 @@ namespace {
 
 namespace fs = std::filesystem;
 
+/// Of the data; the path to them may change.
+const std::string kFingerprint = "data.fingerprint";
+
 /// The lines of config.ini that decide results: not where it runs.
 std::string decisive(const std::string& config) {
   std::string kept;
@@ -120,7 +123,7 @@ void write_h5(const std::string& path, const Request& request, const Question& q
   file.set_attribute("/", "model", request.configuration.model);
   file.set_attribute("/", "metric", question.metric);
   file.set_attribute("/", "goal", question.goal);
-  if (summary.critical) {
+  if (summary.critical && summary.critical->is_bounded()) {
     const Interval& critical = summary.critical->critical;
     file.set_attribute("/", "critical_batch",
                        std::vector<double>{critical.value, critical.low, critical.high});
@@ -168,7 +171,7 @@ void write_environment(const comm::Communicator& world, const Request& request,
   });
 }
 
-report::RunFolder open_study_folder(const Request& request) {
+report::RunFolder open_study_folder(const Request& request, const std::string& fingerprint) {
   const std::string& out = request.configuration.out;
   const std::string config = request.config_text({});
   report::RunFolder folder = report::RunFolder::take(out);
@@ -180,7 +183,11 @@ report::RunFolder open_study_folder(const Request& request) {
     require(was == now, ErrorKind::usage, "the study in ", out, " was begun with \"",
             first_line_missing(was, now), "\", here is \"", first_line_missing(now, was),
             "\"; give the same, or choose another folder with --out");
+    require(!folder.has(kFingerprint) || folder.read(kFingerprint) == fingerprint + "\n", ErrorKind::data,
+            "the study in ", out, " was begun with other data than --data ", request.configuration.data,
+            "; give the same, or choose another folder with --out");
   } else {
+    folder.write(kFingerprint, fingerprint + "\n");
     folder.write("config.ini", config);
   }
   folder.write_status({report::RunState::running, 0, 0, "", ""});
@@ -197,12 +204,12 @@ void finish_study(const Request& request, const report::RunFolder& folder, const
   folder.write_status({complete ? report::RunState::finished : report::RunState::stopped, complete ? 0 : 75,
                        summary.done, complete ? "all trials done" : stopped, ""});
   if (request.out == nullptr) return;
-  std::string lines = table_of(question, summary);
+  std::string lines = request.configuration.quiet ? "" : table_of(question, summary);
   if (!note.empty()) lines += "note: " + note + "\n";
-  lines += text("report ", folder.file("report.html"), "\n");
+  if (!request.configuration.quiet) lines += text("report ", folder.file("report.html"), "\n");
   if (complete)
     lines += text("done: study ", folder.path(), ", ", summary.done, " trials",
-                  summary.critical
+                  summary.critical && summary.critical->is_bounded()
                       ? ", critical batch size " + format_number(std::round(summary.critical->critical.value))
                       : "",
                   "\n");

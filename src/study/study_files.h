@@ -11,9 +11,10 @@
 
 namespace trainer::study {
 
-/// Rank 0. The folder of a new study, or of one that goes on, locked; config.ini and status are in it. Throws
-/// Error(usage) when it holds a study that was not to be resumed, one with other settings, or other files.
-report::RunFolder open_study_folder(const Request& request);
+/// Rank 0. `fingerprint`: of the data, which must be those that the study was begun with. The folder of a new
+/// study, or of one that goes on, locked; config.ini and status are in it. Throws Error(usage) when it holds
+/// a study that was not to be resumed, one with other settings, or other files.
+report::RunFolder open_study_folder(const Request& request, const std::string& fingerprint);
 
 /// Collective. environment.txt in `folder` (of rank 0): the ranks and where they are.
 void write_environment(const comm::Communicator& world, const Request& request,

@@ -73,7 +73,7 @@ std::vector<Figure> goal_figures(const Question& question, const Summary& summar
   if (measured.x.empty()) return {};  // no seed reached it
   const double first = measured.x[0] * measured.y[0];
   steps.series.push_back(measured);
-  if (summary.critical) {
+  if (summary.critical && summary.critical->is_bounded()) {
     const CriticalBatch& fit = *summary.critical;
     steps.series.push_back(curve_of(text("least steps * (1 + ", std::round(fit.critical.value), " / batch)"),
                                     Style::line, between(summary), [&](double b) { return fit.steps(b); }));

@@ -50,6 +50,9 @@ BatchResult result_of(const Question& question, const Search& search, std::int64
   std::vector<double> samples, seconds, metrics, scales;
   for (const Record& record : search.measurements()) {
     ++result.seeds;
+    result.at_once = (result.at_once || result.seeds == 1) && record.goal_step == 0;
+    result.failed =
+        (result.failed || result.seeds == 1) && (record.outcome == "diverged" || record.outcome == "failed");
     if (!std::isnan(record.best)) metrics.push_back(record.best);
     if (!std::isnan(record.noise_scale)) scales.push_back(record.noise_scale);
     if (!record.reached()) continue;
@@ -72,7 +75,8 @@ void fit(const Question& question, Summary& summary) {
   std::vector<RateAt> rates;
   for (const BatchResult& result : summary.batches) {
     // A batch size at which a seed fails would bend the curve by those that are missing.
-    if (!result.complete || (question.aim.has_goal && result.reached < result.seeds)) continue;
+    if (!result.complete || result.failed || (question.aim.has_goal && result.reached < result.seeds))
+      continue;
     for (const double steps : result.steps_by_seed)
       points.push_back({static_cast<double>(result.batch), steps});
     const std::string* rate = value_of(result.best, "lr");
@@ -85,7 +89,25 @@ void fit(const Question& question, Summary& summary) {
 
 void advise(const Question& question, Summary& summary) {
   auto& advice = summary.advice;
-  if (summary.critical) {
+  const auto all = [&](const auto& holds) {
+    return !summary.batches.empty() && std::ranges::all_of(summary.batches, holds);
+  };
+  if (question.aim.has_goal && all([](const BatchResult& one) { return one.complete && one.at_once; })) {
+    advice.push_back(text("The untrained model meets the goal ", question.goal, ": give a harder one."));
+    return;
+  }
+  if (all([](const BatchResult& one) { return one.complete && one.failed; })) {
+    advice.emplace_back(
+        "No trial came to an end that counts: all that were measured diverged or failed (trials.csv says "
+        "why).");
+    return;
+  }
+  if (summary.critical && !summary.critical->is_bounded()) {
+    advice.push_back(text(
+        "No critical batch size can be told: at ", question.batches.front(), " to ", question.batches.back(),
+        " rows the steps to the goal show no bend; take a wider range of --batch-sizes, more "
+        "--seeds, and a finer --evaluate-every."));
+  } else if (summary.critical) {
     const Interval& critical = summary.critical->critical;
     advice.push_back(
         text("The critical batch size is ", with_interval(critical),
@@ -101,7 +123,7 @@ void advise(const Question& question, Summary& summary) {
         "No critical batch size can be fitted: that takes three batch sizes at which every seed reaches the "
         "goal.");
   }
-  if (summary.rate) {
+  if (summary.rate && summary.rate->exponent.low < summary.rate->exponent.high) {
     const Interval& p = summary.rate->exponent;
     const bool linear = p.low <= 1 && 1 <= p.high, root = p.low <= 0.5 && 0.5 <= p.high;
     advice.push_back(text("The best learning rate grows as the batch size to the power ", with_interval(p),
@@ -143,7 +165,7 @@ Summary summarise(const Question& question, const Records& records) {
 }
 
 std::string regime_of(const Summary& summary, std::int64_t batch) {
-  if (!summary.critical) return "";
+  if (!summary.critical || !summary.critical->is_bounded()) return "";
   const double ratio = static_cast<double>(batch) / summary.critical->critical.value;
   if (ratio < 1 / kRegimeFactor) return "perfect scaling";
   return ratio > kRegimeFactor ? "maximal parallelism" : "diminishing returns";
@@ -159,7 +181,7 @@ std::string json_of(const Question& question, const Summary& summary) {
   all.add("goal", question.goal).add("metric", question.metric);
   all.add("trials", static_cast<std::int64_t>(summary.trials.size())).add("done", summary.done);
   all.add("complete", summary.complete());
-  if (summary.critical) {
+  if (summary.critical && summary.critical->is_bounded()) {
     all.add("critical_batch", interval(summary.critical->critical));
     all.add("least_steps", summary.critical->least_steps).add("scatter", summary.critical->scatter);
   }

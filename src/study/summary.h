@@ -32,6 +32,8 @@ struct BatchResult {
   Settings best;                      ///< when complete, as all below
   std::vector<std::string> measured;  ///< ids of the trials
   std::int64_t seeds = 0, reached = 0;
+  bool at_once = false;              ///< the untrained model meets the goal
+  bool failed = false;               ///< none of the measurements came to an end that counts
   Interval steps, samples, seconds;  ///< to the goal: geometric means over the seeds that reached it
   Interval metric;                   ///< the best at the budget
   double noise_scale = 0;            ///< mean over the seeds that know it; nan: none

@@ -54,7 +54,10 @@ class TrialManager final : public Manager {
     require(found != running_.end(), ErrorKind::internal, "a report of the unknown trial ", report.id);
     const Trial trial = found->second;
     running_.erase(found);
-    if (report.record.outcome == "abandoned") return;  // it begins anew when the study goes on
+    if (report.record.outcome == "abandoned") {        // it begins anew when the study goes on
+      if (!stopped_) stopped_ = "stopped on request";  // of another rank
+      return;
+    }
     ledger_.add(trial, report);
     plan();
     tell(trial, report.record);
@@ -124,6 +127,13 @@ TrialStudy::TrialStudy(const comm::Communicator& world, const Request& request)
     budget_ = Budget::parse(request_.options.budget);
     require(question_.rules.rungs == 1 || budget_.seconds == 0, ErrorKind::usage,
             "--stop-early halving needs a --budget in epochs or steps");
+    const train::Configuration& configuration = request_.configuration;
+    const double margin = train::parse_duration("--time-margin", configuration.time_margin);
+    require(configuration.time_limit.empty() ||
+                train::parse_duration("--time-limit", configuration.time_limit) > margin,
+            ErrorKind::usage, "--time-limit ", configuration.time_limit,
+            " leaves no time before --time-margin ", configuration.time_margin,
+            "; give more time or a smaller margin");
     require(request_.options.ranks_per_trial <= world_.size(), ErrorKind::usage, "--ranks-per-trial ",
             request_.options.ranks_per_trial, " is more than the ", world_.size(), " rank(s) of the job");
   });
@@ -154,7 +164,13 @@ void TrialStudy::check_trials() {
     train::Configuration configuration;
     comm::together(world_, [&] { configuration = configuration_of(trial); });
     const train::Prepared prepared = train::prepare(world_, data_, configuration, request_.threads);
-    question_.metric = prepared.stopping->metric();
+    const std::string& metric = prepared.stopping->metric();
+    comm::together(world_, [&] {
+      require(question_.metric.empty() || question_.metric == metric, ErrorKind::usage,
+              "the best of trials by ", question_.metric, " and by ", metric,
+              " cannot be compared; do not vary --early-stopping's metric");
+    });
+    question_.metric = metric;
   }
   question_.aim.larger_is_better = train::larger_is_better(question_.metric);
 }
@@ -174,7 +190,7 @@ train::Configuration TrialStudy::configuration_of(const Trial& trial) const {
   } else if (configuration.epochs < 0 && configuration.max_steps == 0) {
     require(configuration.schedule == "constant" || configuration.schedule.starts_with("plateau"),
             ErrorKind::usage, "--budget ", request_.options.budget, ": --schedule ", configuration.schedule,
-            " needs to know its length; give --epochs or --max-steps too");
+            " needs to know its length; give --max-steps too");
     configuration.max_steps = 1'000'000'000;
   }
   configuration.time_limit.clear();
@@ -189,12 +205,15 @@ std::string TrialStudy::work(const comm::Communicator& group, const std::string&
   try {
     train::Configuration configuration;
     comm::together(group, [&] { configuration = configuration_of(trial); });
+    const auto gives_up = [&] {
+      return must_stop() || (request_.signals != nullptr && request_.signals->stop());
+    };
     train::TrialLimits limits;
     limits.seconds = budget_.seconds;
     if (trial.rung >= 0)
       limits.steps = steps_of_rung(configuration.max_steps, trial.rung, question_.rules.rungs);
     report = report_of(trial.id,
-                       train::run_trial(group, data_, configuration, request_.threads, limits, must_stop));
+                       train::run_trial(group, data_, configuration, request_.threads, limits, gives_up));
   } catch (const comm::AgreedError& error) {
     // The group's alone: the other ranks of the job know nothing of it.
     if (error.kind() != ErrorKind::usage && error.kind() != ErrorKind::data)
@@ -213,7 +232,7 @@ int TrialStudy::run() {
   std::optional<Ledger> ledger;
   std::optional<TrialManager> manager;
   comm::on_first_rank(world_, [&] {
-    folder = open_study_folder(request_);
+    folder = open_study_folder(request_, data_->facts().fingerprint);
     std::vector<std::string> names;
     for (const Variable& variable : question_.space.variables()) names.push_back(variable.name);
     ledger.emplace(*folder, names, question_.metric, request_.resume);

@@ -170,7 +170,12 @@ def check_refusals():
     check("critical_batch" not in summary("never"), "never: a fit")
     out = run(*base, "--tune=lr=log(1e6,1e7)", "--out", "diverged")
     check({row["outcome"] for row in trials("diverged")} == {"diverged"}, "diverged: outcomes")
-    check("edge" in out, f"diverged: {out}")
+    check("diverged or failed" in out, f"diverged: {out}")
+    out = run(*without("--goal"), "--goal", "val_accuracy>=0", "--out", "at-once")
+    check("untrained model" in out, f"a goal that is met before the first step: {out}")
+    other = [word.replace("noise=2", "noise=1") if isinstance(word, str) else word for word in SMALL]
+    check("other data" in run(*other, "--out", "alone", "--resume", code=3), "other data at resume")
+    check(run(*SMALL, "--out", "alone", "--resume", "--quiet").startswith("done: study"), "--quiet prints more than the last line")
     check("trials to begin with" in run(*SMALL, "--out", "dry", "--dry-run") and not os.path.exists("dry"), "dry run")
 
 

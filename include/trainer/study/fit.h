@@ -30,6 +30,9 @@ struct CriticalBatch {
   double least_steps = 0;  ///< S_min
   Interval critical;       ///< B_crit, in rows
   double scatter = 0;      ///< standard deviation of log(steps) around the fit
+  /// Whether the points show a bend: else the batch sizes tried say nothing of B_crit but that it lies
+  /// beyond.
+  bool is_bounded() const;
   double steps(double batch) const { return least_steps * (1 + critical.value / batch); }
 };
 
