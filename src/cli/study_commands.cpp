@@ -70,7 +70,8 @@ void require_variable(const std::string& name) {
   if (option == nullptr) return;
   const bool of_data = option->group == "Data" && option->name != "augment";
   const bool fixed = of_data || option->effect != Effect::bits || option->name == "seed" ||
-                     option->name == "goal" || option->name == "isa" || option->name == "max-steps" || option->name == "epochs";
+                     option->name == "goal" || option->name == "isa" || option->name == "max-steps" ||
+                     option->name == "epochs";
   require(!fixed, ErrorKind::usage, "--", option->name, " cannot be varied within a study: ",
           of_data ? "all trials share the data; make a study of each" : "it is the same for all trials");
 }

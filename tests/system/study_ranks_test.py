@@ -201,7 +201,7 @@ def check_refused():
     check("--weak: \"0\"" in study("--weak", 0, "--out", "none", code=2), "no rows")
     check("needs --out" in study(*SMALL, code=2), "no folder")
     check("holds a study or a run already" in study(*SMALL, "--out", "two", code=2, ranks=2), "a folder that is there")
-    check("with other settings" in study(*SMALL[:-1], 30, "--out", "two", "--resume", code=2, ranks=2), "other settings")
+    check("was begun with" in study(*SMALL[:-1], 30, "--out", "two", "--resume", code=2, ranks=2), "other settings")
     check("no-study" in study(*SMALL, "--out", "none", "--batch-study", "no-study", code=3, ranks=2), "no batch study")
     check("holds no steps to a goal" in study(*SMALL, "--out", "none", "--batch-study", "two", code=3, ranks=2), "a study of ranks")
     check("--model" in study(*without("--model"), "--model", "dense(", "--out", "none", code=2, ranks=2), "a bad model")
