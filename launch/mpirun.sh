@@ -15,21 +15,19 @@ SIGKILL_TIMEOUT=3
 
 export OMPI_MCA_odls_base_sigkill_timeout=${OMPI_MCA_odls_base_sigkill_timeout:-$SIGKILL_TIMEOUT}
 
-mpirun_process= trapped= messenger=
+mpirun_process= messenger=
 find_mpirun() {
   mpirun_process=${mpirun_process:-${!:-}}
   [ -n "$mpirun_process" ] || exit 143 # nothing is started yet
 }
 # Once: an mpirun that is just ending would die of a second one. Not in its first seconds: it has nobody yet to pass a signal to.
 save_and_stop() {
-  trapped=yes
   [ -z "$messenger" ] || return
   find_mpirun
   (while [ "$SECONDS" -lt 3 ]; do sleep 0.1; done; kill -USR1 "$mpirun_process") > /dev/null 2>&1 &
   messenger=$!
 }
 save_and_go_on() {
-  trapped=yes
   find_mpirun
   kill -USR2 "$mpirun_process" 2> /dev/null
 }
@@ -41,14 +39,16 @@ trap save_and_go_on USR2
 setsid mpirun "$@" < /dev/null &
 mpirun_process=$!
 
-# A wait that a trap ends returns at once, with a code that is not mpirun's: wait again.
+# A wait that a signal ends returns at once, with a code that is not mpirun's (and at two signals in a row even after both traps have
+# run): mpirun has ended when it is gone. Then its code is asked for once more; bash gives it once only, and 127 afterwards.
 code=127
-while true; do
-  trapped=
+while kill -0 "$mpirun_process" 2> /dev/null; do
   wait "$mpirun_process"
-  result=$?
-  [ "$result" -eq 127 ] || code=$result
-  [ -n "$trapped" ] || break
+  code=$?
 done
+trap '' TERM INT HUP USR1 USR2
+wait "$mpirun_process"
+result=$?
+[ "$result" -eq 127 ] || code=$result
 if [ -n "$messenger" ]; then kill "$messenger" 2> /dev/null; fi
 exit "$code"

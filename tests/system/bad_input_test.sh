@@ -39,7 +39,7 @@ expect() {
     [ "$(grep -c '^trainer: error:' err.txt)" = 1 ] || fail "[$ranks ranks] $*: $(grep -c '^trainer: error:' err.txt) error lines"
     grep -A3 '^trainer: error:' err.txt | grep -Eq -- "$pattern" || fail "[$ranks ranks] $*: no /$pattern/ in: $(grep -A3 '^trainer: error:' err.txt)"
     [ ! -e new-run ] || { [ -z "$(ls new-run/checkpoints 2> /dev/null)" ] || fail "$*: a checkpoint was left behind"; rm -rf new-run; }
-    pgrep -f "^$trainer " > /dev/null && { sleep 1; ! pgrep -f "^$trainer " > /dev/null || fail "$*: a rank is left"; }
+    ! ranks_left || { sleep 1; ! ranks_left || fail "$*: a rank is left"; }
   done
   echo "ok: $code for $*"
 }
