@@ -6,15 +6,16 @@
 #include <limits>
 #include <sstream>
 
+#include "csv_lines.h"
 #include "trainer/core/error.h"
 #include "trainer/core/grammar.h"
-#include "trainer/report/csv_table.h"
 
 namespace trainer::study {
 namespace {
 
 const std::vector<std::string> kCurveColumns = {"trial", "step", "epoch", "samples", "metric", "value"};
-constexpr std::int64_t kMostRows = 1'000'000'000;
+constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
+const std::vector<std::string> kOutcomes = {"goal", "budget", "early_stopping", "diverged", "failed"};
 
 /// Of metrics.csv, those that are no curve.
 bool is_place(const std::string& column) {
@@ -22,11 +23,7 @@ bool is_place(const std::string& column) {
          column == "penalty";
 }
 
-double number_of(const std::string& text) {
-  return text.empty() || text == "nan"
-             ? std::numeric_limits<double>::quiet_NaN()
-             : parse_number(text).value_or(std::numeric_limits<double>::quiet_NaN());
-}
+double number_of(const std::string& text) { return parse_number(text).value_or(kNone); }
 
 std::string one_line(std::string text) {
   std::ranges::replace_if(
@@ -173,61 +170,80 @@ void append_curves(report::CsvFile& file, const std::string& id, const Curves& c
             {id, static_cast<std::int64_t>(row[1]), row[0], static_cast<std::int64_t>(row[2]), name, row[c]});
 }
 
+/// -1 stands for "never"; a metric may be any number.
+void read_cell(CsvLines& lines, const std::string& name, std::int64_t& value) {
+  value = lines.whole(name == "steps" || name == "samples" ? 0 : -1);
+}
+void read_cell(CsvLines& lines, const std::string& name, double& value) {
+  value = name == "best" || name == "noise_scale" ? lines.number() : lines.number(-1);
+}
+
 void read_trials(const std::string& file, const std::vector<std::string>& variables, Found& found) {
-  const auto table = report::CsvTable::read(file, kMostRows);
+  CsvLines lines(file, "delete the line: the trial is done again");
   const std::string prefix = "best_";
-  for (const std::string& column : table.columns())
+  for (const std::string& column : lines.columns())
     if (column.starts_with(prefix) && column != "best_step") found.metric = column.substr(prefix.size());
-  require(table.columns() == trial_columns(variables, found.metric), ErrorKind::data, file,
+  require(lines.columns() == trial_columns(variables, found.metric), ErrorKind::data, file,
           ": has other columns than this study writes");
-  for (std::size_t row = 0; row < static_cast<std::size_t>(table.rows()); ++row) {
-    const auto text = [&](const std::string& column) { return table.texts(column)[row]; };
-    const auto whole = [&](const std::string& column) { return parse_integer(text(column)).value_or(0); };
+  while (lines.next()) {
     Trial trial;
-    trial.id = text("trial");
-    trial.batch = whole("batch");
-    trial.point = whole("point");
-    trial.measured = text("stage") == "measure";
-    trial.seed = static_cast<std::uint64_t>(whole("seed"));
-    for (const std::string& name : variables) trial.settings.emplace_back(name, text(name));
-    Record& record = found.records[trial.id];
-    record.outcome = text("outcome");
-    record.message = text("message");
-    each_number(record, [&](const std::string& name, auto& value) {
-      read_number(text(name == "best" ? prefix + found.metric : name), value);
-    });
+    trial.id = lines.word();
+    if (trial.id.empty() || found.records.contains(trial.id))
+      lines.fail_here("no trial, or one that was there before");
+    trial.batch = lines.whole(0);
+    trial.point = lines.whole(0);
+    trial.measured = lines.name({"search", "measure"}) == "measure";
+    trial.seed = static_cast<std::uint64_t>(lines.whole(0));
+    for (const std::string& name : variables) trial.settings.emplace_back(name, lines.word());
+    Record record;
+    record.outcome = lines.name(kOutcomes);
+    each_number(record, [&](const std::string& name, auto& value) { read_cell(lines, name, value); });
+    record.message = lines.word();
+    found.records[trial.id] = std::move(record);
     found.trials[trial.id] = std::move(trial);
   }
 }
 
 void read_curves(const std::string& file, Found& found) {
-  const auto table = report::CsvTable::read(file, kMostRows);
-  for (const std::string& column : kCurveColumns)
-    require(table.has(column), ErrorKind::data, file, ": has no column ", column);
-  const auto &ids = table.texts("trial"), &metrics = table.texts("metric");
-  const auto steps = table.numbers("step"), epochs = table.numbers("epoch"),
-             samples = table.numbers("samples"), values = table.numbers("value");
-  constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
-  for (std::size_t r = 0; r < ids.size(); ++r) {
-    if (!found.records.contains(ids[r])) continue;
-    Curves& mine = found.curves[ids[r]];
+  CsvLines lines(file, "delete the line of its trial in trials.csv: the trial is done again");
+  require(lines.columns() == kCurveColumns, ErrorKind::data, file,
+          ": has other columns than this study writes");
+  while (lines.next()) {
+    const std::string id = lines.word();
+    if (!found.records.contains(id)) continue;
+    const auto step = static_cast<double>(lines.whole(0));
+    const double epoch = lines.number(0);
+    const auto samples = static_cast<double>(lines.whole(0));
+    const std::string metric = lines.word();
+    if (metric.empty() || is_place(metric)) lines.fail_here("no metric");
+    Curves& mine = found.curves[id];
     if (mine.columns.empty()) mine.columns = {"epoch", "step", "samples"};
     const auto column =
-        static_cast<std::size_t>(std::ranges::find(mine.columns, metrics[r]) - mine.columns.begin());
-    if (column == mine.columns.size()) mine.columns.push_back(metrics[r]);
-    if (mine.rows.empty() || mine.rows.back()[1] != steps[r])
-      mine.rows.push_back({epochs[r], steps[r], samples[r]});
+        static_cast<std::size_t>(std::ranges::find(mine.columns, metric) - mine.columns.begin());
+    if (column == mine.columns.size()) mine.columns.push_back(metric);
+    if (mine.rows.empty() || mine.rows.back()[1] != step) mine.rows.push_back({epoch, step, samples});
     mine.rows.back().resize(mine.columns.size(), kNone);
-    mine.rows.back()[column] = values[r];
+    mine.rows.back()[column] = lines.number();
   }
   for (auto& [id, mine] : found.curves)
     for (auto& row : mine.rows) row.resize(mine.columns.size(), kNone);
+}
+
+/// Whether the evaluations are there that the record speaks of: of its best step, and of its last.
+bool tells_all(const Record& record, const Curves& curves) {
+  const auto has = [&](std::int64_t step) {
+    return std::ranges::any_of(curves.rows,
+                               [&](const auto& row) { return row[1] == static_cast<double>(step); });
+  };
+  const bool ended = record.outcome != "diverged" && record.outcome != "failed";
+  return (record.best_step < 0 || has(record.best_step)) && (!ended || has(record.steps));
 }
 
 }  // namespace
 
 Found read_found(const std::string& folder, const std::vector<std::string>& variables) {
   Found found;
+  if (!std::filesystem::exists(folder + "/trials.csv")) return found;  // begun, and nothing is done
   read_trials(folder + "/trials.csv", variables, found);
   if (std::filesystem::exists(folder + "/curves.csv")) read_curves(folder + "/curves.csv", found);
   return found;
@@ -240,9 +256,25 @@ Ledger::Ledger(const report::RunFolder& folder, std::vector<std::string> variabl
   require(found_.metric.empty() || found_.metric == metric, ErrorKind::data, folder_.file("trials.csv"),
           ": is of the metric ", found_.metric, ", this study of ", metric);
   found_.metric = std::move(metric);
+  forget_without_curves();
   std::vector<Trial> trials;  // both files again, with what is known
   for (const auto& [id, trial] : found_.trials) trials.push_back(trial);
   put_in_order(trials);
+}
+
+void Ledger::forget_without_curves() {
+  std::vector<std::string> ids;
+  for (const auto& [id, record] : found_.records)
+    if (!tells_all(record, found_.curves[id])) ids.push_back(id);
+  for (const std::string& id : ids) {
+    found_.records.erase(id);
+    found_.trials.erase(id);
+    found_.curves.erase(id);
+  }
+  if (!ids.empty())
+    note_ = text(folder_.file("curves.csv"), " lacks the curves of ", ids.size(),
+                 " trial(s) that trials.csv holds (", ids.front(), ids.size() > 1 ? ", ..." : "",
+                 "): they are done again");
 }
 
 void Ledger::add(const Trial& trial, const Report& report) {

@@ -39,8 +39,9 @@ struct Found {
   std::map<std::string, Trial> trials;
   std::map<std::string, Curves> curves;
 };
-/// Of `folder`, whose study has these variables. Rows that a kill cut short, and curves without a trial, are
-/// left out. Throws Error(data).
+/// Of `folder`, whose study has these variables; nothing where no trials.csv is. A last row that a kill cut
+/// short, and curves without a trial, are left out. Throws Error(data), with the line, for anything else that
+/// the study did not write.
 Found read_found(const std::string& folder, const std::vector<std::string>& variables);
 
 /// trials.csv and curves.csv of a study: a trial counts once its row is on the disk. Rank 0 alone.
@@ -52,14 +53,19 @@ class Ledger {
          bool resume);
 
   const Found& found() const { return found_; }
+  /// What the user should be told: trials without their curves do not count. Mostly nothing.
+  const std::string& note() const { return note_; }
   /// Writes it, and waits until it is on the disk.
   void add(const Trial& trial, const Report& report);
   /// Puts the rows of both files in the order of `trials`: the files no longer tell who came first.
   void put_in_order(const std::vector<Trial>& trials);
 
  private:
+  void forget_without_curves();
+
   const report::RunFolder& folder_;
   std::vector<std::string> variables_;
+  std::string note_;
   Found found_;
   std::unique_ptr<report::CsvFile> trials_file_, curves_file_;
 };

@@ -231,16 +231,16 @@ int TrialStudy::run() {
   std::optional<report::RunFolder> folder;
   std::optional<Ledger> ledger;
   std::optional<TrialManager> manager;
+  comm::on_first_rank(world_, [&] { folder = open_study_folder(request_, data_->facts().fingerprint); });
+  if (request_.on_folder) request_.on_folder(world_.broadcast(folder ? folder->path() : "", 0));
   comm::on_first_rank(world_, [&] {
-    folder = open_study_folder(request_, data_->facts().fingerprint);
     std::vector<std::string> names;
     for (const Variable& variable : question_.space.variables()) names.push_back(variable.name);
     ledger.emplace(*folder, names, question_.metric, request_.resume);
     manager.emplace(question_, *ledger, request_);
-    announce(groups, manager->summary());
+    announce(groups, manager->summary(), ledger->note());
   });
   write_environment(world_, request_, folder ? &*folder : nullptr);
-  if (request_.on_folder) request_.on_folder(world_.broadcast(folder ? folder->path() : "", 0));
   groups.run(manager ? &*manager : nullptr,
              [&](const std::string& words, const std::function<bool()>& must_stop) {
                return work(groups.mine(), words, must_stop);
@@ -256,9 +256,10 @@ int TrialStudy::run() {
   return static_cast<int>(code);
 }
 
-void TrialStudy::announce(const Groups& groups, const Summary& summary) const {
+void TrialStudy::announce(const Groups& groups, const Summary& summary, const std::string& note) const {
   if (request_.out == nullptr || request_.configuration.quiet) return;
-  for (const std::string& note : data_->notes) std::fprintf(request_.out, "%s\n", note.c_str());
+  for (const std::string& one : data_->notes) std::fprintf(request_.out, "%s\n", one.c_str());
+  if (!note.empty()) std::fprintf(request_.out, "note: %s\n", note.c_str());
   std::string line =
       text("study: ", groups.count(), " trial(s) at a time on ", request_.options.ranks_per_trial,
            " rank(s) each, ", summary.trials.size(), " trials or more");

@@ -27,7 +27,7 @@ class TrialStudy {
   train::Configuration configuration_of(const Trial& trial) const;
   std::string work(const comm::Communicator& group, const std::string& words,
                    const std::function<bool()>& must_stop) const;
-  void announce(const Groups& groups, const Summary& summary) const;
+  void announce(const Groups& groups, const Summary& summary, const std::string& note) const;
   int describe() const;
 
   const comm::Communicator& world_;

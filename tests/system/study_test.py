@@ -116,6 +116,54 @@ def check_stop():
     same("alone", "stopped", "stopped and gone on with")
 
 
+def change(path, line, old, new):
+    """`old` to `new` in a line (from 1) of a file; `new` None: the line goes."""
+    lines = bytes_of(path).decode().split("\n")
+    check(old in lines[line - 1], f"{path}: no {old!r} in {lines[line - 1]!r}")
+    lines[line - 1:line] = [] if new is None else [lines[line - 1].replace(old, new, 1)]
+    with open(path, "w") as file:
+        file.write("\n".join(lines))
+
+
+def check_damage():
+    """A line that nobody can read is told, not taken for something else; a trial without its curves is done again."""
+    def damaged(words, file, *change_to, call=("report", "damaged")):
+        shutil.rmtree("damaged", ignore_errors=True)
+        shutil.copytree("alone", "damaged")
+        change(f"damaged/{file}", *change_to)
+        line = run(*call, threads=None, code=3)
+        check(all(one in line for one in (f"damaged/{file}", words, "trial is done again")), f"{change_to}: {call[0]}: {line}")
+
+    row = trials("alone")[3]
+    damaged('line 5, column batch: "16x"', "trials.csv", 5, ",16,", ",16x,", call=(*SMALL, "--out", "damaged", "--resume"))
+    check(bytes_of("damaged/status").startswith(b"failed exit=3 step=0 reason=damaged/trials.csv: line 5"), "status of a damaged study")
+    damaged('line 5, column outcome: "gaol"', "trials.csv", 5, row["outcome"], "gaol")
+    damaged(f'line 5, column steps: "-{row["steps"]}"', "trials.csv", 5, f"{row['outcome']},", f"{row['outcome']},-")
+    damaged("line 5 has", "trials.csv", 5, f",{row['outcome']}", "")
+    damaged("before", "trials.csv", 5, row["trial"], trials("alone")[2]["trial"])
+    damaged('line 7, column samples: "O', "curves.csv", 7, ",", ",0,0,O,val_loss,1\n,")
+    damaged('line 7, column value: ""', "curves.csv", 7, bytes_of("alone/curves.csv").decode().split("\n")[6].split(",")[-1], "")
+    # As it says: the line is deleted, and that trial alone is done again.
+    shutil.copytree("alone", "mended")
+    change("mended/trials.csv", 5, row["trial"], None)
+    with open("mended/trials.csv", "ab") as file:
+        file.write(b"b16-p09,16,9,se")  # and a last one that was cut short
+    out = run(*SMALL, "--out", "mended", "--resume")
+    check(out.count("\ntrial ") == 1 and f"  {row['trial']}  " in out, f"one trial is done again: {out}")
+    same("alone", "mended", "a line was deleted")
+    # Curves that are missing: of one trial from its middle on, then of all.
+    lines = [line for line in bytes_of("mended/curves.csv").splitlines(keepends=True) if not line.startswith(row["trial"].encode() + b",")]
+    with open("mended/curves.csv", "wb") as file:
+        file.write(b"".join(lines))
+    out = run(*SMALL, "--out", "mended", "--resume")
+    check("lacks the curves of 1 trial(s)" in out and out.count("\ntrial ") == 1, f"curves of one trial: {out}")
+    same("alone", "mended", "curves of one trial were missing")
+    os.remove("mended/curves.csv")
+    run("report", "mended", threads=None)
+    check(f"lacks the curves of {len(trials('alone'))} trial(s)" in run(*SMALL, "--out", "mended", "--resume"), "no curves")
+    same("alone", "mended", "no curves were there")
+
+
 def check_search():
     search = ("study", "search", *BLOBS, "--batch-size", 64, "--budget", "2 epochs", "--points", 8, "--seeds", 2)
     run(*search[:5], "dense($hidden) relu dense(outputs)", *search[6:], "--vary", "lr=log(0.01,1) hidden=list(4,16) momentum=linear(0,0.9)", "--out",
@@ -183,7 +231,7 @@ def main():
     folder = tempfile.mkdtemp(prefix="trainer-study-")
     try:
         os.chdir(folder)
-        for part in (check_groups, check_stop, check_kills, check_search, check_refusals):
+        for part in (check_groups, check_damage, check_stop, check_kills, check_search, check_refusals):
             started = time.monotonic()
             part()
             print(f"{part.__name__}: {time.monotonic() - started:.1f} s", flush=True)
