@@ -6,6 +6,7 @@
 
 #include "groups.h"
 #include "ledger.h"
+#include "open_trials.h"
 #include "question.h"
 #include "study_files.h"
 #include "trainer/comm/agreement.h"
@@ -34,18 +35,18 @@ std::string words_of(const Trial& trial) {
 class TrialManager final : public Manager {
  public:
   TrialManager(const Question& question, Ledger& ledger, const Request& request)
-      : question_(question), ledger_(ledger), request_(request), deadline_(request.configuration) {
-    plan();
-  }
+      : question_(question),
+        ledger_(ledger),
+        request_(request),
+        deadline_(request.configuration),
+        trials_(question, ledger.found().records) {}
 
   std::optional<std::string> next() override {
     if (must_stop()) return std::nullopt;
-    for (const Trial& trial : summary_.trials) {
-      if (ledger_.found().records.contains(trial.id) || running_.contains(trial.id)) continue;
-      running_[trial.id] = trial;
-      return words_of(trial);
-    }
-    return std::nullopt;
+    const std::optional<Trial> trial = trials_.begin();
+    if (!trial) return std::nullopt;
+    running_[trial->id] = *trial;
+    return words_of(*trial);
   }
 
   void take(const std::string& result) override {
@@ -59,7 +60,7 @@ class TrialManager final : public Manager {
       return;
     }
     ledger_.add(trial, report);
-    plan();
+    trials_.end(trial);
     tell(trial, report.record);
   }
 
@@ -68,18 +69,16 @@ class TrialManager final : public Manager {
     if (!stopped_ && request_.signals != nullptr && request_.signals->stop()) stopped_ = "stopped on request";
     return stopped_.has_value();
   }
-  const Summary& summary() const { return summary_; }
+  const OpenTrials& trials() const { return trials_; }
   const std::optional<std::string>& stopped() const { return stopped_; }
 
  private:
-  void plan() { summary_ = summarise(question_, ledger_.found().records); }
-
   void tell(const Trial& trial, const Record& record) {
     ++ended_;
     if (request_.out == nullptr || request_.configuration.quiet) return;
-    const auto open = static_cast<std::int64_t>(summary_.trials.size()) - summary_.done;
+    const std::int64_t open = trials_.known() - trials_.done();
     const double each = watch_.seconds() / static_cast<double>(ended_);
-    std::string line = text("trial ", summary_.done, "/", summary_.trials.size(), "  ", trial.id);
+    std::string line = text("trial ", trials_.done(), "/", trials_.known(), "  ", trial.id);
     for (const auto& [name, value] : trial.settings) line += text("  ", name, " ", value);
     line += text("  ", record.outcome);
     line += record.reached() ? text(" at step ", record.goal_step) : text(" after step ", record.steps);
@@ -94,7 +93,7 @@ class TrialManager final : public Manager {
   Ledger& ledger_;
   const Request& request_;
   train::Deadline deadline_;
-  Summary summary_;
+  OpenTrials trials_;
   std::map<std::string, Trial> running_;
   std::optional<std::string> stopped_;
   Stopwatch watch_;
@@ -238,7 +237,7 @@ int TrialStudy::run() {
     for (const Variable& variable : question_.space.variables()) names.push_back(variable.name);
     ledger.emplace(*folder, names, question_.metric, request_.resume);
     manager.emplace(question_, *ledger, request_);
-    announce(groups, manager->summary(), ledger->note());
+    announce(groups, manager->trials(), ledger->note());
   });
   write_environment(world_, request_, folder ? &*folder : nullptr);
   groups.run(manager ? &*manager : nullptr,
@@ -247,7 +246,7 @@ int TrialStudy::run() {
              });
   std::int64_t code = 0;
   comm::on_first_rank(world_, [&] {
-    const Summary& summary = manager->summary();
+    const Summary summary = summarise(question_, ledger->found().records);
     if (!summary.complete()) code = 75;
     if (code == 0) ledger->put_in_order(summary.trials);
     finish_study(request_, *folder, question_, ledger->found(), summary, manager->stopped().value_or(""));
@@ -256,14 +255,14 @@ int TrialStudy::run() {
   return static_cast<int>(code);
 }
 
-void TrialStudy::announce(const Groups& groups, const Summary& summary, const std::string& note) const {
+void TrialStudy::announce(const Groups& groups, const OpenTrials& trials, const std::string& note) const {
   if (request_.out == nullptr || request_.configuration.quiet) return;
   for (const std::string& one : data_->notes) std::fprintf(request_.out, "%s\n", one.c_str());
   if (!note.empty()) std::fprintf(request_.out, "note: %s\n", note.c_str());
   std::string line =
       text("study: ", groups.count(), " trial(s) at a time on ", request_.options.ranks_per_trial,
-           " rank(s) each, ", summary.trials.size(), " trials or more");
-  if (summary.done > 0) line += text(", ", summary.done, " done before");
+           " rank(s) each, ", trials.known(), " trials or more");
+  if (trials.done() > 0) line += text(", ", trials.done(), " done before");
   std::fprintf(request_.out, "%s\n", line.c_str());
   if (groups.left_over() > 0)
     std::fprintf(request_.out,

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "groups.h"
+#include "open_trials.h"
 #include "question.h"
 #include "summary.h"
 #include "trainer/comm/communicator.h"
@@ -27,7 +28,7 @@ class TrialStudy {
   train::Configuration configuration_of(const Trial& trial) const;
   std::string work(const comm::Communicator& group, const std::string& words,
                    const std::function<bool()>& must_stop) const;
-  void announce(const Groups& groups, const Summary& summary, const std::string& note) const;
+  void announce(const Groups& groups, const OpenTrials& trials, const std::string& note) const;
   int describe() const;
 
   const comm::Communicator& world_;
