@@ -90,6 +90,14 @@ void replace_file(const std::string& path, const std::string& content, const std
   sync_folder_of(path);
 }
 
+void overwrite_file(const std::string& path, const std::string& content) {
+  OpenFile file(path, O_WRONLY, "cannot open");
+  write_all(file.handle(), content, path);
+  const bool cut = ::ftruncate(file.handle(), static_cast<off_t>(content.size())) == 0;
+  require(cut, ErrorKind::data, with_reason("cannot cut " + path));
+  file.close(path);
+}
+
 void append_line(const std::string& path, const std::string& line) {
   OpenFile file(path, O_WRONLY | O_CREAT | O_APPEND, "cannot append to");
   write_all(file.handle(), line + "\n", path);

@@ -25,6 +25,10 @@ void sync_file(int file, const std::string& path);
 /// Error(data).
 void replace_file(const std::string& path, const std::string& content, const std::string& beside = ".new");
 
+/// Writes over a file that is there, in place: where a full disk has no room for another one beside it. A
+/// reader may see a part of it. Throws Error(data).
+void overwrite_file(const std::string& path, const std::string& content);
+
 /// Appends one line to a file, in one write. Throws Error(data).
 void append_line(const std::string& path, const std::string& line);
 

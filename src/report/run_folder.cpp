@@ -364,8 +364,16 @@ void record_failure(const std::string& run, int exit_code, const std::string& me
     status.state = RunState::failed;
     status.exit_code = exit_code;
     status.reason = message;
-    // Another rank may be writing the status just now: not into the same temporary file.
-    replace_file(run + "/status", status_line(status) + "\n", ".failed.new");
+    const std::string line = status_line(status) + "\n";
+    const std::string suffix = ".failed.new";
+    try {
+      // Another rank may be writing the status just now: not into the same temporary file.
+      replace_file(run + "/status", line, suffix);
+    } catch (const Error&) {
+      std::error_code ignored;
+      fs::remove(run + "/status" + suffix, ignored);
+      overwrite_file(run + "/status", line);  // a full disk has room for it where the old one stands
+    }
   } catch (...) {  // as above
   }
 }

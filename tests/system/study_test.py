@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 
 sys.dont_write_bytecode = True
-from program import ENVIRONMENT, LIMIT, TRAINER, bytes_of, check, failures, finish, run  # noqa: E402
+from program import ENVIRONMENT, LIMIT, TRAINER, bytes_of, check, failures, finish, run, small_disk  # noqa: E402
 
 KILLS = int(sys.argv[sys.argv.index("--kills") + 1]) if "--kills" in sys.argv else 6
 TIMES = {"goal_seconds", "seconds", "compute", "communicate", "wait", "read"}
@@ -164,6 +164,18 @@ def check_damage():
     same("alone", "mended", "no curves were there")
 
 
+def check_full_disk():
+    """It ends with a message, and status says so although the disk has no room for another file."""
+    with small_disk() as disk:
+        if disk is None:
+            return
+        for ranks in (0, 2):
+            line = run(*SMALL, "--out", f"disk/{ranks}", ranks=ranks, code=3, everything=True)
+            status = bytes_of(f"disk/{ranks}/status").decode()
+            check("No space left on device" in line and status.startswith("failed exit=3") and "No space left on device" in status, f"full: {status}, {line}")
+            shutil.rmtree(f"disk/{ranks}")
+
+
 def check_search():
     search = ("study", "search", *BLOBS, "--batch-size", 64, "--budget", "2 epochs", "--points", 8, "--seeds", 2)
     run(*search[:5], "dense($hidden) relu dense(outputs)", *search[6:], "--vary", "lr=log(0.01,1) hidden=list(4,16) momentum=linear(0,0.9)", "--out",
@@ -231,7 +243,7 @@ def main():
     folder = tempfile.mkdtemp(prefix="trainer-study-")
     try:
         os.chdir(folder)
-        for part in (check_groups, check_damage, check_stop, check_kills, check_search, check_refusals):
+        for part in (check_groups, check_damage, check_full_disk, check_stop, check_kills, check_search, check_refusals):
             started = time.monotonic()
             part()
             print(f"{part.__name__}: {time.monotonic() - started:.1f} s", flush=True)
