@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 
@@ -32,6 +33,9 @@ Places places_of(const CommandLine& line) {
 }  // namespace
 
 std::string write_report(const CommandLine& line) {
+  const auto study = std::ranges::find_if(line.models_or_run, study::holds_study);
+  require(study == line.models_or_run.end() || line.models_or_run.size() == 1, ErrorKind::usage, *study,
+          " is a study; a report of several folders lays runs over each other: give a study alone");
   const Places places = places_of(line);
   const bool of_study = line.models_or_run.size() == 1 && study::holds_study(line.models_or_run.front());
   const std::string note = of_study
@@ -44,6 +48,8 @@ int run_report(const comm::Communicator& world, const Job& job) {
   for (const std::string& run : job.line.models_or_run) {
     std::string config_ini;
     comm::on_first_rank(world, [&] {
+      require(!study::holds_study(run), ErrorKind::usage, run,
+              " is a study; --loss-landscape is of the weights of a run");
       report::require_run(run);
       config_ini = read_config_text(run + "/config.ini");
     });

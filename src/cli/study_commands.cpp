@@ -110,14 +110,19 @@ int run_study(const comm::Communicator& world, const Job& job) {
 
 std::string write_study_report(const std::string& folder, const std::string& page,
                                const std::string& figures) {
-  const std::vector<ConfigEntry> entries = read_config(folder + "/config.ini");
+  const std::string file = folder + "/config.ini";
+  const std::vector<ConfigEntry> entries = read_config(file);
   const auto has = [&](const std::string& name) {
     return std::ranges::any_of(entries, [&](const ConfigEntry& one) { return one.name == name; });
   };
+  const bool of_search = has("vary"), of_batches = has("batch-sizes");
+  require(of_search || of_batches || has("weak"), ErrorKind::data, file,
+          entries.empty() ? " holds no options" : " holds the options of no study",
+          "; put back the file that the study wrote");
   Job job;
-  job.line.command = has("vary")          ? Command::study_search
-                     : has("batch-sizes") ? Command::study_batch
-                                          : Command::study_ranks;
+  job.line.command = of_search    ? Command::study_search
+                     : of_batches ? Command::study_batch
+                                  : Command::study_ranks;
   apply_config(entries, job.line);
   return study::write_study_report(request_of(job), folder, page, figures);
 }

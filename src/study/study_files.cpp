@@ -25,6 +25,25 @@ namespace fs = std::filesystem;
 /// Of the data; the path to them may change.
 const std::string kFingerprint = "data.fingerprint";
 
+/// Throws unless it is what a study wrote: options, a line each.
+void require_settings(const std::string& file, const std::string& config) {
+  bool any = false;
+  for (std::size_t begin = 0; begin < config.size();) {
+    const std::size_t end = std::min(config.find('\n', begin), config.size());
+    const std::string line = config.substr(begin, end - begin);
+    const bool option = line.find(" = ") != std::string::npos && line.find('\0') == std::string::npos;
+    any = any || (option && line[0] != '#');
+    require(
+        option || line.empty() || line[0] == '#', ErrorKind::data, file,
+        " is damaged: it holds a line that is no option; put back the file that the study wrote, or choose "
+        "another folder with --out");
+    begin = end + 1;
+  }
+  require(any, ErrorKind::data, file,
+          " holds no options: it is not what the study wrote; put that back, or choose another folder with "
+          "--out");
+}
+
 /// The lines of config.ini that decide results: not where it runs.
 std::string decisive(const std::string& config) {
   std::string kept;
@@ -133,12 +152,17 @@ void write_h5(const std::string& path, const Request& request, const Question& q
 
 }  // namespace
 
-bool holds_study(const std::string& folder) { return fs::exists(fs::path(folder) / "trials.csv"); }
+bool holds_study(const std::string& folder) {
+  std::error_code ignored;
+  const fs::path path(folder);
+  return fs::exists(path / "trials.csv", ignored) || fs::exists(path / kFingerprint, ignored);
+}
 
 std::string write_study_report(const Request& request, const std::string& folder, const std::string& page,
                                const std::string& figures) {
   if (request.kind == Kind::ranks) {
-    std::vector<RankPoint> points = read_points(folder + "/trials.csv");
+    std::vector<RankPoint> points;
+    if (fs::exists(folder + "/trials.csv")) points = read_points(folder + "/trials.csv");
     require(!points.empty(), ErrorKind::data, folder, ": the study has no point that is measured yet");
     return write_rank_page(summarise_ranks(std::move(points)), folder, page, figures);
   }
@@ -146,6 +170,7 @@ std::string write_study_report(const Request& request, const std::string& folder
   std::vector<std::string> names;
   for (const Variable& variable : question.space.variables()) names.push_back(variable.name);
   const Found found = read_found(folder, names);
+  require(!found.trials.empty(), ErrorKind::data, folder, ": the study has no trial that is done yet");
   question.metric = found.metric;
   question.aim.larger_is_better = train::larger_is_better(found.metric);
   if (request.kind == Kind::batch) {  // those that were begun
@@ -153,7 +178,6 @@ std::string write_study_report(const Request& request, const std::string& folder
     for (const auto& [id, trial] : found.trials) batches.insert(trial.batch);
     question.batches.assign(batches.begin(), batches.end());
   }
-  require(!found.trials.empty(), ErrorKind::data, folder, ": the study has no trial that is done yet");
   return write_page(request, folder, page, figures, question, found, summarise(question, found.records));
 }
 
@@ -179,6 +203,7 @@ report::RunFolder open_study_folder(const Request& request, const std::string& f
     require(request.resume, ErrorKind::usage, "the folder ", out,
             " holds a study or a run already; go on with it by --resume, or choose another with --out");
     require(folder.has("config.ini"), ErrorKind::data, out, ": the study has no config.ini");
+    require_settings(folder.file("config.ini"), folder.read("config.ini"));
     const std::string was = decisive(folder.read("config.ini")), now = decisive(config);
     require(was == now, ErrorKind::usage, "the study in ", out, " was begun with \"",
             first_line_missing(was, now), "\", here is \"", first_line_missing(now, was),

@@ -192,6 +192,20 @@ def check_search():
     check(sum(int(row["samples"]) for row in trials("halved")) < sum(int(row["samples"]) for row in trials("alone")), "halving saves nothing")
 
 
+def check_settings():
+    """A study that has begun and no more; a config.ini that no study wrote."""
+    shutil.copytree("alone", "begun")
+    os.remove("begun/trials.csv")
+    check("no trial that is done yet" in run("report", "begun", threads=None, code=3), "report of a study that has begun")
+    for content, report, resume, words in ((b"", 3, 3, "holds no options"), (b"\0\1\2 = \0", 3, 3, "damaged"), (b"nonsense", 2, 3, "damaged"),
+                                           (b"epochs = 3\n", 3, 2, "was begun with")):
+        with open("begun/config.ini", "wb") as file:
+            file.write(content)
+        check("begun/config.ini" in run("report", "begun", threads=None, code=report), f"report: {content}")
+        line = run(*SMALL, "--out", "begun", "--resume", code=resume)
+        check(words in line and "\0" not in line, f"{content}: {line}")
+
+
 def check_refusals():
     def refused(words, *change, code=2, ranks=0, out="refused"):
         line = run(*SMALL, *change, "--out", out, code=code, ranks=ranks)
@@ -223,6 +237,9 @@ def check_refusals():
     check("points" in line, f"resume with other settings: {line}")
     os.makedirs("empty", exist_ok=True)
     run("report", "empty", threads=None, code=3)
+    check("alone is a study" in run("report", "alone", "grid", "--out", "both.html", threads=None, code=2), "two studies in a report")
+    check("alone is a study" in run("report", "alone", "--loss-landscape", code=2), "a landscape of a study")
+    check_settings()
     check(not os.path.exists("refused/trials.csv"), "a refused study left trials")
     # A goal that is never reached, and rates at which all trials diverge, are results.
     out = run(*without("--goal"), "--goal", "val_loss<=1e-9", "--out", "never")
