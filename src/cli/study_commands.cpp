@@ -82,6 +82,10 @@ study::Request request_of(const Job& job) {
   request.options = job.line.study;
   request.configuration = job.line.configuration;
   request.configuration.test = "none";
+  const CommandLine defaults;
+  for (const Option& option : option_table())
+    if (option.belongs_to(Command::train) && option.get(job.line) != option.get(defaults))
+      request.given[option.name] = option.get(job.line);
   request.command = job.command;
   request.resume = job.line.resume;
   request.dry_run = job.line.dry_run;

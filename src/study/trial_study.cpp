@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <set>
 
 #include "groups.h"
 #include "ledger.h"
 #include "open_trials.h"
 #include "question.h"
+#include "remarks.h"
 #include "study_files.h"
 #include "trainer/comm/agreement.h"
 #include "trainer/core/clock.h"
@@ -127,6 +129,9 @@ TrialStudy::TrialStudy(const comm::Communicator& world, const Request& request)
     require(question_.rules.rungs == 1 || budget_.seconds == 0, ErrorKind::usage,
             "--stop-early halving needs a --budget in epochs or steps");
     const train::Configuration& configuration = request_.configuration;
+    require(budget_.seconds > 0 || configuration.max_steps == 0, ErrorKind::usage, "--max-steps ",
+            configuration.max_steps, ": a trial goes as far as --budget says, ", request_.options.budget,
+            "; leave it out, or give --budget \"", configuration.max_steps, " steps\"");
     const double margin = train::parse_duration("--time-margin", configuration.time_margin);
     require(configuration.time_limit.empty() ||
                 train::parse_duration("--time-limit", configuration.time_limit) > margin,
@@ -172,6 +177,11 @@ void TrialStudy::check_trials() {
     question_.metric = metric;
   }
   question_.aim.larger_is_better = train::larger_is_better(question_.metric);
+  comm::together(world_, [&] {
+    std::set<std::string> losses;
+    for (const Trial& trial : plan.trials) losses.insert(configuration_of(trial).loss);
+    remarks_ = remarks_on(request_, question_, losses);
+  });
 }
 
 train::Configuration TrialStudy::configuration_of(const Trial& trial) const {
@@ -258,6 +268,7 @@ int TrialStudy::run() {
 void TrialStudy::announce(const Groups& groups, const OpenTrials& trials, const std::string& note) const {
   if (request_.out == nullptr || request_.configuration.quiet) return;
   for (const std::string& one : data_->notes) std::fprintf(request_.out, "%s\n", one.c_str());
+  for (const std::string& one : remarks_) std::fprintf(request_.out, "%s\n", one.c_str());
   if (!note.empty()) std::fprintf(request_.out, "note: %s\n", note.c_str());
   std::string line =
       text("study: ", groups.count(), " trial(s) at a time on ", request_.options.ranks_per_trial,
@@ -275,6 +286,7 @@ int TrialStudy::describe() const {
   if (world_.rank() != 0 || request_.out == nullptr) return 0;
   const Summary plan = summarise(question_, {});
   std::string lines;
+  for (const std::string& one : remarks_) lines += one + "\n";
   for (const std::int64_t batch : question_.batches) {
     const auto trials =
         std::ranges::count_if(plan.trials, [&](const Trial& one) { return one.batch == batch; });

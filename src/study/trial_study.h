@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "groups.h"
 #include "open_trials.h"
@@ -36,6 +37,7 @@ class TrialStudy {
   comm::Communicator node_;
   Question question_;
   Budget budget_;
+  std::vector<std::string> remarks_;  ///< for the user
   std::shared_ptr<const train::PreparedData> data_;
 };
 

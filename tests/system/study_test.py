@@ -241,6 +241,13 @@ def check_refusals():
     check("alone is a study" in run("report", "alone", "--loss-landscape", code=2), "a landscape of a study")
     check_settings()
     check(not os.path.exists("refused/trials.csv"), "a refused study left trials")
+    # Options that count for nothing, and losses that are compared with each other.
+    refused('give --budget "50 steps"', "--max-steps", 50)
+    check("note: --lr 0.5 is not used: --tune varies it" in run(*SMALL, "--lr", 0.5, "--dry-run"), "a rate that is not used")
+    check("is not used" not in run(*base, "--tune=none", "--lr", 0.5, "--dry-run"), "a rate that is used")
+    search = ("study", "search", *BLOBS, "--vary", "loss=list(softmax_cross_entropy,mse) lr=log(0.01,1)", "--points", 3, "--dry-run")
+    check("compared by val_loss" in run(*search) and "compared by val_loss" in run(*search, "--goal", "val_loss<=0.1"), "losses that are compared")
+    check("compared by" not in run(*search, "--early-stopping", "val_accuracy(patience=5)", "--goal", "val_accuracy>=0.9"), "accuracies that are compared")
     # A goal that is never reached, and rates at which all trials diverge, are results.
     out = run(*without("--goal"), "--goal", "val_loss<=1e-9", "--out", "never")
     check("0 of 2 seeds reached the goal" in out, f"never: {out}")

@@ -35,10 +35,12 @@ struct Request {
   Kind kind = Kind::batch;
   Options options;
   train::Configuration configuration;  ///< of all trials
-  std::string command;                 ///< the command line, for the records
-  bool resume = false;                 ///< go on with the study in configuration.out, if there is one
-  bool dry_run = false;                ///< check everything, print what would be run, stop
-  int threads = 1;                     ///< of each rank
+  /// Options of training that were given, with their values.
+  std::map<std::string, std::string> given = {};
+  std::string command;   ///< the command line, for the records
+  bool resume = false;   ///< go on with the study in configuration.out, if there is one
+  bool dry_run = false;  ///< check everything, print what would be run, stop
+  int threads = 1;       ///< of each rank
   const train::SignalFlags* signals = nullptr;
   std::FILE* out = nullptr;  ///< progress and results; written by rank 0 only
   /// The configuration with these settings; a name that is no option stands for $name in the others' texts.

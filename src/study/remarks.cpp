@@ -1,0 +1,35 @@
+#include "remarks.h"
+
+#include "trainer/core/error.h"
+
+namespace trainer::study {
+namespace {
+
+const char* option_of(const Request& request) { return request.kind == Kind::batch ? "--tune" : "--vary"; }
+
+}  // namespace
+
+std::vector<std::string> remarks_on(const Request& request, const Question& question,
+                                    const std::set<std::string>& losses) {
+  std::vector<std::string> remarks;
+  for (const Variable& variable : question.space.variables()) {
+    const auto given = request.given.find(variable.name);
+    if (given != request.given.end())
+      remarks.push_back(text("note: --", given->first, " ", given->second,
+                             " is not used: ", option_of(request), " varies it"));
+  }
+  // Of the goal, and of the best where no goal is reached.
+  for (const std::string& metric :
+       {question.goal.substr(0, question.goal.find_first_of(" <>=")), question.metric}) {
+    if (losses.size() < 2 || !metric.ends_with("loss")) continue;
+    remarks.push_back(text("warning: the trials have ", losses.size(), " different losses (\"",
+                           *losses.begin(), "\", \"", *losses.rbegin(), "\"",
+                           losses.size() > 2 ? ", ..." : "", ") but are compared by ", metric,
+                           ", which is another figure for each; take a metric that is the same for all, as "
+                           "val_accuracy in --goal or --early-stopping"));
+    break;
+  }
+  return remarks;
+}
+
+}  // namespace trainer::study
