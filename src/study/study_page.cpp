@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <limits>
 
 #include "study_files.h"
@@ -83,8 +84,9 @@ std::vector<Figure> goal_figures(const Question& question, const Summary& summar
   } else {
     samples.series.push_back(rows);
   }
-  steps.series.push_back(curve_of("ideal: twice the batch, half the steps", Style::dashed, between(summary),
+  steps.series.push_back(curve_of("ideal: twice the batch, half the steps", Style::line, between(summary),
                                   [&](double b) { return first / b; }));
+  steps.series.back().look = 3;
   seconds.series.push_back(time);
   return {steps, samples, seconds};
 }
@@ -109,10 +111,12 @@ Figure best_value(const Summary& summary, const Variable& variable) {
     std::snprintf(exponent, sizeof(exponent), "%.2f", p);
     figure.series.push_back(curve_of(text("fit: batch to the power ", exponent), Style::line,
                                      between(summary), [&](double b) { return factor * std::pow(b, p); }));
-    figure.series.push_back(curve_of("linear rule", Style::dashed, between(summary),
-                                     [&](double b) { return rate * b / middle; }));
-    figure.series.push_back(curve_of("square-root rule", Style::dashed, between(summary),
+    figure.series.push_back(
+        curve_of("linear rule", Style::line, between(summary), [&](double b) { return rate * b / middle; }));
+    figure.series.back().look = 3;
+    figure.series.push_back(curve_of("square-root rule", Style::line, between(summary),
                                      [&](double b) { return rate * std::sqrt(b / middle); }));
+    figure.series.back().look = 2;
   }
   return figure;
 }
@@ -175,6 +179,62 @@ Figure curves(const Question& question, const Found& found, const Summary& summa
   return figure;
 }
 
+std::string three_digits(double value) {
+  if (!std::isfinite(value)) return std::isnan(value) ? "-" : "inf";
+  char buffer[40];
+  std::snprintf(buffer, sizeof(buffer), std::abs(value) >= 1000 && std::abs(value) < 1e15 ? "%.0f" : "%.3g",
+                value);
+  return buffer;
+}
+
+std::string with_interval(const Interval& interval) {
+  if (std::isnan(interval.low)) return three_digits(interval.value);
+  return text(three_digits(interval.value), " (", three_digits(interval.low), " to ",
+              three_digits(interval.high), ")");
+}
+
+/// One row of the table of results; of a batch size that is not complete, what is done so far.
+std::vector<std::string> result_row(const Question& question, const Found& found, const Summary& summary,
+                                    const BatchResult& result) {
+  const auto done = std::ranges::count_if(summary.trials, [&](const Trial& trial) {
+    return trial.batch == result.batch && found.records.contains(trial.id);
+  });
+  std::vector<std::string> row = {result.batch > 0 ? std::to_string(result.batch) : "all"};
+  for (const Variable& variable : question.space.variables()) {
+    const auto best = std::ranges::find(result.best, variable.name, &Settings::value_type::first);
+    row.push_back(best == result.best.end() ? "-" : best->second);
+  }
+  const auto add = [&](const std::string& cell) { row.push_back(result.complete ? cell : "-"); };
+  if (question.aim.has_goal) {
+    add(with_interval(result.steps));
+    add(with_interval(result.samples));
+    add(three_digits(result.seconds.value));
+    add(text(result.reached, "/", result.seeds));
+  }
+  add(with_interval(result.metric));
+  add(three_digits(result.noise_scale));
+  if (question.aim.has_goal && summary.critical)
+    add(result.reached > 0 ? regime_of(summary, result.batch) : "-");
+  row.push_back(result.complete ? std::to_string(done) : text(done, " of ", result.trials, " or more"));
+  row.push_back(std::to_string(result.diverged));
+  return row;
+}
+
+void add_results(report::Page& html, const Question& question, const Found& found, const Summary& summary) {
+  std::vector<std::string> header = {"batch size"};
+  for (const Variable& variable : question.space.variables()) header.push_back("best " + variable.name);
+  if (question.aim.has_goal)
+    header.insert(header.end(), {"steps to goal", "rows to goal", "seconds to goal", "seeds at goal"});
+  header.insert(header.end(), {"best " + question.metric, "noise scale [rows]"});
+  if (question.aim.has_goal && summary.critical) header.emplace_back("regime");
+  header.insert(header.end(), {"trials done", "diverged"});
+  std::vector<std::vector<std::string>> rows;
+  for (const BatchResult& result : summary.batches)
+    rows.push_back(result_row(question, found, summary, result));
+  html.table(header, rows);
+  html.paragraph("In brackets: 95 % intervals over the seeds.");
+}
+
 }  // namespace
 
 std::string write_page(const Request& request, const std::string& folder, const std::string& page,
@@ -187,11 +247,7 @@ std::string write_page(const Request& request, const std::string& folder, const 
     html.paragraph(
         text("Not complete: ", summary.done, " of ", summary.trials.size(), " trials are done so far."));
   for (const std::string& sentence : summary.advice) html.paragraph(sentence);
-  html.preformatted(table_of(question, [&] {
-    Summary without = summary;
-    without.advice.clear();
-    return without;
-  }()));
+  add_results(html, question, found, summary);
   const auto add = [&](Figure figure) {
     if (std::ranges::any_of(figure.series, [](const Series& one) { return !one.x.empty(); }))
       html.figure(std::move(figure));

@@ -59,6 +59,8 @@ def check_groups():
     page = bytes_of("alone/report.html").decode()
     for words in ("Batch size and the goal", "The search", "Curves", "Settings", "critical batch size"):
         check(words in page, f"the page lacks {words}")
+    results = page[page.index(">Results</h2>"):page.index(">Batch size and the goal</h2>")]
+    check("<pre>" not in results and results.count("<tr>") == 5 and "<th>steps to goal</th>" in results, "the table of results")
     check("http" not in page.replace("http://www.w3.org", ""), "the page loads something")
     first = bytes_of("alone/report.html")
     os.remove("alone/report.html")
@@ -110,7 +112,8 @@ def check_stop():
     half = len(trials("stopped"))
     check(0 < half < len(trials("alone")), f"stop: {half} trials")
     run("report", "stopped", threads=None)
-    check("Not complete" in bytes_of("stopped/report.html").decode(), "report of a study that is not complete")
+    page = bytes_of("stopped/report.html").decode()
+    check("Not complete" in page and " or more</td>" in page, "report of a study that is not complete")
     out = run(*SMALL, "--out", "stopped", "--resume", ranks=2)
     check(f"{half} done before" in out, f"resume: {out}")
     same("alone", "stopped", "stopped and gone on with")
