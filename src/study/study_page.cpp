@@ -193,46 +193,52 @@ std::string with_interval(const Interval& interval) {
               three_digits(interval.high), ")");
 }
 
-/// One row of the table of results; of a batch size that is not complete, what is done so far.
-std::vector<std::string> result_row(const Question& question, const Found& found, const Summary& summary,
-                                    const BatchResult& result) {
-  const auto done = std::ranges::count_if(summary.trials, [&](const Trial& trial) {
-    return trial.batch == result.batch && found.records.contains(trial.id);
-  });
-  std::vector<std::string> row = {result.batch > 0 ? std::to_string(result.batch) : "all"};
-  for (const Variable& variable : question.space.variables()) {
-    const auto best = std::ranges::find(result.best, variable.name, &Settings::value_type::first);
-    row.push_back(best == result.best.end() ? "-" : best->second);
-  }
-  const auto add = [&](const std::string& cell) { row.push_back(result.complete ? cell : "-"); };
-  if (question.aim.has_goal) {
-    add(with_interval(result.steps));
-    add(with_interval(result.samples));
-    add(three_digits(result.seconds.value));
-    add(text(result.reached, "/", result.seeds));
-  }
-  add(with_interval(result.metric));
-  add(three_digits(result.noise_scale));
-  if (question.aim.has_goal && summary.critical)
-    add(result.reached > 0 ? regime_of(summary, result.batch) : "-");
-  row.push_back(result.complete ? std::to_string(done) : text(done, " of ", result.trials, " or more"));
-  row.push_back(std::to_string(result.diverged));
-  return row;
-}
-
-void add_results(report::Page& html, const Question& question, const Found& found, const Summary& summary) {
+/// What came out at each batch size.
+void add_results(report::Page& html, const Question& question, const Summary& summary) {
+  const bool of_goal = question.aim.has_goal;
   std::vector<std::string> header = {"batch size"};
   for (const Variable& variable : question.space.variables()) header.push_back("best " + variable.name);
-  if (question.aim.has_goal)
-    header.insert(header.end(), {"steps to goal", "rows to goal", "seconds to goal", "seeds at goal"});
-  header.insert(header.end(), {"best " + question.metric, "noise scale [rows]"});
-  if (question.aim.has_goal && summary.critical) header.emplace_back("regime");
-  header.insert(header.end(), {"trials done", "diverged"});
+  if (of_goal) header.insert(header.end(), {"steps to goal", "rows to goal"});
+  header.push_back("best " + question.metric);
+  if (of_goal && summary.critical) header.emplace_back("regime");
   std::vector<std::vector<std::string>> rows;
-  for (const BatchResult& result : summary.batches)
-    rows.push_back(result_row(question, found, summary, result));
+  for (const BatchResult& result : summary.batches) {
+    if (!result.complete) continue;
+    std::vector<std::string> row = {result.batch > 0 ? std::to_string(result.batch) : "all"};
+    for (const auto& [name, value] : result.best) row.push_back(value);
+    if (of_goal) row.insert(row.end(), {with_interval(result.steps), with_interval(result.samples)});
+    row.push_back(with_interval(result.metric));
+    if (of_goal && summary.critical)
+      row.push_back(result.reached > 0 ? regime_of(summary, result.batch) : "-");
+    rows.push_back(std::move(row));
+  }
+  if (rows.empty()) return;
   html.table(header, rows);
   html.paragraph("In brackets: 95 % intervals over the seeds.");
+}
+
+/// What it took; of a batch size that is not complete, how far it is.
+void add_trials(report::Page& html, const Question& question, const Found& found, const Summary& summary) {
+  const bool of_goal = question.aim.has_goal;
+  std::vector<std::string> header = {"batch size", "trials done", of_goal ? "seeds at the goal" : "seeds"};
+  if (of_goal) header.emplace_back("seconds to goal");
+  header.emplace_back("noise scale [rows]");
+  std::vector<std::vector<std::string>> rows;
+  for (const BatchResult& result : summary.batches) {
+    const auto done = std::ranges::count_if(summary.trials, [&](const Trial& trial) {
+      return trial.batch == result.batch && found.records.contains(trial.id);
+    });
+    std::string trials = std::to_string(done);
+    if (!result.complete) trials += text(" of ", result.trials, " or more");
+    if (result.diverged > 0) trials += text(" (", result.diverged, " diverged)");
+    const auto known = [&](const std::string& cell) { return result.complete ? cell : "-"; };
+    std::vector<std::string> row = {result.batch > 0 ? std::to_string(result.batch) : "all", trials};
+    row.push_back(known(of_goal ? text(result.reached, " of ", result.seeds) : std::to_string(result.seeds)));
+    if (of_goal) row.push_back(known(three_digits(result.seconds.value)));
+    row.push_back(known(three_digits(result.noise_scale)));
+    rows.push_back(std::move(row));
+  }
+  html.table(header, rows);
 }
 
 }  // namespace
@@ -247,7 +253,8 @@ std::string write_page(const Request& request, const std::string& folder, const 
     html.paragraph(
         text("Not complete: ", summary.done, " of ", summary.trials.size(), " trials are done so far."));
   for (const std::string& sentence : summary.advice) html.paragraph(sentence);
-  add_results(html, question, found, summary);
+  add_results(html, question, summary);
+  add_trials(html, question, found, summary);
   const auto add = [&](Figure figure) {
     if (std::ranges::any_of(figure.series, [](const Series& one) { return !one.x.empty(); }))
       html.figure(std::move(figure));
