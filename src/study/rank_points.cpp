@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 
 #include "trainer/comm/tree_exchange.h"
 #include "trainer/core/error.h"
@@ -42,11 +43,20 @@ report::CsvCell cell_of(double value) {
 report::CsvCell cell_of(std::int64_t value) { return value; }
 report::CsvCell cell_of(bool value) { return std::int64_t{value}; }
 
-void take(const std::string& text, double& value) {
-  value = text.empty() ? std::nan("") : parse_number(text).value_or(std::nan(""));
+/// False when the cell is none that cell_of() gives.
+bool take(const std::string& cell, double& value) {
+  const auto number = parse_number(cell);
+  value = number.value_or(std::nan(""));
+  return number || cell.empty();
 }
-void take(const std::string& text, std::int64_t& value) { value = parse_integer(text).value_or(-1); }
-void take(const std::string& text, bool& value) { value = text == "1"; }
+bool take(const std::string& cell, std::int64_t& value) {
+  value = parse_integer(cell).value_or(-1);
+  return value >= 0;
+}
+bool take(const std::string& cell, bool& value) {
+  value = cell == "1";
+  return value || cell == "0";
+}
 
 }  // namespace
 
@@ -62,7 +72,7 @@ void write_points(const std::string& path, std::span<const RankPoint> points) {
   const RankPoint any;
   each_number(any, [&](const char* name, auto) { columns.emplace_back(name); });
   columns.emplace_back("weights");
-  auto file = report::CsvFile::create(path, columns);
+  auto file = report::CsvFile::create(path + ".new", columns);
   for (const RankPoint& point : points) {
     std::vector<report::CsvCell> cells = {point.kind};
     each_number(point, [&](const char*, auto value) { cells.push_back(cell_of(value)); });
@@ -70,6 +80,9 @@ void write_points(const std::string& path, std::span<const RankPoint> points) {
     file.append(cells);
   }
   file.flush();
+  std::error_code error;
+  std::filesystem::rename(path + ".new", path, error);
+  require(!error, ErrorKind::data, "cannot rename ", path, ".new: ", error.message());
 }
 
 std::vector<RankPoint> read_points(const std::string& path) {
@@ -79,7 +92,11 @@ std::vector<RankPoint> read_points(const std::string& path) {
     RankPoint& point = points[i];
     point.kind = table.texts("kind")[i];
     point.weights = table.texts("weights")[i];
-    each_number(point, [&](const char* name, auto& value) { take(table.texts(name)[i], value); });
+    each_number(point, [&](const char* name, auto& value) {
+      const std::string& cell = table.texts(name)[i];
+      require(take(cell, value), ErrorKind::data, path, ": row ", i + 1, ", column ", name, ": \"", cell,
+              "\" is no number; measure all anew: the command of the study with --resume");
+    });
     constexpr std::int64_t kMost = std::int64_t{1} << 20;  // of ranks and shards
     const bool known = std::ranges::find(kKinds, point.kind) != kKinds.end();
     require(known && point.ranks >= 1 && point.ranks <= kMost && point.shards >= 1 && point.shards <= kMost &&

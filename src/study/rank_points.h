@@ -38,7 +38,7 @@ struct RankPoint {
   StepCost cost() const;
 };
 
-/// Replaces `path` (trials.csv).
+/// Replaces `path` (trials.csv), in one go.
 void write_points(const std::string& path, std::span<const RankPoint> points);
 /// Throws Error(data) for a file that write_points() did not write; whole rows are taken of one cut short.
 std::vector<RankPoint> read_points(const std::string& path);

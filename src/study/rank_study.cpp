@@ -120,6 +120,9 @@ void RankStudy::plan() {
       for (const std::int64_t n : std::set{counts.front(), counts.back()})
         add_point("batch", n, batch, default_shards(batch));
   }
+  if (!goal_.empty() && std::ssize(counts) < kLeastCounts)
+    notes_.push_back(text("note: the time to the goal of --batch-study is predicted from ", kLeastCounts,
+                          " numbers of ranks or more; this job has ", counts.size()));
   note_places();
 }
 
@@ -244,13 +247,13 @@ int RankStudy::run() {
       stopped = must_stop(deadline ? &*deadline : nullptr);
       if (stopped) break;
       measure(planned);
+      comm::on_first_rank(world_, [&] { write_points(folder->file("trials.csv"), points_so_far()); });
       if (world_.rank() != 0 || request_.configuration.quiet) continue;
       const train::StepTimes& times = planned.rounds.back();
       tell(text("round ", round, "/", kRounds, "  ", planned.point.kind, "  ", planned.point.ranks,
                 " rank(s)  batch ", times.batch, "  ", number_text(1000 * times.seconds), " ms a step  ",
                 report::rate_text(static_cast<double>(times.batch) / times.seconds), " samples/s\n"));
     }
-    comm::on_first_rank(world_, [&] { write_points(folder->file("trials.csv"), points_so_far()); });
   }
   std::int64_t code = 0;
   comm::on_first_rank(
@@ -262,11 +265,16 @@ int RankStudy::run() {
 int RankStudy::finish(const report::RunFolder& folder, const std::string& stopped) const {
   std::vector<RankPoint> points = points_so_far();
   const auto measured = static_cast<std::int64_t>(points.size());
+  const bool complete = stopped.empty();
+  const std::string reason = complete
+                                 ? text("all ", measured, " points measured")
+                                 : text(stopped, " after ", measured, " of ", planned_.size(), " points");
   std::string lines, note;
   if (measured > 0) {
     predict(points, net_, goal_);
     write_points(folder.file("trials.csv"), points);
-    const RankSummary summary = summarise_ranks(points);
+    RankSummary summary = summarise_ranks(points);
+    if (!complete) summary.advice.insert(summary.advice.begin(), not_complete(reason));
     folder.write("summary.json", json_of(summary));
     h5::File file = h5::File::create(folder.file("study.h5"));
     const auto rows = static_cast<std::int64_t>(points.size());
@@ -284,15 +292,14 @@ int RankStudy::finish(const report::RunFolder& folder, const std::string& stoppe
     note = write_rank_page(summary, folder.path(), folder.file("report.html"), folder.file("figures"));
     lines = text_of(summary);
   }
-  const bool complete = stopped.empty();
   folder.write_status({complete ? report::RunState::finished : report::RunState::stopped, complete ? 0 : 75,
-                       measured, complete ? "all points measured" : stopped, ""});
+                       measured, reason, ""});
   if (!note.empty()) lines += "note: " + note + "\n";
   if (measured > 0) lines += text("report ", folder.file("report.html"), "\n");
   if (complete)
     lines += text("done: study ", folder.path(), ", ", measured, " points, ", ranks(), " rank(s)\n");
   else
-    lines += text("stopped: ", stopped, "; the same command and --resume measures all points anew\n");
+    lines += text("stopped: ", reason, "; the same command and --resume measures all points anew\n");
   tell(lines);
   return complete ? 0 : 75;
 }
@@ -314,7 +321,9 @@ std::string RankStudy::describe() const {
     lines += text(planned.point.kind, "  ", planned.point.ranks, " rank(s)  batch ", planned.point.batch,
                   "  ", planned.point.shards, " shard(s)\n");
   for (const std::string& note : notes_) lines += note + "\n";
-  if (ranks() > 1)
+  if (std::ssize(rank_counts()) < kLeastCounts)
+    lines += text("then no prediction: that takes ", kLeastCounts, " numbers of ranks, as of mpirun -np 4\n");
+  else
     lines += text("then predictions for up to ", ranks() << kDoublings, " ranks",
                   goal_.empty() ? "" : ", and the time to the goal of the batch study", "\n");
   return lines + "dry run: everything was checked, nothing was timed\n";

@@ -70,6 +70,13 @@ RankPoint soonest(const ScalingModel& model, const NetSize& net, std::int64_t ra
   return best;
 }
 
+std::int64_t counts_of(std::span<const RankPoint> points) {
+  std::set<std::int64_t> ranks;
+  for (const RankPoint& point : points)
+    if (point.measured()) ranks.insert(point.ranks);
+  return std::ssize(ranks);
+}
+
 /// Below this efficiency ranks do not pay.
 constexpr double kHalf = 0.5;
 
@@ -128,10 +135,21 @@ void add_speed(const RankSummary& summary, const std::string& kind, std::vector<
            three_digits(last.samples_per_second / measured.front().samples_per_second),
            " times as many as one (efficiency ", three_digits(last.efficiency), ")."));
   add_limit(measured, advice);
-  if (kind == "strong" && last.ranks > last.shards)
+  constexpr double kAboveOne = 1.05;  // less is chance
+  const auto best = std::ranges::max_element(measured, {}, &RankPoint::efficiency);
+  if (best->efficiency > kAboveOne)
+    advice.push_back(
+        text(kind, ": an efficiency above 1 (", three_digits(best->efficiency), " on ",
+             ranks_text(best->ranks), ") says that one rank alone was slow a row: ",
+             kind == "strong" ? "its rows do not fit into its caches as a share of them does, or " : "",
+             "something else was at work while it was timed. All efficiencies are against it: "
+             "compare samples/s, and give more --steps."));
+  const std::vector<RankPoint> predicted = of_kind(summary.points, kind, true);
+  const std::int64_t most = predicted.empty() ? last.ranks : predicted.back().ranks;
+  if (kind == "strong" && most > last.shards)
     advice.push_back(text("strong: a batch of ", last.batch, " rows has ", last.shards, " shards; more than ",
-                          ranks_text(last.shards),
-                          " have nothing to compute. Larger batches have more; --shards says how many."));
+                          ranks_text(last.shards), " have nothing to compute, so ", most,
+                          " can be no faster. Larger batches have more; --shards says how many."));
 }
 
 void add_model(const RankSummary& summary, std::vector<std::string>& advice) {
@@ -144,16 +162,19 @@ void add_model(const RankSummary& summary, std::vector<std::string>& advice) {
     return;
   }
   const ScalingModel& model = *summary.model;
-  advice.push_back(text(
-      "The exchange: ",
-      model.tells_messages_from_bytes
-          ? text(three_digits(1e6 * model.latency), " us a message and ", three_digits(1e9 * model.per_byte),
-                 " ns a byte")
-          : text(three_digits(1e9 * model.per_byte),
-                 " ns a byte (on one number of ranks messages cannot be told from bytes, so predictions for "
-                 "many ranks are too hopeful; take more ranks)"),
-      "; the model is at most ", percent(model.deviation), " off at what was measured",
-      model.deviation > kMisfit ? ": too far to rely on what it predicts." : "."));
+  advice.push_back(text("The exchange: ",
+                        model.tells_messages_from_bytes
+                            ? text(three_digits(1e6 * model.latency), " us a message and ",
+                                   three_digits(1e9 * model.per_byte), " ns a byte")
+                            : text(three_digits(1e9 * model.per_byte),
+                                   " ns a byte (on one number of ranks messages cannot be told from bytes)"),
+                        "; the model is at most ", percent(model.deviation), " off at what was measured",
+                        model.deviation > kMisfit ? ": too far to rely on what it predicts." : "."));
+  if (const std::int64_t counts = counts_of(summary.points); counts < kLeastCounts) {
+    advice.push_back(text("Nothing is predicted: that takes ", kLeastCounts, " numbers of ranks, and ",
+                          counts, " were measured. On four ranks (mpirun -np 4) 1, 2 and 4 are."));
+    return;
+  }
   advice.push_back(
       most.hosts <= 1
           ? "All ranks are on one host, so they share its memory and no network was measured: the "
@@ -251,6 +272,7 @@ void set_rates(std::vector<RankPoint>& points) {
 
 void predict(std::vector<RankPoint>& points, const NetSize& net, std::span<const StepsToGoal> goal) {
   const std::vector<RankPoint> measured = points;
+  if (counts_of(measured) < kLeastCounts) return;
   const std::optional<ScalingModel> model = fit_scaling(costs_of(measured));
   if (!model) return;
   std::set<std::int64_t> ranks;
@@ -272,6 +294,10 @@ void predict(std::vector<RankPoint>& points, const NetSize& net, std::span<const
     if (!goal.empty()) points.push_back(soonest(*model, net, n, goal));
   for (RankPoint& point : points) point.threads = measured.front().threads;
   set_rates(points);
+}
+
+std::string not_complete(const std::string& reason) {
+  return text("Not complete (", reason, "): what stands here is what was measured until then.");
 }
 
 RankSummary summarise_ranks(std::vector<RankPoint> points) {

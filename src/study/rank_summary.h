@@ -27,12 +27,20 @@ struct RankSummary {
 /// The number of ranks, as often doubled, that predictions reach.
 inline constexpr int kDoublings = 4;
 
+/// So many numbers of ranks, one among them, must be measured before others are predicted: any model goes
+/// through two.
+inline constexpr std::int64_t kLeastCounts = 3;
+
 /// samples_per_second and efficiency, against the point of the same kind on one rank.
 void set_rates(std::vector<RankPoint>& points);
 
 /// Adds the points that the model predicts: of each kind for 2, 4, 8, 16 times the ranks, and with `goal` the
-/// soonest way to it at every number of ranks. Nothing where no model can be fitted.
+/// soonest way to it at every number of ranks. Nothing where fewer than kLeastCounts numbers of ranks
+/// were measured.
 void predict(std::vector<RankPoint>& points, const NetSize& net, std::span<const StepsToGoal> goal);
+
+/// The sentence on a study that is not at its end.
+std::string not_complete(const std::string& reason);
 
 RankSummary summarise_ranks(std::vector<RankPoint> points);
 /// A row a point, the first row the heading: how fast; where the time of a step goes; the way to the goal.

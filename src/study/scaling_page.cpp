@@ -79,7 +79,7 @@ Figure throughput(const RankSummary& summary, const Kind& kind) {
     ideal.x.push_back(static_cast<double>(point.ranks));
     ideal.y.push_back(first.samples_per_second * static_cast<double>(point.ranks));
   }
-  figure.series.push_back(std::move(ideal));
+  if (ideal.x.size() > 1) figure.series.push_back(std::move(ideal));
   return figure;
 }
 
@@ -139,7 +139,7 @@ Figure exchange(const RankSummary& summary) {
            beyond = series_of(summary, kind.name, true, model);
     fit.x.insert(fit.x.end(), beyond.x.begin(), beyond.x.end());
     fit.y.insert(fit.y.end(), beyond.y.begin(), beyond.y.end());
-    fit.label = kind.name + ", model and prediction";
+    fit.label = kind.name + (beyond.x.empty() ? ", model" : ", model and prediction");
     fit.style = Style::dashed;
     fit.look = kind.look + 2;  // other marks than those of what was measured
     figure.series.push_back(std::move(measured));

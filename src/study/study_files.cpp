@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
+#include <fstream>
 #include <limits>
 #include <set>
 
@@ -150,6 +151,20 @@ void write_h5(const std::string& path, const Request& request, const Question& q
   file.close();
 }
 
+/// As status says; empty: the study is at its end, or nobody knows.
+std::string why_not_complete(const std::string& folder) {
+  std::ifstream file(folder + "/status");
+  std::string line;
+  if (!std::getline(file, line)) return "";
+  try {
+    const report::RunStatus status = report::parse_status_line(line);
+    if (status.state == report::RunState::running) return "it runs, or was killed";
+    return status.state == report::RunState::finished ? "" : status.reason;
+  } catch (const Error&) {  // the points tell what they tell
+    return "";
+  }
+}
+
 }  // namespace
 
 bool holds_study(const std::string& folder) {
@@ -164,7 +179,10 @@ std::string write_study_report(const Request& request, const std::string& folder
     std::vector<RankPoint> points;
     if (fs::exists(folder + "/trials.csv")) points = read_points(folder + "/trials.csv");
     require(!points.empty(), ErrorKind::data, folder, ": the study has no point that is measured yet");
-    return write_rank_page(summarise_ranks(std::move(points)), folder, page, figures);
+    RankSummary summary = summarise_ranks(std::move(points));
+    if (const std::string reason = why_not_complete(folder); !reason.empty())
+      summary.advice.insert(summary.advice.begin(), not_complete(reason));
+    return write_rank_page(summary, folder, page, figures);
   }
   Question question = question_of(request);
   std::vector<std::string> names;
@@ -222,12 +240,15 @@ report::RunFolder open_study_folder(const Request& request, const std::string& f
 void finish_study(const Request& request, const report::RunFolder& folder, const Question& question,
                   const Found& found, const Summary& summary, const std::string& stopped) {
   const bool complete = summary.complete();
+  const std::string reason =
+      complete ? text("all ", summary.done, " trials done")
+               : text(stopped, " after ", summary.done, " of ", summary.trials.size(), " trials");
   write_h5(folder.file("study.h5"), request, question, found, summary);
   folder.write("summary.json", json_of(question, summary));
   const std::string note = write_page(request, folder.path(), folder.file("report.html"),
                                       folder.file("figures"), question, found, summary);
   folder.write_status({complete ? report::RunState::finished : report::RunState::stopped, complete ? 0 : 75,
-                       summary.done, complete ? "all trials done" : stopped, ""});
+                       summary.done, reason, ""});
   if (request.out == nullptr) return;
   std::string lines = request.configuration.quiet ? "" : table_of(question, summary);
   if (!note.empty()) lines += "note: " + note + "\n";
@@ -239,8 +260,7 @@ void finish_study(const Request& request, const report::RunFolder& folder, const
                       : "",
                   "\n");
   else
-    lines += text("stopped: ", stopped, " after ", summary.done, " of ", summary.trials.size(),
-                  " trials; go on with the same command and --resume\n");
+    lines += text("stopped: ", reason, "; go on with the same command and --resume\n");
   std::fputs(lines.c_str(), request.out);
   std::fflush(request.out);
 }

@@ -127,10 +127,11 @@ def check_one_rank():
 def check_two_ranks():
     out = study(*SMALL, "--out", "two", ranks=2)
     check(sum(line.startswith("round ") for line in out.splitlines()) == 5 * 4, out)
-    for words in ("same bits on every number of ranks", "no network was measured", "predicted", "messages cannot be told from bytes"):
+    for words in ("same bits on every number of ranks", "Nothing is predicted: that takes 3 numbers of ranks, and 2 were", "messages cannot be told from bytes"):
         check(words in out, f"two ranks: not {words}: {out}")
     check_measured("two", [1, 2], 4)
-    check_predicted("two", [1, 2])
+    check(not any(point["predicted"] for point in rows_of("two")), "a prediction from two numbers of ranks")
+    check("no prediction" in study(*SMALL, "--dry-run", ranks=2), "dry run on two ranks")
     check_files("two", STEMS + ["communicate"])
 
 
@@ -142,6 +143,7 @@ def check_three_ranks():
         file["batches/steps"] = np.array([1000., 999.])
         file.attrs["model"] = "8-8"
     out = study(*SMALL, "--out", "three", "--batch-study", "batches", ranks=3)
+    check("no network was measured" in out and "4 shards; more than 4 ranks have nothing to compute, so 48 can be no faster" in out, out)
     check("is another" not in out and "the batch study trained another --model (8-8)" in out, out)
     found = check_measured("three", [1, 2, 3], 4)
     check(found["strong", 3]["weights"] == points("two")["strong", 1]["weights"], "three ranks: other weights than two")
@@ -160,7 +162,7 @@ def check_three_ranks():
 def check_a_real_batch_study():
     run("study", "batch", *SMALL[:4], "--batch-sizes", "32,128", "--tune", "none", "--seeds", 1, "--goal", "train_accuracy>=0.3", "--budget", "4 epochs",
         "--out", "real", ranks=2)
-    study(*SMALL, "--out", "with-real", "--batch-study", "real", ranks=2)
+    study(*SMALL, "--out", "with-real", "--batch-study", "real", ranks=3)
     steps = {int(row["batch"]): int(float(row["steps"])) for (kind, _), row in points("with-real").items() if kind == "goal"}
     with h5py.File("real/study.h5") as file:
         known = dict(zip((int(b) for b in file["batches/batch"]), (int(s) for s in file["batches/steps"])))
@@ -190,6 +192,13 @@ def check_report():
     check("no point that is measured yet" in report("short", 3), "a study without a point")
     write(lines[0] + lines[1].replace(b"strong", b"stringy"))
     check("row 1 is no point" in report("short", 3), "a point that is none")
+    write(lines[0] + lines[1].replace(b",256,4,20,", b",256,4,x20,"))
+    check('row 1, column steps: "x20"' in report("short", 3), "a number that is none")
+    line = lines[2].split(b",")
+    line[7] = b"1.5"
+    write(lines[0] + lines[1] + b",".join(line))
+    report("short")
+    check("an efficiency above 1 (1.5 on 2 ranks)" in bytes_of("short/report.html").decode(), "more than ideal")
     write(lines[0] + lines[1].replace(b",256,4,", b",256,0,"))
     check("row 1 is no point" in report("short", 3), "no shards")
     write(b"kind,ranks\nstrong,1\n")
@@ -257,6 +266,16 @@ def check_stop():
     check(code == 75, f"stopped: code {code}: {bytes_of('stopped.txt')}")
     check(bytes_of("stopped/status").startswith(b"stopped exit=75"), "status of a stopped study")
     check(len([1 for point in points("stopped").values() if not point["predicted"]]) == 4, "points of a stopped study")
+    reason = "after 4 of 4 points"
+    check(reason in bytes_of("stopped/status").decode() and reason in bytes_of("stopped/report.html").decode(), "what a stopped study knows")
+    before = bytes_of("stopped/report.html")
+    run("report", "stopped", threads=None)
+    check("Not complete" in before.decode() and bytes_of("stopped/report.html") == before, "report of a stopped study")
+    os.remove("stopped/status")  # of one that is killed in the first round the points stand, too
+    with open("stopped/status", "w") as file:
+        file.write("running exit=0 step=0\n")
+    run("report", "stopped", threads=None)
+    check("was killed" in bytes_of("stopped/report.html").decode(), "report of a killed study")
 
 
 def main():
