@@ -8,22 +8,27 @@
 namespace trainer::study {
 namespace {
 
-// The first character of a letter, or of what a group's first rank tells the others.
+// The first character of a letter to a group's first rank, and from it to the others. To rank 0: a result, or
+// kStop alone.
 constexpr char kWork = 'w', kStop = 's', kEnd = 'e';
+const std::string kStopAlone(1, kStop), kEndAlone(1, kEnd);
 
 }  // namespace
 
-Groups::Groups(const comm::Communicator& world, int ranks_per_group)
+Groups::Groups(const comm::Communicator& world, int ranks_per_group, std::function<bool()> asked_to_stop)
     : world_(world),
       ranks_per_group_(ranks_per_group),
       count_(world.size() / ranks_per_group),
+      asked_to_stop_(std::move(asked_to_stop)),
       mine_(world.split(is_left_over() ? count_ : world.rank() / ranks_per_group)),
       mailbox_(world) {}
 
 void Groups::run(Manager* manager, const Work& work) {
   if (world_.rank() == 0)
     lead(*manager, work);
-  else if (!is_left_over())
+  else if (is_left_over())
+    (void)wait_for_letter();  // of the end
+  else
     follow(work);
   mailbox_.finish();
   world_.watchdog().set_phase("the end of the other groups' work");
@@ -34,7 +39,7 @@ void Groups::lead(Manager& manager, const Work& work) {
   while (true) {
     serve(manager);
     if (const std::optional<std::string> next = manager.next()) {
-      mine_.broadcast(kWork + *next, 0);
+      tell_members(kWork + *next);
       manager.take(work(*next, [&] { return serve(manager); }));
       hand_out(manager);
       continue;
@@ -43,12 +48,30 @@ void Groups::lead(Manager& manager, const Work& work) {
     world_.watchdog().set_phase("the wait for the other groups' work");
     take_in(mailbox_.wait([&] { pass_on_stop(manager); }), manager);
   }
-  mine_.broadcast(std::string(1, kEnd), 0);
+  tell_members(kEndAlone);
   for (int answered = 1; answered < count_; ++answered) {  // each asks once more
-    if (idle_.empty()) take_in(mailbox_.wait(), manager);
-    mailbox_.send(idle_.front(), std::string(1, kEnd));
+    while (idle_.empty()) take_in(mailbox_.wait(), manager);
+    mailbox_.send(idle_.front(), kEndAlone);
     idle_.pop_front();
   }
+  for (int rank = count_ * ranks_per_group_; rank < world_.size(); ++rank) mailbox_.send(rank, kEndAlone);
+}
+
+/// Of a rank other than 0.
+std::string Groups::wait_for_letter() {
+  world_.watchdog().set_phase("the wait for work");
+  return mailbox_
+      .wait([&] {
+        if (passed_on_ || !asked_to_stop_ || !asked_to_stop_()) return;
+        passed_on_ = true;
+        mailbox_.send(0, kStopAlone);
+      })
+      .text;
+}
+
+/// Of the first rank of a group, which holds the ranks behind it.
+void Groups::tell_members(const std::string& letter) {
+  for (int member = 1; member < ranks_per_group_; ++member) mailbox_.send(world_.rank() + member, letter);
 }
 
 /// What has come while this rank was at work itself. True when work is to end.
@@ -66,6 +89,7 @@ bool Groups::pass_on_stop(Manager& manager) {
 
 /// A result, or at the start nothing; either way its group has nothing to do.
 void Groups::take_in(const comm::Letter& letter, Manager& manager) {
+  if (letter.text == kStopAlone) return manager.stop();
   idle_.push_back(letter.from);
   if (!letter.text.empty()) {
     busy_.erase(letter.from);
@@ -88,15 +112,12 @@ void Groups::follow(const Work& work) {
   const bool leads = mine_.rank() == 0;
   std::string result;
   while (true) {
+    if (leads) mailbox_.send(0, std::move(result));
     std::string letter;
-    if (leads) {
-      mailbox_.send(0, std::move(result));
-      world_.watchdog().set_phase("the wait for work");
-      do letter = mailbox_.wait().text;
-      while (letter.front() == kStop);  // it came too late
-      mailbox_.finish();
-    }
-    letter = mine_.broadcast(letter, 0);
+    do letter = wait_for_letter();
+    while (letter.front() == kStop);  // it came too late
+    if (leads) tell_members(letter);
+    mailbox_.finish();
     if (letter.front() == kEnd) return;
     result = work(letter.substr(1), [&] { return leads && mailbox_.look().has_value(); });
   }

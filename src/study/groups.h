@@ -23,15 +23,18 @@ class Manager {
   virtual void take(const std::string& result) = 0;
   /// Whether work that is under way is to end early. Once true, always so.
   virtual bool must_stop() = 0;
+  /// A rank that has nothing to do was asked to stop: must_stop() is true from now on.
+  virtual void stop() = 0;
 };
 
 /// The ranks of a job as groups of `ranks_per_group`, each of which does one piece of work at a time, handed
 /// out by rank 0 as they ask for it. Rank 0 works too, and answers between the steps of its own work. Ranks
-/// that are left over wait for the end.
+/// that are left over wait for the end. Whoever waits passes on a request to stop that reached it alone.
 class Groups {
  public:
-  /// Collective. `ranks_per_group` from 1 to the size of the world.
-  Groups(const comm::Communicator& world, int ranks_per_group);
+  /// Collective. `ranks_per_group` from 1 to the size of the world. `asked_to_stop`: whether this rank was;
+  /// may be null.
+  Groups(const comm::Communicator& world, int ranks_per_group, std::function<bool()> asked_to_stop);
 
   int count() const { return count_; }
   int left_over() const { return world_.size() - count_ * ranks_per_group_; }
@@ -49,6 +52,8 @@ class Groups {
   bool is_left_over() const { return world_.rank() >= count_ * ranks_per_group_; }
   void lead(Manager& manager, const Work& work);
   void follow(const Work& work);
+  std::string wait_for_letter();
+  void tell_members(const std::string& letter);
   bool serve(Manager& manager);
   bool pass_on_stop(Manager& manager);
   void take_in(const comm::Letter& letter, Manager& manager);
@@ -56,8 +61,10 @@ class Groups {
 
   const comm::Communicator& world_;
   int ranks_per_group_, count_;
+  std::function<bool()> asked_to_stop_;
   comm::Communicator mine_;
   comm::Mailbox mailbox_;
+  bool passed_on_ = false;  ///< that this rank was asked to stop
   // Of rank 0.
   std::deque<int> idle_;  ///< first ranks of groups that ask for work
   std::set<int> busy_;    ///< those that have some

@@ -57,8 +57,8 @@ class TrialManager final : public Manager {
     require(found != running_.end(), ErrorKind::internal, "a report of the unknown trial ", report.id);
     const Trial trial = found->second;
     running_.erase(found);
-    if (report.record.outcome == "abandoned") {        // it begins anew when the study goes on
-      if (!stopped_) stopped_ = "stopped on request";  // of another rank
+    if (report.record.outcome == "abandoned") {  // it begins anew when the study goes on
+      stop();                                    // on request of another rank
       return;
     }
     ledger_.add(trial, report);
@@ -70,6 +70,9 @@ class TrialManager final : public Manager {
     if (!stopped_ && deadline_.is_reached()) stopped_ = "time limit";
     if (!stopped_ && request_.signals != nullptr && request_.signals->stop()) stopped_ = "stopped on request";
     return stopped_.has_value();
+  }
+  void stop() override {
+    if (!stopped_) stopped_ = "stopped on request";
   }
   const OpenTrials& trials() const { return trials_; }
   const std::optional<std::string>& stopped() const { return stopped_; }
@@ -236,7 +239,8 @@ std::string TrialStudy::work(const comm::Communicator& group, const std::string&
 
 int TrialStudy::run() {
   if (request_.dry_run) return describe();
-  Groups groups(world_, static_cast<int>(request_.options.ranks_per_trial));
+  Groups groups(world_, static_cast<int>(request_.options.ranks_per_trial),
+                [&] { return request_.signals != nullptr && request_.signals->stop(); });
   std::optional<report::RunFolder> folder;
   std::optional<Ledger> ledger;
   std::optional<TrialManager> manager;

@@ -119,6 +119,31 @@ def check_stop():
     same("alone", "stopped", "stopped and gone on with")
 
 
+def process_of(job, rank):
+    """Of a rank of a job."""
+    for process in subprocess.run(["pgrep", "-P", str(job.pid)], capture_output=True, text=True).stdout.split():
+        if f"OMPI_COMM_WORLD_RANK={rank}".encode() in bytes_of(f"/proc/{process}/environ").split(b"\0"):
+            return int(process)
+    raise LookupError(f"no rank {rank} below {job.pid}")
+
+
+def check_stop_of_one():
+    """SIGUSR1 to one rank that has nothing to do: left over, or the second of a group that waits for the other's work."""
+    # One trial, which would take minutes.
+    words = ["study", "batch", *BLOBS, "--batch-sizes", "16", "--goal", "val_loss<=1e-9", "--seeds", "1", "--finalists", "1", "--budget", "5 min",
+             "--evaluate-every", "10 epochs", "--tune=none", "--ranks-per-trial", "2", "--threads", "1", "--out", "idle", "--resume"]
+    for ranks, rank in ((3, 2), (4, 3)):
+        job = subprocess.Popen(["mpirun", "--oversubscribe", "--bind-to", "none", "-np", str(ranks), TRAINER, *map(str, words)], env=ENVIRONMENT,
+                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        for line in job.stdout:
+            if line.startswith("study: "):
+                break
+        os.kill(process_of(job, rank), signal.SIGUSR1)
+        out, _ = job.communicate(timeout=LIMIT)
+        check(job.returncode == 75 and "stopped: stopped on request after 0 of 1 trials" in out, f"rank {rank} of {ranks}: {job.returncode} {out}")
+        check(bytes_of("idle/status").startswith(b"stopped exit=75 step=0 reason=stopped on request after 0 of 1 trials"), "status of a stopped study")
+
+
 def change(path, line, old, new):
     """`old` to `new` in a line (from 1) of a file; `new` None: the line goes."""
     lines = bytes_of(path).decode().split("\n")
@@ -270,7 +295,7 @@ def main():
     folder = tempfile.mkdtemp(prefix="trainer-study-")
     try:
         os.chdir(folder)
-        for part in (check_groups, check_damage, check_full_disk, check_stop, check_kills, check_search, check_refusals):
+        for part in (check_groups, check_damage, check_full_disk, check_stop, check_stop_of_one, check_kills, check_search, check_refusals):
             started = time.monotonic()
             part()
             print(f"{part.__name__}: {time.monotonic() - started:.1f} s", flush=True)
