@@ -72,8 +72,8 @@ std::string usage_of(Command command) {
              "Times the same steps on 1, 2, 4, ... N ranks of the job: strong scaling (--batch-size is "
              "shared) "
              "and weak scaling\n"
-             "(--weak rows of a rank), where the time goes, and from a model of it a prediction for more "
-             "ranks.\n";
+             "(--weak rows of a rank), where the time goes, and from a model of it, when three numbers "
+             "of ranks\nor more were timed, a prediction for more ranks.\n";
     case Command::study_search:
       return "Usage: mpirun -np N trainer study search --vary VARIABLES [options] --out STUDY [--resume]\n"
              "Searches over any options for the fewest steps to --goal, or without one for the best metric "
