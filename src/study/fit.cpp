@@ -5,7 +5,7 @@
 #include <boost/math/distributions/students_t.hpp>
 #include <cmath>
 #include <limits>
-#include <set>
+#include <map>
 
 namespace trainer::study {
 namespace {
@@ -39,6 +39,16 @@ Normal normal_equations(std::span<const StepsAt> points, double log_a, double lo
   return sums;
 }
 
+/// The geometric mean of the steps at each batch size: seeds share the settings that were found there, so
+/// that they say less of the curve than as many batch sizes would.
+std::vector<StepsAt> mean_of_each_batch(std::span<const StepsAt> points) {
+  std::map<double, std::vector<double>> steps;
+  for (const StepsAt& point : points) steps[point.batch].push_back(point.steps);
+  std::vector<StepsAt> means;
+  for (const auto& [batch, seeds] : steps) means.push_back({batch, log_mean_interval(seeds).value});
+  return means;
+}
+
 }  // namespace
 
 Interval mean_interval(std::span<const double> values) {
@@ -61,11 +71,10 @@ Interval log_mean_interval(std::span<const double> values) {
 
 bool CriticalBatch::is_bounded() const { return critical.low > 0 && std::isfinite(critical.high); }
 
-std::optional<CriticalBatch> fit_critical_batch(std::span<const StepsAt> points) {
-  std::set<double> batches;
-  for (const StepsAt& point : points) batches.insert(point.batch);
-  if (batches.size() < 3) return std::nullopt;
-  const double smallest = *batches.begin(), largest = *batches.rbegin();
+std::optional<CriticalBatch> fit_critical_batch(std::span<const StepsAt> seeds) {
+  const std::vector<StepsAt> points = mean_of_each_batch(seeds);
+  if (points.size() < 3) return std::nullopt;
+  const double smallest = points.front().batch, largest = points.back().batch;
   const auto ends = std::ranges::minmax(points, {}, &StepsAt::steps);
   double log_a = std::log(ends.min.steps / 2), log_c = std::log(ends.max.steps * smallest / 2);
   // With no bend in sight one parameter runs away to 0: it is held where it no longer matters.

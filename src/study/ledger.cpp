@@ -55,6 +55,7 @@ void each_number(Record& record, const Visit& visit) {
   visit("samples", record.samples);
   visit("goal_step", record.goal_step);
   visit("goal_samples", record.goal_samples);
+  visit("goal_resolution", record.goal_resolution);
   visit("goal_seconds", record.goal_seconds);
   visit("best", record.best);
   visit("best_step", record.best_step);
@@ -120,6 +121,7 @@ Report report_of(const std::string& id, const train::TrialResult& result) {
   record.samples = result.samples;
   record.goal_step = result.goal_step;
   record.goal_samples = result.goal_samples;
+  record.goal_resolution = result.goal_resolution;
   record.goal_seconds = result.goal_seconds;
   record.best = result.best;
   record.best_step = result.best_step;

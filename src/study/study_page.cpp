@@ -235,7 +235,7 @@ void add_trials(report::Page& html, const Question& question, const Found& found
     std::vector<std::string> row = {result.batch > 0 ? std::to_string(result.batch) : "all", trials};
     row.push_back(known(of_goal ? text(result.reached, " of ", result.seeds) : std::to_string(result.seeds)));
     if (of_goal) row.push_back(known(three_digits(result.seconds.value)));
-    row.push_back(known(three_digits(result.noise_scale)));
+    row.push_back(known(with_interval(result.noise_scale)));
     rows.push_back(std::move(row));
   }
   html.table(header, rows);

@@ -20,9 +20,17 @@ std::string three_digits(double value) {
 }
 
 std::string with_interval(const Interval& interval) {
+  constexpr double kSaysNothing = 100;  // of two seeds that differ, say
   if (std::isnan(interval.low)) return three_digits(interval.value);
+  if (interval.low > 0 && interval.high > kSaysNothing * interval.low)
+    return three_digits(interval.value) + " (?)";
   return three_digits(interval.value) + " (" + three_digits(interval.low) + " to " +
          three_digits(interval.high) + ")";
+}
+
+/// Whether the interval of a critical batch size tells one regime from the next but one.
+bool is_sharp(const Interval& critical) {
+  return critical.low > 0 && critical.high <= kRegimeFactor * kRegimeFactor * critical.low;
 }
 
 const std::string* value_of(const Settings& settings, const std::string& name) {
@@ -54,19 +62,24 @@ BatchResult result_of(const Question& question, const Search& search, std::int64
     result.failed =
         (result.failed || result.seeds == 1) && (record.outcome == "diverged" || record.outcome == "failed");
     if (!std::isnan(record.best)) metrics.push_back(record.best);
-    if (!std::isnan(record.noise_scale)) scales.push_back(record.noise_scale);
+    if (record.noise_scale > 0) scales.push_back(record.noise_scale);
     if (!record.reached()) continue;
     ++result.reached;
     if (record.goal_step == 0) continue;  // the untrained model
     result.steps_by_seed.push_back(static_cast<double>(record.goal_step));
+    result.at_first = result.at_first || record.goal_step == record.goal_resolution;
+    result.resolution = std::max(result.resolution, static_cast<double>(record.goal_resolution) /
+                                                        static_cast<double>(record.goal_step));
     samples.push_back(static_cast<double>(record.goal_samples));
     seconds.push_back(record.goal_seconds);
   }
   result.steps = log_mean_interval(result.steps_by_seed);
   result.samples = log_mean_interval(samples);
   result.seconds = log_mean_interval(seconds);
-  result.metric = mean_interval(metrics);
-  result.noise_scale = mean_interval(scales).value;
+  const bool positive = std::ranges::all_of(metrics, [](double metric) { return metric > 0; });
+  result.metric =
+      positive && !question.aim.larger_is_better ? log_mean_interval(metrics) : mean_interval(metrics);
+  result.noise_scale = log_mean_interval(scales);
   return result;
 }
 
@@ -78,13 +91,35 @@ void fit(const Question& question, Summary& summary) {
     if (!result.complete || result.failed || (question.aim.has_goal && result.reached < result.seeds))
       continue;
     for (const double steps : result.steps_by_seed)
-      points.push_back({static_cast<double>(result.batch), steps});
+      if (!result.at_first) points.push_back({static_cast<double>(result.batch), steps});
     const std::string* rate = value_of(result.best, "lr");
     if (rate != nullptr && result.on_edge.empty())
       rates.push_back({static_cast<double>(result.batch), parse_number(*rate).value_or(0)});
   }
   if (question.aim.has_goal) summary.critical = fit_critical_batch(points);
   summary.rate = fit_rate_rule(rates);
+}
+
+/// What counting steps in evaluations does to the result.
+void advise_on_resolution(Summary& summary) {
+  constexpr double kCoarse = 0.1;
+  std::string first;
+  const BatchResult* worst = nullptr;
+  for (const BatchResult& result : summary.batches) {
+    if (result.at_first)
+      first += text(first.empty() ? "" : ", ", result.batch);
+    else if (result.resolution > kCoarse && (worst == nullptr || result.resolution > worst->resolution))
+      worst = &result;
+  }
+  if (!first.empty())
+    summary.advice.push_back(text(
+        "The goal is met at the first evaluation at batch size ", first,
+        ": how much sooner nobody knows, so these are left out of the fit; give a finer --evaluate-every."));
+  if (worst != nullptr)
+    summary.advice.push_back(text("Steps are counted at evaluations, which are up to ",
+                                  three_digits(100 * worst->resolution),
+                                  " % of the steps to the goal apart (batch size ", worst->batch,
+                                  "): a finer --evaluate-every makes the figures sharper."));
 }
 
 void advise(const Question& question, Summary& summary) {
@@ -118,28 +153,39 @@ void advise(const Question& question, Summary& summary) {
              " rows, twice the batch is nearly half the "
              "steps; from about ",
              three_digits(critical.value * kRegimeFactor), " on, more rows save next to nothing."));
+    if (!is_sharp(critical))
+      advice.emplace_back(
+          "That interval is too wide to tell the regimes apart: take more batch sizes, --seeds and "
+          "--points.");
+    else if (critical.value < static_cast<double>(question.batches.front()) ||
+             critical.value > static_cast<double>(question.batches.back()))
+      advice.push_back(text("It lies outside of the batch sizes that were tried, ", question.batches.front(),
+                            " to ", question.batches.back(), ": take others to be sure."));
   } else if (question.aim.has_goal && question.batches.size() > 1) {
     advice.emplace_back(
         "No critical batch size can be fitted: that takes three batch sizes at which every seed reaches the "
         "goal.");
   }
+  if (question.aim.has_goal) advise_on_resolution(summary);
   if (summary.rate && summary.rate->exponent.low < summary.rate->exponent.high) {
+    constexpr double kWide = 0.5;
     const Interval& p = summary.rate->exponent;
     const bool linear = p.low <= 1 && 1 <= p.high, root = p.low <= 0.5 && 0.5 <= p.high;
     advice.push_back(text("The best learning rate grows as the batch size to the power ", with_interval(p),
                           ": ",
-                          linear && root ? "the linear (1) and the square-root rule (0.5) both fit"
-                          : linear       ? "the linear rule"
-                          : root         ? "the square-root rule"
-                                         : "neither the linear (1) nor the square-root rule (0.5)",
+                          (linear && root) || p.high - p.low > kWide
+                              ? "too uncertain to tell the linear rule (1) from the square-root rule (0.5)"
+                          : linear ? "the linear rule"
+                          : root   ? "the square-root rule"
+                                   : "neither the linear (1) nor the square-root rule (0.5)",
                           "."));
   }
   for (const BatchResult& result : summary.batches) {
     const std::string where = result.batch > 0 ? text("At batch size ", result.batch, " ") : "";
     if (!result.on_edge.empty())
-      advice.push_back(text(where, "the best ", result.on_edge.front(),
-                            " lies on the edge of what was tried, after ", result.widened,
-                            " widenings: search a wider range."));
+      advice.push_back(text(where, "the best ", result.on_edge.front(), " lies on the edge of what was tried",
+                            result.widened > 0 ? text(", after ", result.widened, " widening(s)") : "",
+                            ": search a wider range."));
     if (question.aim.has_goal && result.complete && result.reached < result.seeds)
       advice.push_back(text(where, result.reached, " of ", result.seeds, " seeds reached the goal ",
                             question.goal, " (best ", question.metric, " ", with_interval(result.metric),
@@ -165,7 +211,7 @@ Summary summarise(const Question& question, const Records& records) {
 }
 
 std::string regime_of(const Summary& summary, std::int64_t batch) {
-  if (!summary.critical || !summary.critical->is_bounded()) return "";
+  if (!summary.critical || !is_sharp(summary.critical->critical)) return "";
   const double ratio = static_cast<double>(batch) / summary.critical->critical.value;
   if (ratio < 1 / kRegimeFactor) return "perfect scaling";
   return ratio > kRegimeFactor ? "maximal parallelism" : "diminishing returns";
@@ -202,7 +248,8 @@ std::string json_of(const Question& question, const Summary& summary) {
         one.add("steps", interval(result.steps))
             .add("samples", interval(result.samples))
             .add("seconds", interval(result.seconds));
-      one.add("best_" + question.metric, interval(result.metric)).add("noise_scale", result.noise_scale);
+      one.add("best_" + question.metric, interval(result.metric))
+          .add("noise_scale", interval(result.noise_scale));
       if (summary.critical) one.add("regime", regime_of(summary, result.batch));
     }
     all.add(result.batch > 0 ? text("batch_", result.batch) : "search", one);
@@ -217,6 +264,7 @@ std::string table_of(const Question& question, const Summary& summary) {
   if (question.aim.has_goal)
     rows[0].insert(rows[0].end(), {"steps to goal", "rows to goal", "seconds", "seeds"});
   rows[0].push_back("best " + question.metric);
+  rows[0].emplace_back("noise scale");
   if (question.aim.has_goal && summary.critical) rows[0].emplace_back("regime");
   for (const BatchResult& result : summary.batches) {
     if (!result.complete) continue;
@@ -226,6 +274,7 @@ std::string table_of(const Question& question, const Summary& summary) {
       row.insert(row.end(), {with_interval(result.steps), with_interval(result.samples),
                              three_digits(result.seconds.value), text(result.reached, "/", result.seeds)});
     row.push_back(with_interval(result.metric));
+    row.push_back(with_interval(result.noise_scale));
     if (question.aim.has_goal && summary.critical)
       row.push_back(result.reached == 0 ? "-" : regime_of(summary, result.batch));
     rows.push_back(std::move(row));

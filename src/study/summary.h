@@ -32,11 +32,13 @@ struct BatchResult {
   Settings best;                      ///< when complete, as all below
   std::vector<std::string> measured;  ///< ids of the trials
   std::int64_t seeds = 0, reached = 0;
-  bool at_once = false;              ///< the untrained model meets the goal
-  bool failed = false;               ///< none of the measurements came to an end that counts
+  bool at_once = false;   ///< the untrained model meets the goal
+  bool at_first = false;  ///< a seed meets it at the first evaluation of all: steps are no figure
+  double resolution = 0;  ///< between evaluations at the goal, as a share of the steps to it; the worst
+  bool failed = false;    ///< none of the measurements came to an end that counts
   Interval steps, samples, seconds;  ///< to the goal: geometric means over the seeds that reached it
   Interval metric;                   ///< the best at the budget
-  double noise_scale = 0;            ///< mean over the seeds that know it; nan: none
+  Interval noise_scale;              ///< geometric mean over the seeds that know it; nan: none
   std::vector<double> steps_by_seed;
 };
 

@@ -70,6 +70,29 @@ std::vector<Point> Search::next_wave(std::size_t variable, bool above) const {
   return wave;
 }
 
+/// A quarter as many points again in a box about the best, as wide as neighbours are apart: what the search
+/// finds is then no coarser than what it measures.
+std::vector<Point> Search::last_wave() const {
+  const auto begin = static_cast<std::int64_t>(points_.size());
+  const Point& centre = best();
+  const double half =
+      std::pow(static_cast<double>(rules_.points), -1.0 / static_cast<double>(centre.places.size()));
+  std::vector<Point> wave;
+  for (std::int64_t number = begin; number < begin + std::max<std::int64_t>(2, rules_.points / 4); ++number) {
+    Point point{number, space_.places(number, rules_.seed), 0, {}};
+    for (std::size_t i = 0; i < centre.places.size(); ++i) {
+      const auto ends = std::ranges::minmax(points_, {}, [&](const Point& p) { return p.places[i]; });
+      const double low = ends.min.places[i], high = ends.max.places[i];
+      const double middle =
+          high - low > 2 * half ? std::clamp(centre.places[i], low + half, high - half) : (low + high) / 2;
+      point.places[i] =
+          space_.variables()[i].is_range() ? middle + half * (2 * point.places[i] - 1) : centre.places[i];
+    }
+    wave.push_back(std::move(point));
+  }
+  return wave;
+}
+
 /// Successive halving (Jamieson, Talwalkar 2016), of one rung when it is off. False as long as a trial is not
 /// done.
 bool Search::run_wave(std::vector<Point> wave) {
@@ -112,7 +135,8 @@ const Point& Search::best() const {
   });
 }
 
-/// Whether the best lies outermost of all that was tried. Where nothing went well rates were too large.
+/// Whether the best lies outermost of all that was tried, and no other point is as soon at the goal. Where
+/// nothing went well rates were too large.
 bool Search::edge(const Point& best, std::size_t& variable, bool& above) const {
   for (std::size_t i = 0; i < space_.variables().size(); ++i) {
     if (!space_.variables()[i].is_range()) continue;
@@ -120,6 +144,11 @@ bool Search::edge(const Point& best, std::size_t& variable, bool& above) const {
     const bool nothing = std::isnan(best.record.best) || best.record.outcome == "diverged";
     const bool least = nothing || best.number == ends.min.number, most = best.number == ends.max.number;
     if (!least && !most) continue;
+    const auto as_good = [&](const Point& p) {
+      return p.number != best.number && p.rung == best.rung && p.record.reached() &&
+             p.record.goal_step == best.record.goal_step;
+    };
+    if (!nothing && best.record.reached() && std::ranges::any_of(points_, as_good)) continue;
     variable = i;
     above = !least;
     return true;
@@ -137,6 +166,7 @@ void Search::search() {
       if (!run_wave(next_wave(variable, above))) return;
       ++widened_;
     }
+    if (!space_.is_grid() && !run_wave(last_wave())) return;
     for (std::size_t i = 0; i < space_.variables().size(); ++i)
       if (edge(best(), variable, above) && variable == i) on_edge_.push_back(space_.variables()[i].name);
   }

@@ -10,6 +10,8 @@ namespace trainer::train {
 namespace {
 
 void take_in(const Evaluation& evaluation, const Training& training, double seconds, TrialResult& result) {
+  constexpr std::size_t kStepColumn = 1;
+  const auto before = result.rows.empty() ? 0 : static_cast<std::int64_t>(result.rows.back()[kStepColumn]);
   result.rows.push_back(evaluation.row);
   result.row_seconds.push_back(seconds);
   const Progress& progress = training.progress();
@@ -21,6 +23,7 @@ void take_in(const Evaluation& evaluation, const Training& training, double seco
     result.outcome = TrialResult::Outcome::goal;
     result.goal_step = progress.goal_step;
     result.goal_samples = progress.goal_samples;
+    result.goal_resolution = progress.goal_step - before;
     result.goal_seconds = seconds;
   } else if (evaluation.must_stop) {
     result.outcome = TrialResult::Outcome::early_stopping;

@@ -98,7 +98,7 @@ def expect(code, pattern, name, words, rank_counts=(1, 3), start=()):
         return
     for ranks in rank_counts:
         what = f"{name} [{ranks}]"
-        done = call([*start, *MPIRUN, "-np", str(ranks), *words])
+        done = call([*start, *(MPIRUN + ["-np", str(ranks)] if ranks > 1 else []), *words])
         check_error(what, code, pattern, done.returncode, done.stderr)
         bare_run(what)
     print(f"ok: {code} for {name}", flush=True)

@@ -36,9 +36,10 @@ struct CriticalBatch {
   double steps(double batch) const { return least_steps * (1 + critical.value / batch); }
 };
 
-/// Least squares in log(steps) (Gauss, Newton; Levenberg's damping), the interval from the scatter around the
-/// fit by linear propagation. Nothing for fewer than three batch sizes.
-std::optional<CriticalBatch> fit_critical_batch(std::span<const StepsAt> points);
+/// Least squares in log(steps), averaged over the seeds of each batch size (Gauss, Newton; Levenberg's
+/// damping); the interval from the scatter of the batch sizes around the fit by linear propagation: it holds
+/// what was left of tuning as well as the seeds. Nothing for fewer than three batch sizes.
+std::optional<CriticalBatch> fit_critical_batch(std::span<const StepsAt> seeds);
 
 /// How the best rate follows the batch size: the exponent p of rate = c B^p by least squares in logarithms.
 /// 1: the linear rule, 1/2: the square-root rule. Nothing for fewer than three points.

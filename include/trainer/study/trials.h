@@ -25,6 +25,7 @@ struct Trial {
 struct Record {
   std::string outcome;  ///< goal, budget, early_stopping, diverged, failed
   std::int64_t steps = 0, samples = 0, goal_step = -1, goal_samples = -1;
+  std::int64_t goal_resolution = -1;  ///< steps from the evaluation before to the one that met the goal
   double goal_seconds = 0;
   double best = 0;  ///< of the study's metric; nan: none
   std::int64_t best_step = -1;
@@ -47,8 +48,9 @@ struct Aim {
 
 /// How a search goes about.
 struct SearchRules {
-  std::int64_t points = 20;    ///< drawn first
-  std::int64_t widenings = 3;  ///< at most, by half as many points each
+  std::int64_t points = 20;  ///< drawn first
+  std::int64_t widenings =
+      3;  ///< at most, by half as many points each; then a quarter as many about the best
   std::int64_t finalists = 2;  ///< that are measured
   std::int64_t seeds = 3;      ///< that each of them is measured with
   std::int64_t rungs = 1;      ///< of successive halving: 1, 1/3, 1/9 ... of the budget; 1: none
@@ -90,6 +92,7 @@ class Search {
   bool run_wave(std::vector<Point> wave);
   std::vector<Point> first_wave() const;
   std::vector<Point> next_wave(std::size_t variable, bool above) const;
+  std::vector<Point> last_wave() const;
   const Point& best() const;
   bool edge(const Point& best, std::size_t& variable, bool& above) const;
   void measure();

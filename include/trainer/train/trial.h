@@ -25,9 +25,10 @@ struct TrialResult {
   std::vector<double> row_seconds;        ///< of training steps, up to each evaluation
   std::int64_t steps = 0, samples = 0;    ///< done
   std::int64_t goal_step = -1, goal_samples = -1;
-  double goal_seconds = -1;  ///< of training steps
-  std::string best_metric;   ///< what "best" means: its name in `columns`
-  double best = 0;           ///< nan: nothing was evaluated
+  std::int64_t goal_resolution = -1;  ///< steps from the evaluation before to the one that met the goal
+  double goal_seconds = -1;           ///< of training steps
+  std::string best_metric;            ///< what "best" means: its name in `columns`
+  double best = 0;                    ///< nan: nothing was evaluated
   std::int64_t best_step = -1;
   double noise_scale = 0;  ///< at the end; nan: unknown
   StepSeconds seconds;     ///< of this rank
