@@ -4,6 +4,7 @@
 #include <cmath>
 #include <set>
 
+#include "shown.h"
 #include "trainer/core/grammar.h"
 #include "trainer/core/tree.h"
 #include "trainer/report/progress.h"
@@ -11,12 +12,6 @@
 
 namespace trainer::study {
 namespace {
-
-std::string three_digits(double value) {
-  char buffer[32];
-  std::snprintf(buffer, sizeof(buffer), std::abs(value) >= 1000 ? "%.0f" : "%.3g", value);
-  return buffer;
-}
 
 std::string percent(double share) { return text(std::round(100 * share), " %"); }
 

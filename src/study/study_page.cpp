@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <limits>
 
+#include "shown.h"
 #include "study_files.h"
 #include "trainer/core/grammar.h"
 #include "trainer/report/page.h"
@@ -177,20 +178,6 @@ Figure curves(const Question& question, const Found& found, const Summary& summa
     figure.series.push_back(std::move(series));
   }
   return figure;
-}
-
-std::string three_digits(double value) {
-  if (!std::isfinite(value)) return std::isnan(value) ? "-" : "inf";
-  char buffer[40];
-  std::snprintf(buffer, sizeof(buffer), std::abs(value) >= 1000 && std::abs(value) < 1e15 ? "%.0f" : "%.3g",
-                value);
-  return buffer;
-}
-
-std::string with_interval(const Interval& interval) {
-  if (std::isnan(interval.low)) return three_digits(interval.value);
-  return text(three_digits(interval.value), " (", three_digits(interval.low), " to ",
-              three_digits(interval.high), ")");
 }
 
 /// What came out at each batch size.

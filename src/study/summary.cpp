@@ -2,31 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <limits>
 
+#include "shown.h"
 #include "trainer/core/grammar.h"
 #include "trainer/report/result.h"
 
 namespace trainer::study {
 namespace {
-
-std::string three_digits(double value) {
-  char buffer[40];
-  if (std::isinf(value)) return "inf";
-  std::snprintf(buffer, sizeof(buffer), std::abs(value) >= 1000 && std::abs(value) < 1e15 ? "%.0f" : "%.3g",
-                value);
-  return std::isnan(value) ? "-" : buffer;
-}
-
-std::string with_interval(const Interval& interval) {
-  constexpr double kSaysNothing = 100;  // of two seeds that differ, say
-  if (std::isnan(interval.low)) return three_digits(interval.value);
-  if (interval.low > 0 && interval.high > kSaysNothing * interval.low)
-    return three_digits(interval.value) + " (?)";
-  return three_digits(interval.value) + " (" + three_digits(interval.low) + " to " +
-         three_digits(interval.high) + ")";
-}
 
 /// Whether the interval of a critical batch size tells one regime from the next but one.
 bool is_sharp(const Interval& critical) {
