@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <memory>
 #include <utility>
@@ -54,7 +55,11 @@ class Writer {
   void index(std::size_t i, std::int32_t index) {
     const auto& [column, place] = columns_[i];
     if (!column->target) {
-      if (floats_ != nullptr) floats_[place + index] = 1.0f;
+      if (floats_ == nullptr) return;
+      if (index == CsvDecoder::kNoCategory)
+        std::fill_n(floats_ + place, column->values.size(), std::numeric_limits<float>::quiet_NaN());
+      else
+        floats_[place + index] = 1.0f;
     } else if (classes_ != nullptr) {
       *classes_ = index;
     }

@@ -61,20 +61,20 @@ void read_boxes(const Hdf5Layout& layout, Range rows, T* out, std::int64_t strid
 }
 
 void require_finite(const Hdf5Column& column, Range rows, const float* out, std::int64_t stride,
-                    bool keep_missing) {
+                    const MissingRule& missing) {
   const std::int64_t columns = column.layout.columns;
   const bool is_dense = stride == columns;
   if (is_dense && all_finite(out, rows.size() * columns)) return;
   for (std::int64_t row = rows.begin; row < rows.end; ++row, out += stride) {
     if (all_finite(out, columns)) continue;
-    const auto bad = std::find_if_not(out, out + columns, [keep_missing](float value) {
-      return std::isfinite(value) || (keep_missing && std::isnan(value));
+    const auto bad = std::find_if_not(out, out + columns, [&missing](float value) {
+      return std::isfinite(value) || (missing.is_kept && std::isnan(value));
     });
     if (bad == out + columns) continue;
     const std::int64_t j = bad - out;
     fail(ErrorKind::data, column.table.place(), ": row ", row, ", column ", j, " ",
          column.table.trouble(hdf5_place(column.layout, row, j)),
-         "; mend or leave out such rows, or say --missing drop or mean");
+         std::isnan(*bad) ? "; " + missing.remedy : "; mend or leave out such rows");
   }
 }
 
@@ -125,10 +125,11 @@ Hdf5Open open_rows(const Hdf5Rows& rows, std::size_t index) {
   return open;
 }
 
-void read_floats(const Hdf5Column& column, Range rows, float* out, std::int64_t stride, bool keep_missing) {
+void read_floats(const Hdf5Column& column, Range rows, float* out, std::int64_t stride,
+                 const MissingRule& missing) {
   read_boxes(column.layout, rows, out, stride,
              [&](const h5::Slab& box, float* to, Range) { column.table.read(box, to); });
-  require_finite(column, rows, out, stride, keep_missing);
+  require_finite(column, rows, out, stride, missing);
 }
 
 void read_bytes(const Hdf5Column& column, Range rows, std::uint8_t* out, std::int64_t stride) {

@@ -43,8 +43,8 @@ Hdf5Rows rows_of(const std::vector<std::string>& paths, const std::vector<std::s
   rows.targets.option = "--targets";
   if (!targets.empty()) rows.targets = {"--targets", of_targets, parse_hdf5_selections("--targets", targets)};
   rows.row_axes = parse_row_axes(request.row_axis);
-  rows.keep_missing = request.missing != "error";
-  rows.keep_missing_targets = request.missing == "drop";
+  rows.missing_inputs = {request.missing != "error", missing_remedy(request, false)};
+  rows.missing_targets = {request.missing == "drop", missing_remedy(request, true)};
   rows.links = request.follow_links ? h5::Links::anywhere : h5::Links::inside;
   return rows;
 }

@@ -67,6 +67,11 @@ void read_with_gaps(const Source& source, const RowSet& kept, Range span, Range 
 
 }  // namespace
 
+std::string missing_remedy(const Request& request, bool target) {
+  if (request.without_targets) return "fill it in, or say --missing mean";  // each row is predicted
+  return text("fill it in, leave the row out, or say --missing drop", target ? "" : " or mean");
+}
+
 Source without_missing(Source source, const ShareWork& share, std::string& origin) {
   const std::vector<std::int64_t> blocks = blocks_of(source);
   const auto count = static_cast<std::int64_t>(blocks.size());

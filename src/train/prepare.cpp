@@ -241,7 +241,6 @@ data::Request request_of(const Configuration& configuration, const KnownModel* k
     request.class_names = known->class_names;
     request.encoding = known->encoding;
     request.without_targets = known->without_targets;
-    if (known->scalings.inputs.fills_missing() && request.missing == "error") request.missing = "mean";
   }
   return request;
 }

@@ -82,8 +82,28 @@ def check_classes(rows):
     line = run("train", *use, "--out", "holes", code=3)
     check("line 2, column 4 ('width')" in line and "'NA'" in line, line)
     run("train", *use, "--missing", "drop", "--model", "dense(outputs)", "--epochs", 3, "--quiet", "--out", "holes")
-    found = lines_of(run("evaluate", "holes", "--data", "holes.csv", "--missing", "drop", "--split", "train", "--validation", "0"))
+    found = lines_of(run("evaluate", "holes", "--data", "holes.csv"))  # --missing as in training, and all rows
+    check(found["split"].startswith("all "), f"evaluate: {found}")
     check(found["rows"] == "390" and found["class_0"] == "cheap" and found["class_1"] == "dear", f"evaluate: {found}")
+
+
+def check_missing(rows):
+    """evaluate and predict take what lacks a value as training did, and an error names what works."""
+    for i in range(3, 100, 10):
+        rows[i]["color"] = ""
+    write("gaps.csv", rows)
+    use = ["--data", "gaps.csv", "--inputs", "width,color", "--model", "dense(outputs)", "--epochs", 1, "--quiet"]
+    run("train", *use, "--missing", "mean", "--out", "filled")
+    run("train", *use, "--missing", "drop", "--out", "dropped")
+    run("train", "--data", "table.csv", *use[2:], "--out", "strict")
+    check(lines_of(run("evaluate", "filled", "--data", "gaps.csv"))["rows"] == "400", "evaluate: filled")
+    check(lines_of(run("evaluate", "dropped", "--data", "gaps.csv"))["rows"] == "380", "evaluate: dropped")
+    run("predict", "filled", "--data", "gaps.csv", "--out", "filled.csv")
+    for name in ("dropped", "strict"):
+        line = run("predict", name, "--data", "gaps.csv", "--out", f"{name}.csv", code=3)
+        check("line 2, column 4 ('width')" in line and "say --missing mean" in line and "drop" not in line, line)
+        run("predict", name, "--data", "gaps.csv", "--out", f"{name}.csv", "--missing", "mean")
+        check(len(read_csv(f"{name}.csv")[1]) == 400 and "nan" not in open(f"{name}.csv").read(), f"{name}: predictions")
 
 
 def check_logarithms():
@@ -129,5 +149,6 @@ with tempfile.TemporaryDirectory(prefix="trainer-columns-") as folder:
     write("table.csv", table)
     check_regression(table)
     check_classes(table)
+    check_missing(table)
     check_logarithms()
     sys.exit(finish())
