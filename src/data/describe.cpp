@@ -15,6 +15,7 @@
 #include "describe_stored.h"
 #include "labels.h"
 #include "memory.h"
+#include "memory_room.h"
 #include "share_over.h"
 #include "trainer/core/error.h"
 #include "trainer/data/order.h"
@@ -82,12 +83,16 @@ class Describer {
   void line(const std::string& name, const std::string& value) { out_.text += name + " " + value + "\n"; }
 
   void require_room() const {
-    const std::int64_t bytes = decoded_bytes(facts_);
-    const std::int64_t limit = memory_bytes("--memory-limit", request_.memory_limit) / 4 * 3;
-    require(source_.any_rows || bytes <= limit, ErrorKind::data, "--data: the rows of ", plan_.origin,
-            " need ", bytes >> 20, " MiB of memory, --memory-limit ", request_.memory_limit, " leaves ",
-            limit >> 20, " MiB for them, and this format cannot be read in parts; with more memory, `",
-            convert_line(request_.data), "` makes an HDF5 file of it");
+    const std::int64_t bytes = bytes_of_rows(plan_.splits);
+    const MemoryLimit limit{memory_bytes("--memory-limit", request_.memory_limit), request_.memory_limit};
+    if (holds_rows(limit, bytes)) return;
+    require(std::ranges::all_of(plan_.splits, &Source::any_rows), ErrorKind::data, "--data: the rows of ",
+            plan_.origin, " need ", bytes >> 20, " MiB of memory, --memory-limit ", request_.memory_limit,
+            " leaves ", (limit.bytes / 4 * 3) >> 20,
+            " MiB for them, and this format cannot be read in parts; with --memory-limit ",
+            limit_to_hold(bytes), ", `", convert_line(request_.data), "` makes an HDF5 file of it");
+    require_window_room(facts_, EpochOrder(0, RowSet::all(facts_.rows), taken_, facts_.blocks), kBatch, bytes,
+                        limit);
   }
 
   std::string task_text() const {

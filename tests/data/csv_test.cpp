@@ -181,6 +181,23 @@ TEST_F(CsvTest, DropsRowsThatLackAValue) {
   expect_says(error_of(text, {.missing = "zero"}, ErrorKind::usage), {"'zero'"});
 }
 
+TEST_F(CsvTest, RefusesAnInputThatNamesRows) {
+  const auto table = [](int names, int rows) {
+    std::string text = "id,color,y\n";
+    for (int row = 0; row < rows; ++row)
+      text += "row" + std::to_string(row % names) + (row % 2 == 0 ? ",red," : ",blue,") +
+              std::to_string(row % 3) + "\n";
+    return text;
+  };
+  expect_says(error_of(table(40, 40)),
+              {"column 1 ('id')", "'row0' in line 2", "40 categories in 40 rows", "with --inputs \"color\""});
+  expect_says(error_of(table(21, 41)), {"21 categories in 41 rows"});
+  EXPECT_EQ(content_of(table(21, 42)).facts.features, 23);
+  EXPECT_EQ(content_of(table(20, 20)).facts.features, 22);
+  EXPECT_EQ(content_of(table(40, 40), {.inputs = "color"}).facts.features, 2);
+  EXPECT_EQ(content_of(table(40, 40), {.target_columns = "id", .inputs = "color"}).facts.targets, 40);
+}
+
 TEST_F(CsvTest, TakesWordsForMissingValuesAsPandasDoes) {
   // Above the first number of a column, too; a text in it is an error still.
   const std::string text = "a,b,y\nNA,u,0\n1,u,1\nNULL,v,0\n2,N/A,0\n3,w,None\n5,null,1\n6,w,0\n";
