@@ -106,10 +106,12 @@ std::string usage_of(Command command) {
              "Says what training would find in WHAT (as of `train --data`), one `name value` a line: shapes, "
              "task, targets,\n"
              "inputs, how the rows lie in their files, and how well their order in an epoch mixes them "
-             "(shuffle_spread,\n"
-             "measured); then advice. Large data are looked at in samples. Exit code 3 with the error that "
-             "training would\n"
-             "meet. Needs no MPI.\n";
+             "(shuffle_spread:\n"
+             "how unlike the targets of two batches are, 1 as after a full permutation, more is worse); "
+             "then\n"
+             "advice. Large data are looked at in samples. Exit code 3 with the error that training would "
+             "meet. "
+             "Needs no MPI.\n";
     case Command::data_convert:
       return "Usage: mpirun -np N trainer data convert WHAT --out F.h5 [options]\n"
              "Writes WHAT (as of `train --data`) as an HDF5 file that training takes without further "

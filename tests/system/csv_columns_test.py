@@ -22,6 +22,9 @@ from program import check, finish, read_csv, run  # noqa: E402
 NAMES = ["id", "note", "station", "width", "color", "price", "kind"]
 
 
+USE = ["--inputs", "color, width", "--target-columns", "price"]
+
+
 def rows_of(count, seed):
     draw = random.Random(seed)
     rows = []
@@ -93,6 +96,14 @@ def check_missing(rows):
         rows[i]["color"] = ""
     write("gaps.csv", rows)
     use = ["--data", "gaps.csv", "--inputs", "width,color", "--model", "dense(outputs)", "--epochs", 1, "--quiet"]
+    found = lines_of(run("data", "describe", *use[1:4], "--missing", "mean", threads=None))
+    widths = [float(row["width"]) for row in rows if row["width"] not in ("NA", "NULL", "", "None")]
+    words = found["input_0"].split()
+    check(words[0::2] == ["min", "mean", "max", "missing"] + ["width"], f"describe: {words}")
+    for word, figure in zip(words[1:7:2], (min(widths), sum(widths) / len(widths), max(widths))):
+        check(abs(float(word) - figure) < 1e-4, f"describe: {words}")
+    check(words[7] == "10" and found["input_1"].endswith("missing 10 color = blue"), f"describe: {found}")
+    check("nan" not in found["inputs_mean"] and found["inputs_missing"] == "30 values", f"describe: {found}")
     run("train", *use, "--missing", "mean", "--out", "filled")
     run("train", *use, "--missing", "drop", "--out", "dropped")
     run("train", "--data", "table.csv", *use[2:], "--out", "strict")
@@ -115,6 +126,8 @@ def check_logarithms():
     train = ["--target-columns", "price", "--scale-targets", "log", "--model", "dense(outputs)", "--lr", "0.03", "--epochs", 30,
              "--metrics", "rmse", "--quiet"]
     run("train", "--data", "prices.csv", *train, "--out", "log", ranks=2)
+    check("try --scale-targets log" in run("data", "describe", "prices.csv", threads=None), "describe: no advice on decades")
+    check("--scale-targets" not in run("data", "describe", "table.csv", *USE, threads=None), "describe: needless advice")
     with h5py.File("log/best.h5") as file:
         scaling = file["scaling"]
         check(scaling.attrs["targets"] == "log" and abs(scaling["target_deviation"][0] - 5 ** 0.5) < 0.2, "what the checkpoint stores")
