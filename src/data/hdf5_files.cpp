@@ -78,6 +78,19 @@ void require_finite(const Hdf5Column& column, Range rows, const float* out, std:
   }
 }
 
+/// "; their axes of 48 agree: try --row-axis 1", where rows differ but another axis fits; else "".
+std::string axis_hint(const Hdf5Column& a, const Hdf5Column& b) {
+  const std::vector<std::int64_t>&one = a.table.facts().shape, &other = b.table.facts().shape;
+  const auto hint = [](std::int64_t size, std::int64_t axis) {
+    return text("; both have ", size, " on axis ", axis, ": try --row-axis ", axis);
+  };
+  for (std::size_t axis = 0; axis < std::min(one.size(), other.size()); ++axis)
+    if (one[axis] == other[axis] && one[axis] > 1) return hint(one[axis], static_cast<std::int64_t>(axis));
+  if (!one.empty() && !other.empty() && one.back() == other.back() && one.back() > 1)
+    return hint(one.back(), -1);
+  return "";
+}
+
 std::string rows_text(const Hdf5Column& column) {
   return text(column.table.place(), " has ", column.layout.rows, " rows");
 }
@@ -104,7 +117,7 @@ std::vector<Hdf5Column> open_side(const h5::TableFile& file, const Hdf5Side& sid
     columns.push_back({std::move(table), std::move(layout)});
     require(columns.back().layout.rows == columns.front().layout.rows, ErrorKind::data,
             rows_text(columns.front()), " but ", rows_text(columns.back()),
-            "; --row-axis says which axis counts rows");
+            axis_hint(columns.front(), columns.back()), "; --row-axis says which axis counts rows");
   }
   keep_shared_chunks(columns);
   return columns;
@@ -120,7 +133,7 @@ Hdf5Open open_rows(const Hdf5Rows& rows, std::size_t index) {
   const bool is_same = path == rows.inputs.paths[index];
   open.targets = open_side(is_same ? inputs : h5::TableFile::open(path, rows.links), rows.targets, rows);
   require(open.targets.front().layout.rows == open.rows, ErrorKind::data, rows_text(open.inputs.front()),
-          " but ", rows_text(open.targets.front()),
+          " but ", rows_text(open.targets.front()), axis_hint(open.inputs.front(), open.targets.front()),
           "; inputs and targets need the same rows in the same order");
   return open;
 }

@@ -114,6 +114,11 @@ Source source_of(const Hdf5Rows& rows, const Hdf5Look& look, const Hdf5Targets& 
   if (rows.inputs.paths.size() > 1) source.files.assign(look.firsts.begin(), look.firsts.end() - 1);
   const auto reader = std::make_shared<Hdf5Reader>(rows, look, targets);
   source.read = [reader](Range range, const RowStore& store) { reader->read(range, store); };
+  source.place = [files = rows.inputs.paths, firsts = look.firsts](std::int64_t row) {
+    const auto file = std::upper_bound(firsts.begin(), firsts.end(), row) - firsts.begin() - 1;
+    return text(files[static_cast<std::size_t>(file)], ": row ",
+                row - firsts[static_cast<std::size_t>(file)]);
+  };
   source.groups = [reader](const std::string& path) { return reader->groups(path); };
   return source;
 }

@@ -96,6 +96,7 @@ Source without_missing(Source source, const ShareWork& share, std::string& origi
   out.facts.rows = kept->size();
   out.pieces = places_in(*kept, all->pieces);
   out.files = places_in(*kept, all->files);
+  if (all->place) out.place = [all, kept](std::int64_t row) { return all->place((*kept)[row]); };
   out.read = [all, kept](Range rows, const RowStore& store) {
     if (rows.size() == 0) return;
     const Range span{(*kept)[rows.begin], (*kept)[rows.end - 1] + 1};

@@ -34,7 +34,7 @@ std::vector<std::string> lines_of(const std::string& text) {
 
 StreamedData::StreamedData(const comm::Communicator& world, const comm::Communicator& node, Source source,
                            std::int64_t all_bytes, MemoryLimit limit)
-    : OpenedSet(with_blocks(source)),
+    : OpenedSet(with_blocks(source), source.place),
       node_(node),
       source_(std::move(source)),
       all_bytes_(all_bytes),

@@ -122,6 +122,11 @@ int run_evaluation(const comm::Communicator& world, const EvaluateRequest& reque
         MetricList(request.metrics.empty() ? MetricList::everything(facts, count) : request.metrics, facts);
   });
 
+  if (data.scalings.targets.mode() == data::Scaling::Mode::log && set->has_all_rows())
+    comm::together(world, [&] {  // one error of all, not a rank's
+      data::require_positive_targets(world, *set, data::RowSet::of(rows));
+    });
+
   std::vector<std::unique_ptr<const nn::RowSource>> sources;
   for (const LoadedModel& model : models)
     sources.push_back(std::make_unique<ListedRows>(*set, model.scalings, rows,

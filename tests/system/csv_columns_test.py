@@ -152,7 +152,7 @@ def check_logarithms():
                  run("train", "--data", "bad.csv", *train, "--validation", "tail(0.1)", "--out", "no", code=3, ranks=2),
                  run("train", "--data", "prices.csv", *train, "--test", "bad.csv", "--out", "no", code=3, ranks=2),
                  run("evaluate", "log", "--data", "bad.csv", "--split", "train", "--validation", "0", code=3, ranks=2)):
-        check("row 299 of bad has the target -4.5 (price)" in line, line)
+        check("trainer: error: --scale-targets log: bad.csv: line 301 has the target -4.5 (price)" in line, line)
     run("predict", "log", "--data", "bad.csv", "--out", "bad_out.csv")
 
 
