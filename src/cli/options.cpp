@@ -425,7 +425,7 @@ void add_study_options(std::vector<Option>& table) {
             {.placeholder = "VARIABLES",
              .effect = Effect::bits,
              .help = "what is searched for: as in \"lr=log(1e-4,1e-1) hidden=list(15,30,100)\" with --model "
-                     "\"dense($hidden) relu dense(outputs)\"",
+                     "'dense($hidden) relu dense(outputs)' (single quotes: a shell takes $ in others)",
              .commands = {Command::study_search}});
   group.add(whole("points", &S::points, 1, 100'000),
             {.placeholder = "N",
