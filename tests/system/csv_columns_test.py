@@ -117,6 +117,18 @@ def check_missing(rows):
         check(len(read_csv(f"{name}.csv")[1]) == 400 and "nan" not in open(f"{name}.csv").read(), f"{name}: predictions")
 
 
+def check_files(rows):
+    """The files that validate are named; rows in memory are not read, whatever copying them takes."""
+    for i in range(8):
+        write(f"part-{i}.csv", rows[50 * i:50 * i + 50])
+    for share, words in (("0.1", "validation: 1 file: part-"), ("0.8", "part-")):
+        out = run("train", "--data", "part-*.csv", *USE, "--model", "dense(outputs)", "--epochs", 2, "--validation", f"files({share})",
+                  "--out", f"files{share}", ranks=2)
+        line = next((line for line in out.splitlines() if line.startswith("validation: ")), "none")
+        check(words in line and line.count(".csv") == (1 if share == "0.1" else 5) and line.endswith("more") == (share == "0.8"), line)
+        check("note: reading" not in out, f"advice on reading rows that are in memory: {out}")
+
+
 def check_logarithms():
     """Prices over four orders of magnitude: what evaluate says is said of original units, like predictions."""
     draw = random.Random(3)
@@ -161,6 +173,7 @@ with tempfile.TemporaryDirectory(prefix="trainer-columns-") as folder:
     table = rows_of(400, 1)
     write("table.csv", table)
     check_regression(table)
+    check_files(table)
     check_classes(table)
     check_missing(table)
     check_logarithms()
