@@ -241,7 +241,7 @@ def check_half_written():
 
     def constant(folder):
         with open(f"{folder}/steps.csv", "w") as file:
-            file.write("step,loss,lr,grad_norm\n" + "".join(f"{step},0.5,0.001,1.7\n" for step in range(1, 2001)))
+            file.write("step,loss,lr,grad_norm\n" + "".join(f"{step},0.5,0.001,1.7\n" for step in range(1, 3334)))
     remade("constant", constant)
     rates = {rate for _, rate in series_of("copy/figures/learning_rate.csv")[""]}
     check(rates == {"0.001"}, f"a constant rate is drawn as {rates}")
