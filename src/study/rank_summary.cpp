@@ -92,7 +92,7 @@ Burden burden_of(const RankPoint& point) {
        point.wait / point.seconds},
       {"communication", "larger batches have more to compute for each exchange",
        point.communicate / point.seconds},
-      {"reading rows", "a larger --memory-limit, or files that are faster to read",
+      {"gathering rows", "where they come from their files, a larger --memory-limit; else fewer --augment",
        point.read / point.seconds}};
   return *std::ranges::max_element(list, {}, &Burden::share);
 }
