@@ -18,6 +18,11 @@ std::vector<std::string> remarks_on(const Request& request, const Question& ques
       remarks.push_back(text("note: --", given->first, " ", given->second,
                              " is not used: ", option_of(request), " varies it"));
   }
+  if (question.space.is_grid() && !question.space.is_empty() &&
+      question.space.combinations() > question.rules.points)
+    remarks.push_back(text("note: ", question.rules.points, " of the ", question.space.combinations(),
+                           " combinations are tried; --points ", question.space.combinations(),
+                           " tries all"));
   // Of the goal, and of the best where no goal is reached.
   for (const std::string& metric :
        {question.goal.substr(0, question.goal.find_first_of(" <>=")), question.metric}) {
