@@ -171,12 +171,12 @@ TEST(Figure, AGnuplotThatFailsIsQuoted) {
 
 TEST(Figure, ItPollsWhileGnuplotDraws) {
   const TemporaryFolder folder, programs;
-  put_program(programs / "gnuplot", "sleep 0.2\n");
+  put_program(programs / "gnuplot", "/bin/sleep 0.2\n");
   const ProgramPath path(programs.path());
   int polled = 0;
   (void)draw({line_figure("one")}, folder.path(), [&] { ++polled; });
   EXPECT_GT(polled, 1);
-  put_program(programs / "gnuplot", "echo $$ > ../process; exec sleep 600\n");
+  put_program(programs / "gnuplot", "echo $$ > ../process; exec /bin/sleep 600\n");
   const auto fails = [&] {
     if (fs::exists(folder / "process") && fs::file_size(folder / "process") > 1)
       throw Error(ErrorKind::communication, "a rank is gone");
