@@ -296,6 +296,23 @@ def check_half_done():
         file.write("stopped exit=75 step=9 reason=time limit after 9 of 40 trials\n")
     run("report", "half", threads=None)
     check("Not complete (time limit after 9 of 40 trials)" in bytes_of("half/report.html").decode(), "a report on half a study")
+    # Two seeds far from each other: the ends of their interval are told as they are.
+    with open("half/trials.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row, steps in zip([row for row in rows if row["stage"] == "measure"], (10, 1000), strict=True):
+        row["goal_step"], row["goal_samples"] = steps, 16 * steps
+    with open("half/trials.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    run("report", "half", threads=None)
+    with open("half/figures/steps_to_goal.csv", newline="") as file:
+        row = next(csv.DictReader(file))
+    reach = 12.7062 * np.log(100) / 2  # Student's t of two values
+    check(all(abs(np.log(float(row[end]) / 100) / reach - sign) < 1e-3 for end, sign in (("low", -1), ("high", 1))), f"a wide interval: {row}")
+    page = bytes_of("half/report.html").decode()
+    check("100 (?)</td>" in page and "(?): the interval is too wide" in page, "(?) is not explained")
+    check(os.path.exists("half/figures/steps_to_goal.svg") == os.path.exists("alone/figures/steps_to_goal.svg"), "the picture of a wide interval")
 
 
 def check_settings():
