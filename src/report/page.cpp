@@ -163,9 +163,9 @@ std::string Page::html(const Drawn& drawn) const {
               "</body>\n</html>\n");
 }
 
-std::string Page::write() {
+std::string Page::write(const std::function<void()>& poll) {
   close_sections();
-  const Drawn drawn = draw(figures_, folder_);
+  const Drawn drawn = draw(figures_, folder_, poll);
   replace_file(path_, html(drawn));
   return drawn.note;
 }

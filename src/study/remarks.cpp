@@ -1,5 +1,6 @@
 #include "remarks.h"
 
+#include "ledger.h"
 #include "trainer/core/error.h"
 
 namespace trainer::study {
@@ -11,7 +12,9 @@ const char* option_of(const Request& request) { return request.kind == Kind::bat
 
 std::vector<std::string> remarks_on(const Request& request, const Question& question,
                                     const std::set<std::string>& losses) {
-  std::vector<std::string> remarks;
+  std::vector<std::string> names, remarks;
+  for (const Variable& variable : question.space.variables()) names.push_back(variable.name);
+  require_names(names, question.metric);
   for (const Variable& variable : question.space.variables()) {
     const auto given = request.given.find(variable.name);
     if (given != request.given.end())

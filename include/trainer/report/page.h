@@ -1,5 +1,6 @@
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -31,9 +32,9 @@ class Page {
   /// link to its numbers. A stem that another figure of the page has gets a number.
   void figure(Figure figure);
 
-  /// Draws all figures (see draw()), then writes the page, whole or not at all. Returns what the user should
-  /// be told: Drawn::note. Throws Error(data).
-  std::string write();
+  /// Draws all figures (see draw(), also for `poll`), then writes the page, whole or not at all. Returns what
+  /// the user should be told: Drawn::note. Throws Error(data).
+  std::string write(const std::function<void()>& poll = {});
 
  private:
   std::string html(const Drawn& drawn) const;
