@@ -283,7 +283,8 @@ int TrialStudy::run() {
     const Summary summary = summarise(question_, ledger->found().records);
     if (!summary.complete()) code = 75;
     if (code == 0) ledger->put_in_order(summary.trials);
-    finish_study(request_, *folder, question_, ledger->found(), summary, manager->stopped().value_or(""));
+    finish_study(request_, *folder, question_, ledger->found(), summary, manager->stopped().value_or(""),
+                 [&] { world_.poll(); });
   });
   world_.broadcast(&code, sizeof(code), 0);
   return static_cast<int>(code);
