@@ -84,10 +84,10 @@ double slowest(const comm::Communicator& world, double mine) {
 }
 
 void run_case(benchmark::State& state, const comm::Communicator& world, int threads, const Case& test,
-              std::int64_t shards) {
+              std::int64_t shards, nn::Tuning tuning) {
   Team team(threads);
   const nn::Loss loss = nn::Loss::parse("softmax_cross_entropy");
-  const nn::Network network(nn::join(nn::Model(test.model, kInputs, kOutputs), loss), threads);
+  const nn::Network network(nn::join(nn::Model(test.model, kInputs, kOutputs), loss), threads, tuning);
   const auto optimizer = optim::Optimizer::parse("adam");
   train::Step::Settings settings;
   settings.shards = shards;
@@ -185,20 +185,20 @@ int main(int argc, char** argv) {
       --i;
     }
   for (const Case& test : kCases) {
-    const std::int64_t few = std::int64_t{world.size()} * threads;
-    std::vector<std::int64_t> all_shards = {default_shards(test.batch)};
-    if (few != all_shards[0]) all_shards.push_back(few);  // what the same bits at any scale cost
-    for (const std::int64_t shards : all_shards)
-      benchmark::RegisterBenchmark((test.name + "/batch:" + std::to_string(test.batch) +
-                                    (shards == few ? "/S=ranks*threads" : "/S=default"))
-                                       .c_str(),
-                                   [&world, threads, &test, shards](benchmark::State& state) {
-                                     run_case(state, world, threads, test, shards);
+    const auto add = [&](const std::string& name, std::int64_t shards, nn::Tuning tuning) {
+      benchmark::RegisterBenchmark((test.name + "/batch:" + std::to_string(test.batch) + name).c_str(),
+                                   [&world, threads, &test, shards, tuning](benchmark::State& state) {
+                                     run_case(state, world, threads, test, shards, tuning);
                                    })
           ->UseManualTime()
           ->Unit(benchmark::kMillisecond)
           ->Iterations(test.batch > 1000 ? 8 : 100)
           ->ReportAggregatesOnly(true);
+    };
+    const std::int64_t usual = default_shards(test.batch), few = std::int64_t{world.size()} * threads;
+    add("/S=default", usual, {});
+    add("/S=default/weight_gradient=onednn", usual, {.own_weight_gradient = false});
+    if (few != usual) add("/S=ranks*threads", few, {});  // what the same bits at any scale cost
   }
   for (const Case& test : kCases)
     benchmark::RegisterBenchmark(
