@@ -294,7 +294,10 @@ std::int64_t Network::activation_bytes_per_row() const {
   for (const std::int64_t width : plan_->value_widths) bytes += 4 * width;
   for (const std::int64_t width : plan_->gradient_widths) bytes += 4 * width;
   for (const std::int64_t width : plan_->mask_widths) bytes += width;
-  return bytes;
+  std::int64_t packed = 0;  // of one layer at a time
+  for (const Tiled* tiled : plan_->tiled)
+    if (tiled != nullptr && tiled->packs()) packed = std::max(packed, tiled->packed_floats(1));
+  return bytes + 4 * packed;
 }
 
 void Network::initialise(std::uint64_t seed, float* parameters, float* statistics) const {
