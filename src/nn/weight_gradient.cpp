@@ -48,7 +48,7 @@ template <int kVectors>
 __attribute__((target("avx512f"))) void fold_block(const float* x, const float* dy,
                                                    std::span<const Leaf> leaves, float* aside,
                                                    std::int64_t outputs, const Rows& to) {
-  constexpr int kLanes = 16;
+  constexpr int kLanes = 16, kRowsAhead = 16;
   __m512 sums[kInputs][kVectors];
   float* top = aside;  // past the partial sum that was set aside last
   for (std::size_t leaf = 0;; ++leaf) {
@@ -61,6 +61,10 @@ __attribute__((target("avx512f"))) void fold_block(const float* x, const float* 
     const float* const end = dy + rows.end * kOutputs;
     for (const float* b = x + rows.begin * kInputs; d != end; b += kInputs, d += kOutputs) {
       __m512 y[kVectors];
+      // Long shards come from the second cache and beyond; fetching past the end does no harm.
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) _mm_prefetch(d + kRowsAhead * kOutputs + kLanes * v, _MM_HINT_T0);
+      _mm_prefetch(b + 2 * kRowsAhead * kInputs, _MM_HINT_T0);
 #pragma GCC unroll 2
       for (int v = 0; v < kVectors; ++v) y[v] = _mm512_loadu_ps(d + kLanes * v);
 #pragma GCC unroll 12
