@@ -24,7 +24,10 @@ std::string usage_of(Command command) {
       return "Usage: mpirun -np N trainer evaluate MODEL... --data D [options]\n"
              "Computes the loss and the metrics of MODEL, a checkpoint file or a run folder (then its "
              "best.h5); one\n"
-             "`name value` a line. Of several models: of the mean of their outputs.\n";
+             "`name value` a line. Of the test rows, or of all rows where the data has no test split. Of "
+             "several "
+             "models:\n"
+             "of the mean of their outputs.\n";
     case Command::predict:
       return "Usage: mpirun -np N trainer predict MODEL... --data D --out Y.h5|Y.csv [options]\n"
              "Writes what MODEL, a checkpoint file or a run folder (then its best.h5), says of each row of "
@@ -32,7 +35,8 @@ std::string usage_of(Command command) {
              "data, in\n"
              "their order; targets are not needed. HDF5: /predictions [rows, outputs] in original units; of "
              "a\n"
-             "classification /classes (by number) and /probabilities. CSV: row,class,p_<class>... or\n"
+             "classification /classes (by number) and /probabilities, which are the predictions. CSV: "
+             "row,class,p_<class>... or\n"
              "row,<target>... (target_0 where it has no name). Several models, or --samples: the mean of "
              "all, and in\n"
              "/deviation or sd_<...> the standard deviation. The file is there whole or not at all.\n";
@@ -102,10 +106,12 @@ std::string usage_of(Command command) {
              "Says what training would find in WHAT (as of `train --data`), one `name value` a line: shapes, "
              "task, targets,\n"
              "inputs, how the rows lie in their files, and how well their order in an epoch mixes them "
-             "(shuffle_spread,\n"
-             "measured); then advice. Large data are looked at in samples. Exit code 3 with the error that "
-             "training would\n"
-             "meet. Needs no MPI.\n";
+             "(shuffle_spread:\n"
+             "how unlike the targets of two batches are, 1 as after a full permutation, more is worse); "
+             "then\n"
+             "advice. Large data are looked at in samples. Exit code 3 with the error that training would "
+             "meet. "
+             "Needs no MPI.\n";
     case Command::data_convert:
       return "Usage: mpirun -np N trainer data convert WHAT --out F.h5 [options]\n"
              "Writes WHAT (as of `train --data`) as an HDF5 file that training takes without further "

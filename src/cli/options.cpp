@@ -126,7 +126,9 @@ void add_layout_options(GroupOfOptions& group) {
   group.add(choice("missing", &C::missing, {"error", "drop", "mean"}),
             {.placeholder = "HOW",
              .effect = Effect::bits,
-             .help = "missing values: error, drop (rows that have one are left out), mean",
+             .help = "missing values: error, drop (rows that have one are left out), mean (inputs alone: the "
+                     "mean of the training rows; of a category: none of them); evaluate and predict: as the "
+                     "model was trained",
              .commands = kWithFiles});
   group.add(
       boolean("follow-links", &C::follow_links),
@@ -423,7 +425,7 @@ void add_study_options(std::vector<Option>& table) {
             {.placeholder = "VARIABLES",
              .effect = Effect::bits,
              .help = "what is searched for: as in \"lr=log(1e-4,1e-1) hidden=list(15,30,100)\" with --model "
-                     "\"dense($hidden) relu dense(outputs)\"",
+                     "'dense($hidden) relu dense(outputs)' (single quotes: a shell takes $ in others)",
              .commands = {Command::study_search}});
   group.add(whole("points", &S::points, 1, 100'000),
             {.placeholder = "N",
@@ -499,8 +501,8 @@ void add_command_options(std::vector<Option>& table) {
   group.add(choice("split", &CommandLine::split, {"test", "validation", "train"}),
             {.placeholder = "NAME",
              .effect = Effect::none,
-             .help = "rows of test, validation or train; all rows of other data with `--split train "
-                     "--validation 0`",
+             .help = "rows of test, validation (as the model was trained, or by --validation) or train",
+             .default_text = "test where the data has a test split, else all rows",
              .commands = evaluate});
   group.add(any_text("out", &CommandLine::out_json), {.placeholder = "FILE.json",
                                                       .effect = Effect::none,

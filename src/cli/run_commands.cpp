@@ -73,6 +73,7 @@ int run_evaluate(const comm::Communicator& world, const Job& job) {
   request.models = job.line.models_or_run;
   request.configuration = job.line.configuration;
   request.split = job.line.split;
+  if (!job.line.given.contains("missing")) request.configuration.missing.clear();
   if (job.line.given.contains("validation")) request.validation = job.line.configuration.validation;
   if (job.line.given.contains("split-seed")) request.split_seed = job.line.configuration.split_seed;
   request.metrics = job.line.configuration.metrics;
@@ -87,6 +88,7 @@ int run_predict(const comm::Communicator& world, const Job& job) {
   train::PredictRequest request;
   request.models = job.line.models_or_run;
   request.configuration = configuration;
+  if (!job.line.given.contains("missing")) request.configuration.missing.clear();
   request.split = job.line.predict_split;
   request.out = job.line.predictions;
   request.samples = job.line.samples;

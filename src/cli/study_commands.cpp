@@ -48,6 +48,28 @@ std::string with_argument(const std::string& optimizer, const std::string& name,
   return optimizer.substr(0, optimizer.size() - 1) + (none ? "" : ", ") + argument + ")";
 }
 
+constexpr const char* kQuoting =
+    "; a shell takes $ in double quotes for its own, so write such texts in single quotes, as in "
+    "--model 'dense($hidden) relu dense(outputs)'";
+
+/// Each $name has a value by now.
+void require_no_placeholder(const CommandLine& line) {
+  for (const Option& option : option_table()) {
+    const bool of_data = option.group == "Data" && option.name != "augment";  // files may be called so
+    if (!option.belongs_to(Command::train) || of_data || option.effect != Effect::bits) continue;
+    const std::string source = option.get(line);
+    const std::size_t at = source.find('$');
+    if (at == std::string::npos) continue;
+    std::size_t end = at + 1;
+    while (end < source.size() &&
+           (std::isalnum(static_cast<unsigned char>(source[end])) != 0 || source[end] == '_'))
+      ++end;
+    const std::string name = source.substr(at + 1, end - at - 1);
+    fail(ErrorKind::usage, "--", option.name, " ", source, ": $", name,
+         " has no value: name it among what is varied, as in \"", name, "=list(16,32)\"", kQuoting);
+  }
+}
+
 void set(CommandLine& line, const std::string& name, const std::string& value) {
   if (const Option* option = find_option(name, Command::train)) return option->set(line, value);
   bool found = false;
@@ -60,7 +82,7 @@ void set(CommandLine& line, const std::string& name, const std::string& value) {
   }
   if (found) return;
   require(std::ranges::find(kOfOptimizers, name) != kOfOptimizers.end(), ErrorKind::usage, "\"", name,
-          "\" is to be varied, but it is no option, and no option's text holds $", name);
+          "\" is to be varied, but it is no option, and no option's text holds $", name, kQuoting);
   line.configuration.optimizer = with_argument(line.configuration.optimizer, name, value);
 }
 
@@ -97,6 +119,7 @@ study::Request request_of(const Job& job) {
     CommandLine line;
     line.configuration = base;
     for (const auto& [name, value] : settings) set(line, name, value);
+    require_no_placeholder(line);
     return line.configuration;
   };
   request.require_variable = require_variable;

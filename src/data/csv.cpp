@@ -122,6 +122,33 @@ std::string encoding_of(const CsvTable& table, TargetKind kind) {
   return text_of(encoding);
 }
 
+/// A column of text that (almost) counts the rows says nothing of other rows.
+void refuse_names_of_rows(const CsvData& data, std::int64_t rows) {
+  constexpr std::int64_t kFew = 20;
+  const CsvTable& table = data.table;
+  const auto counts_rows = [&](const CsvColumn& column) {
+    const std::int64_t categories = std::ssize(column.values);
+    return column.categorical && !column.known && !column.target && categories > kFew &&
+           2 * categories > rows;
+  };
+  const auto found = std::ranges::find_if(table.used, counts_rows);
+  if (found == table.used.end()) return;
+  const auto name = [&](const CsvColumn& column) {
+    return table.header ? table.names[static_cast<std::size_t>(column.place)] : text(column.place + 1);
+  };
+  constexpr std::size_t kMostShown = 100;
+  std::string others;
+  for (const CsvColumn& column : table.used)
+    if (!column.target && !counts_rows(column)) others += (others.empty() ? "" : ", ") + name(column);
+  fail(ErrorKind::data, data.files.front().path, ": column ", found->place + 1, " (",
+       shown(table.names[static_cast<std::size_t>(found->place)]), ") holds text (", found->evidence, ") of ",
+       found->values.size(), " categories in ", rows,
+       " rows: what names single rows is no input; leave it out",
+       others.empty()                ? ", and no input is left"
+       : others.size() <= kMostShown ? text(" with --inputs \"", others, "\"")
+                                     : " with --inputs, a list of the other columns");
+}
+
 /// Source::groups of the one column that was asked for.
 std::function<std::vector<std::int64_t>(const std::string&)> groups_of(const std::string& column,
                                                                        std::vector<std::int32_t> groups) {
@@ -199,8 +226,9 @@ Plan csv_plan_in_pieces(const std::vector<std::string>& paths, const Request& re
     CsvColumn& column = data.table.used[i];
     if (!column.categorical || column.known) continue;
     column.values = findings.categories[i];
-    column.known = true;
   }
+  refuse_names_of_rows(data, findings.rows);
+  for (CsvColumn& column : data.table.used) column.known = column.known || column.categorical;
   DataFacts& facts = data.facts;
   facts.name = data_name(paths);
   facts.rows = findings.rows;

@@ -8,11 +8,10 @@ namespace trainer::data {
 namespace {
 
 /// Of a field that has no value, or a word for that.
-std::string missing(std::string_view text) {
+std::string missing(const CsvTable& table, const CsvColumn& column, std::string_view text) {
   text = trimmed(text);
-  return trainer::text("has no value", text.empty() ? "" : trainer::text(" (", shown(text), ")"),
-                       "; fill it in, leave the row out, or say --missing drop (of numbers that are inputs "
-                       "also mean)");
+  return trainer::text("has no value", text.empty() ? "" : trainer::text(" (", shown(text), ")"), "; ",
+                       column.target ? table.target_remedy : table.input_remedy);
 }
 
 }  // namespace
@@ -39,7 +38,10 @@ std::int32_t CsvDecoder::index_of(const CsvRow& row, std::size_t i, std::string_
   const auto found = indices_[i].find(text);
   if (found != indices_[i].end()) return found->second;
   const CsvColumn& column = table_->used[i];
-  if (is_missing(text)) throw CsvFault{row.line, column.place, missing(text)};
+  if (is_missing(text)) {
+    if (table_->keep_missing && !column.target) return kNoCategory;
+    throw CsvFault{row.line, column.place, missing(*table_, column, text)};
+  }
   const Field field = parse_field(text);
   if (column.or_index && field.kind == FieldKind::number && field.whole && field.value >= 0 &&
       field.value < static_cast<double>(column.values.size()))
@@ -67,7 +69,7 @@ std::string_view CsvDecoder::group_in(const CsvRow& row, std::span<const std::st
 void CsvDecoder::require_category(const CsvRow& row, std::size_t i, std::string_view text) {
   const CsvColumn& column = table_->used[i];
   const FieldKind kind = parse_field(text).kind;
-  if (kind == FieldKind::missing) throw CsvFault{row.line, column.place, missing(text)};
+  if (kind == FieldKind::missing) throw CsvFault{row.line, column.place, missing(*table_, column, text)};
   if (kind != FieldKind::text)
     throw CsvFault{row.line, column.place,
                    trainer::text(shown(text), " is a number, but the column holds text (", column.evidence,
@@ -88,7 +90,7 @@ void CsvDecoder::fail_ragged(const CsvRow& row, std::int64_t fields) const {
 
 void CsvDecoder::fail_number(const CsvRow& row, const CsvColumn& column, std::string_view text,
                              FieldKind kind) const {
-  std::string what = missing(text);
+  std::string what = missing(*table_, column, text);
   if (kind == FieldKind::infinite) what = shown(text) + " is not finite; numbers must be";
   if (kind == FieldKind::beyond) what = shown(text) + " is beyond f32, whose greatest number is 3.4e38";
   if (kind == FieldKind::text)

@@ -17,6 +17,8 @@ namespace trainer::data {
 class CsvDecoder {
  public:
   enum class Outcome { blank, dropped, kept };
+  /// The index of a missing category, where missing inputs are kept.
+  static constexpr std::int32_t kNoCategory = -1;
 
   /// `table` must live as long.
   explicit CsvDecoder(const CsvTable& table);
@@ -45,6 +47,7 @@ class CsvDecoder {
         sink.index(i, index_of(row, i, trimmed(text)));
       } else {
         const std::string_view category = trimmed(text);
+        if (table_->keep_missing && !column.target && is_missing(category)) continue;
         if (category.empty() || category != last_[i]) require_category(row, i, category);
         sink.category(i, category);
       }

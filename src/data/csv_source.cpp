@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <map>
 #include <memory>
 #include <utility>
@@ -54,7 +55,11 @@ class Writer {
   void index(std::size_t i, std::int32_t index) {
     const auto& [column, place] = columns_[i];
     if (!column->target) {
-      if (floats_ != nullptr) floats_[place + index] = 1.0f;
+      if (floats_ == nullptr) return;
+      if (index == CsvDecoder::kNoCategory)
+        std::fill_n(floats_ + place, column->values.size(), std::numeric_limits<float>::quiet_NaN());
+      else
+        floats_[place + index] = 1.0f;
     } else if (classes_ != nullptr) {
       *classes_ = index;
     }
@@ -84,15 +89,28 @@ class Rows {
  public:
   explicit Rows(CsvData data) : data_(std::move(data)), decoder_(data_.table) {}
 
+  /// Source::place. Reads from the mark before the row; thread-safe.
+  std::string place(std::int64_t wanted) const {
+    const CsvMark& mark = *mark_of(wanted);
+    const CsvFile file(data_.files[static_cast<std::size_t>(mark.file)].path);
+    CsvRowReader reader = file.rows_from(mark.offset, mark.line);
+    CsvDecoder decoder(data_.table);
+    Writer nothing(data_, {});
+    nothing.skip();
+    CsvRow text;
+    for (std::int64_t row = mark.row; reader.next(text);)
+      if (decoder.decode(text, nothing) == CsvDecoder::Outcome::kept && row++ == wanted)
+        return trainer::text(file.path(), ": line ", text.line);
+    return trainer::text(file.path(), ": row ", wanted);  // the file is another by now
+  }
+
   void read(Range range, const RowStore& store) {
     if (range.size() == 0) return;
     Writer writer(data_, store);
-    auto mark = std::upper_bound(data_.marks.begin(), data_.marks.end(), range.begin,
-                                 [](std::int64_t row, const CsvMark& m) { return row < m.row; });
-    --mark;  // row 0 has one
+    std::vector<CsvMark>::const_iterator mark = mark_of(range.begin);
     for (std::int64_t row = range.begin; row < range.end;) {
-      const auto of_next_file =
-          std::upper_bound(mark, data_.marks.end(), mark->file,
+      const std::vector<CsvMark>::const_iterator of_next_file =
+          std::upper_bound(mark, data_.marks.cend(), mark->file,
                            [](std::int64_t file_index, const CsvMark& m) { return file_index < m.file; });
       const std::int64_t rows_end = of_next_file != data_.marks.end() ? of_next_file->row : data_.facts.rows;
       read_file(*mark, {row, std::min(range.end, rows_end)}, range.begin, writer);
@@ -102,6 +120,13 @@ class Rows {
   }
 
  private:
+  /// The last one at or before a row.
+  std::vector<CsvMark>::const_iterator mark_of(std::int64_t wanted) const {
+    return std::upper_bound(data_.marks.begin(), data_.marks.end(), wanted,
+                            [](std::int64_t row, const CsvMark& m) { return row < m.row; }) -
+           1;  // row 0 has one
+  }
+
   /// Rows of one file, reading from `mark`; row `first` goes to the store's front.
   void read_file(const CsvMark& mark, Range rows, std::int64_t first, Writer& writer) {
     const CsvFileFacts& facts = data_.files[static_cast<std::size_t>(mark.file)];
@@ -168,6 +193,7 @@ Source csv_source(CsvData data) {
     file = mark.file;
   }
   const auto rows = std::make_shared<Rows>(std::move(data));
+  source.place = [rows](std::int64_t row) { return rows->place(row); };
   source.read = [rows](Range range, const RowStore& store) { rows->read(range, store); };
   return source;
 }

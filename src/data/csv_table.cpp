@@ -7,6 +7,7 @@
 
 #include "csv_encoding.h"
 #include "csv_field.h"
+#include "missing.h"
 #include "trainer/core/error.h"
 #include "trainer/core/grammar.h"
 
@@ -52,6 +53,8 @@ class TableMaker {
             "' is not known; expected error, drop or mean");
     table_.drop_missing = request.missing == "drop";
     table_.keep_missing = request.missing == "mean";
+    table_.input_remedy = missing_remedy(request, false);
+    table_.target_remedy = missing_remedy(request, true);
   }
 
   CsvTable make() {

@@ -31,8 +31,10 @@ struct CsvTable {
   std::vector<std::string> names;  ///< of all columns
   std::vector<CsvColumn> used;     ///< inputs, then targets
   std::int64_t group = -1;         ///< place of the column of --validation groups(); it is not among `used`
-  bool keep_missing = false;       ///< a missing number of an input is NaN
+  bool keep_missing = false;       ///< a missing input is NaN, and so are all inputs of a missing category
   bool drop_missing = false;       ///< rows with a missing value are left out; else they are errors
+  std::string input_remedy;        ///< of a missing input, for messages
+  std::string target_remedy;       ///< likewise
 };
 
 /// The words of a list of columns, as --inputs and --target-columns have it.

@@ -15,8 +15,10 @@
 #include "describe_stored.h"
 #include "labels.h"
 #include "memory.h"
+#include "memory_room.h"
 #include "share_over.h"
 #include "trainer/core/error.h"
+#include "trainer/data/encoding.h"
 #include "trainer/data/order.h"
 
 namespace trainer::data {
@@ -82,12 +84,16 @@ class Describer {
   void line(const std::string& name, const std::string& value) { out_.text += name + " " + value + "\n"; }
 
   void require_room() const {
-    const std::int64_t bytes = decoded_bytes(facts_);
-    const std::int64_t limit = memory_bytes("--memory-limit", request_.memory_limit) / 4 * 3;
-    require(source_.any_rows || bytes <= limit, ErrorKind::data, "--data: the rows of ", plan_.origin,
-            " need ", bytes >> 20, " MiB of memory, --memory-limit ", request_.memory_limit, " leaves ",
-            limit >> 20, " MiB for them, and this format cannot be read in parts; with more memory, `",
-            convert_line(request_.data), "` makes an HDF5 file of it");
+    const std::int64_t bytes = bytes_of_rows(plan_.splits);
+    const MemoryLimit limit{memory_bytes("--memory-limit", request_.memory_limit), request_.memory_limit};
+    if (holds_rows(limit, bytes)) return;
+    require(std::ranges::all_of(plan_.splits, &Source::any_rows), ErrorKind::data, "--data: the rows of ",
+            plan_.origin, " need ", bytes >> 20, " MiB of memory, --memory-limit ", request_.memory_limit,
+            " leaves ", (limit.bytes / 4 * 3) >> 20,
+            " MiB for them, and this format cannot be read in parts; with --memory-limit ",
+            limit_to_hold(bytes), ", `", convert_line(request_.data), "` makes an HDF5 file of it");
+    require_window_room(facts_, EpochOrder(0, RowSet::all(facts_.rows), taken_, facts_.blocks), kBatch, bytes,
+                        limit);
   }
 
   std::string task_text() const {
@@ -170,15 +176,50 @@ class Describer {
                                     short_number(sum / static_cast<double>(sample_.rows.size())), " max ",
                                     short_number(greatest)));
     }
+    for (std::size_t c = 0; c < columns && facts_.kind == TargetKind::values; ++c)
+      if (spreads_over_decades(c)) wide_targets_.push_back(static_cast<std::int64_t>(c));
     if (columns > kMostNamed) line("targets_more", std::to_string(columns - kMostNamed));
+  }
+
+  /// All above 0, and nine tenths of them over a factor of 100 or more.
+  bool spreads_over_decades(std::size_t column) const {
+    constexpr float kFactor = 100;
+    std::vector<float> values;
+    for (std::size_t i = column; i < sample_.values.size(); i += static_cast<std::size_t>(sample_.columns))
+      values.push_back(sample_.values[i]);
+    if (values.empty() || !std::ranges::all_of(values, [](float v) { return v > 0; })) return false;
+    const auto quantile = [&](std::ptrdiff_t percent) {
+      const auto at = values.begin() + (std::ssize(values) - 1) * percent / 100;
+      std::ranges::nth_element(values, at);
+      return *at;
+    };
+    const float low = quantile(5);
+    return quantile(95) >= kFactor * low;
+  }
+
+  /// The columns of rows that are a list of figures, not a picture.
+  void tell_input_columns(const InputFacts& found) {
+    constexpr std::size_t kMostColumns = 30;
+    if (facts_.feature_shape.size() > 1) return;
+    const std::vector<std::string> names = input_names(facts_.encoding, facts_.features);
+    for (std::size_t c = 0; c < std::min(kMostColumns, found.columns.size()); ++c) {
+      const ValueFacts& one = found.columns[c];
+      line(text("input_", c),
+           text("min ", short_number(one.least), " mean ", short_number(one.mean), " max ",
+                short_number(one.greatest), " missing ", one.missing, names.empty() ? "" : " " + names[c]));
+    }
+    if (found.columns.size() > kMostColumns)
+      line("inputs_more", std::to_string(found.columns.size() - kMostColumns));
   }
 
   void tell_inputs(const ReadableRows& rows) {
     const InputFacts found = look_at_inputs(rows, kMostInputBytes);
     const std::string sample = sample_text(found.rows, facts_.rows);
-    line("inputs_min", short_number(found.least) + sample);
-    line("inputs_mean", short_number(found.mean) + sample);
-    line("inputs_max", short_number(found.greatest) + sample);
+    line("inputs_min", short_number(found.all.least) + sample);
+    line("inputs_mean", short_number(found.all.mean) + sample);
+    line("inputs_max", short_number(found.all.greatest) + sample);
+    if (found.all.missing > 0) line("inputs_missing", text(found.all.missing, " values", sample));
+    tell_input_columns(found);
     std::string constant = std::to_string(found.constant.size());
     for (std::size_t i = 0; i < std::min(kMostNamed, found.constant.size()); ++i)
       constant += text(i == 0 ? " (columns " : ", ", found.constant[i]);
@@ -215,7 +256,8 @@ class Describer {
     spread_ = spread_of(taken_);
     line("shuffle_spread",
          spread_text(spread_) +
-             (spread_ ? text(" (1: as good as a full permutation; batches of ", kBatch, noise_text(), ")")
+             (spread_ ? text(" (how unlike the targets of batches of ", kBatch,
+                             " rows are: 1 as after a full permutation, more is worse", noise_text(), ")")
                       : text(" (fewer than two batches of ", kBatch, " rows, or targets all equal)")) +
              sample_text(sample_.rows.size(), facts_.rows));
     if (!spread_) return;
@@ -230,6 +272,7 @@ class Describer {
                             .facts = &facts_,
                             .stored = stored_,
                             .class_counts = counts_,
+                            .wide_targets = wide_targets_,
                             .shuffle = taken_,
                             .spread = spread_,
                             .spread_noise = spread_noise()};
@@ -243,7 +286,7 @@ class Describer {
   std::string taken_;
   std::vector<StoredInputs> stored_;
   TargetSample sample_;
-  std::vector<std::int64_t> counts_;
+  std::vector<std::int64_t> counts_, wide_targets_;
   std::optional<double> spread_;
   Description out_;
 };

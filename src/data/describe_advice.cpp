@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "hdf5_encoding.h"
 #include "trainer/core/error.h"
 
 namespace trainer::data {
@@ -53,7 +54,8 @@ std::vector<std::string> on_storage(const Findings& findings) {
   const std::int64_t bytes = decoded_bytes(*findings.facts);
   if (files >= kManyFiles && bytes / files < kTinyFileBytes)
     out.push_back(text(files, " files of about ", size_text(bytes / files), " are slow to open"));
-  if (!findings.facts->encoding.empty() && bytes > kSlowTextBytes)
+  const std::string& encoding = findings.facts->encoding;
+  if (!encoding.empty() && !is_hdf5_encoding(encoding) && bytes > kSlowTextBytes)
     out.emplace_back("text is slow to read: every run reads all of it, twice");
   if (!findings.source->any_rows && bytes > kSlowTextBytes)
     out.emplace_back("this format is read whole at every start, and held in memory");
@@ -81,6 +83,15 @@ std::string on_classes(const Findings& findings) {
               " rows: try --class-weights balanced, and look at balanced_accuracy (--metrics)");
 }
 
+std::string on_targets(const Findings& findings) {
+  if (findings.wide_targets.empty()) return "";
+  return text("target_", findings.wide_targets.front(),
+              findings.wide_targets.size() > 1
+                  ? text(" and ", findings.wide_targets.size() - 1, " more targets are")
+                  : " is",
+              " above 0 and spread over decades: try --scale-targets log, whose loss is about factors");
+}
+
 }  // namespace
 
 std::string convert_line(const Request& request) {
@@ -103,7 +114,7 @@ std::string convert_line(const Request& request) {
 std::vector<std::string> advice_on(const Findings& findings) {
   std::vector<std::string> out = on_storage(findings);
   if (!out.empty()) out.push_back("a copy in one piece is read faster: " + convert_line(*findings.request));
-  for (const std::string& one : {on_order(findings), on_classes(findings)})
+  for (const std::string& one : {on_order(findings), on_classes(findings), on_targets(findings)})
     if (!one.empty()) out.push_back(one);
   return out;
 }

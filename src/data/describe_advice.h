@@ -18,9 +18,10 @@ struct Findings {
   const DataFacts* facts = nullptr;  ///< of the source, with blocks and number of classes
   std::vector<StoredInputs> stored;
   std::vector<std::int64_t> class_counts;
-  std::string shuffle;           ///< that would be taken
-  std::optional<double> spread;  ///< of it
-  double spread_noise = 0;       ///< standard deviation that a full permutation would have, at most
+  std::vector<std::int64_t> wide_targets;  ///< columns of values, all above 0, that spread over decades
+  std::string shuffle;                     ///< that would be taken
+  std::optional<double> spread;            ///< of it
+  double spread_noise = 0;                 ///< standard deviation that a full permutation would have, at most
 };
 
 /// Sentences for a person: what to change, and how. Empty when all is well.

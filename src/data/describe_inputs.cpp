@@ -10,24 +10,27 @@ namespace {
 
 constexpr std::int64_t kPortionBytes = std::int64_t{16} << 20;
 
-/// Least and greatest of each column, and the sum of all.
+/// Of each column least and greatest value, their sum and number.
 template <class Value>
 class Columns {
  public:
   explicit Columns(std::int64_t columns)
       : least_(static_cast<std::size_t>(columns), std::numeric_limits<Value>::max()),
-        greatest_(static_cast<std::size_t>(columns), std::numeric_limits<Value>::lowest()) {}
+        greatest_(static_cast<std::size_t>(columns), std::numeric_limits<Value>::lowest()),
+        sum_(least_.size()),
+        values_(least_.size()) {}
 
   void add(const Value* inputs, std::int64_t rows) {
     const std::size_t columns = least_.size();
     for (std::int64_t row = 0; row < rows; ++row, inputs += columns) {
-      double sum = 0;
       for (std::size_t c = 0; c < columns; ++c) {
-        least_[c] = std::min(least_[c], inputs[c]);
-        greatest_[c] = std::max(greatest_[c], inputs[c]);
-        sum += static_cast<double>(inputs[c]);
+        const Value value = inputs[c];
+        const bool is_there = value == value;
+        least_[c] = std::min(least_[c], value);  // NaN is less than nothing, in this order
+        greatest_[c] = std::max(greatest_[c], value);
+        sum_[c] += is_there ? static_cast<double>(value) : 0.0;
+        values_[c] += is_there ? 1 : 0;
       }
-      sum_ += sum;
     }
     rows_ += rows;
   }
@@ -35,17 +38,30 @@ class Columns {
   InputFacts facts() const {
     InputFacts out;
     out.rows = rows_;
-    out.least = static_cast<double>(*std::ranges::min_element(least_));
-    out.greatest = static_cast<double>(*std::ranges::max_element(greatest_));
-    out.mean = sum_ / static_cast<double>(rows_) / static_cast<double>(least_.size());
-    for (std::size_t c = 0; c < least_.size(); ++c)
+    double sum = 0;
+    std::int64_t values = 0;
+    for (std::size_t c = 0; c < least_.size(); ++c) {
+      out.columns.push_back(facts_of(least_[c], greatest_[c], sum_[c], values_[c], rows_));
       if (least_[c] == greatest_[c]) out.constant.push_back(static_cast<std::int64_t>(c));
+      sum += sum_[c];
+      values += values_[c];
+    }
+    out.all = facts_of(*std::ranges::min_element(least_), *std::ranges::max_element(greatest_), sum, values,
+                       rows_ * std::ssize(least_));
     return out;
   }
 
  private:
+  static ValueFacts facts_of(Value least, Value greatest, double sum, std::int64_t values, std::int64_t all) {
+    const double none = std::numeric_limits<double>::quiet_NaN();
+    if (values == 0) return {none, none, none, all};
+    return {static_cast<double>(least), sum / static_cast<double>(values), static_cast<double>(greatest),
+            all - values};
+  }
+
   std::vector<Value> least_, greatest_;
-  double sum_ = 0;
+  std::vector<double> sum_;
+  std::vector<std::int64_t> values_;
   std::int64_t rows_ = 0;
 };
 

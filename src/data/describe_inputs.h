@@ -26,10 +26,17 @@ class ReadableRows {
   RowStore all_;
 };
 
+/// What some values are; a missing one (NaN) is none of them.
+struct ValueFacts {
+  double least = 0, mean = 0, greatest = 0;  ///< nan without values
+  std::int64_t missing = 0;
+};
+
 /// What the inputs of some rows are.
 struct InputFacts {
   std::int64_t rows = 0;  ///< that were looked at
-  double least = 0, mean = 0, greatest = 0;
+  ValueFacts all;
+  std::vector<ValueFacts> columns;
   std::vector<std::int64_t> constant;  ///< columns of one value
 };
 

@@ -61,21 +61,34 @@ void read_boxes(const Hdf5Layout& layout, Range rows, T* out, std::int64_t strid
 }
 
 void require_finite(const Hdf5Column& column, Range rows, const float* out, std::int64_t stride,
-                    bool keep_missing) {
+                    const MissingRule& missing) {
   const std::int64_t columns = column.layout.columns;
   const bool is_dense = stride == columns;
   if (is_dense && all_finite(out, rows.size() * columns)) return;
   for (std::int64_t row = rows.begin; row < rows.end; ++row, out += stride) {
     if (all_finite(out, columns)) continue;
-    const auto bad = std::find_if_not(out, out + columns, [keep_missing](float value) {
-      return std::isfinite(value) || (keep_missing && std::isnan(value));
+    const auto bad = std::find_if_not(out, out + columns, [&missing](float value) {
+      return std::isfinite(value) || (missing.is_kept && std::isnan(value));
     });
     if (bad == out + columns) continue;
     const std::int64_t j = bad - out;
     fail(ErrorKind::data, column.table.place(), ": row ", row, ", column ", j, " ",
          column.table.trouble(hdf5_place(column.layout, row, j)),
-         "; mend or leave out such rows, or say --missing drop or mean");
+         std::isnan(*bad) ? "; " + missing.remedy : "; mend or leave out such rows");
   }
+}
+
+/// "; their axes of 48 agree: try --row-axis 1", where rows differ but another axis fits; else "".
+std::string axis_hint(const Hdf5Column& a, const Hdf5Column& b) {
+  const std::vector<std::int64_t>&one = a.table.facts().shape, &other = b.table.facts().shape;
+  const auto hint = [](std::int64_t size, std::int64_t axis) {
+    return text("; both have ", size, " on axis ", axis, ": try --row-axis ", axis);
+  };
+  for (std::size_t axis = 0; axis < std::min(one.size(), other.size()); ++axis)
+    if (one[axis] == other[axis] && one[axis] > 1) return hint(one[axis], static_cast<std::int64_t>(axis));
+  if (!one.empty() && !other.empty() && one.back() == other.back() && one.back() > 1)
+    return hint(one.back(), -1);
+  return "";
 }
 
 std::string rows_text(const Hdf5Column& column) {
@@ -104,7 +117,7 @@ std::vector<Hdf5Column> open_side(const h5::TableFile& file, const Hdf5Side& sid
     columns.push_back({std::move(table), std::move(layout)});
     require(columns.back().layout.rows == columns.front().layout.rows, ErrorKind::data,
             rows_text(columns.front()), " but ", rows_text(columns.back()),
-            "; --row-axis says which axis counts rows");
+            axis_hint(columns.front(), columns.back()), "; --row-axis says which axis counts rows");
   }
   keep_shared_chunks(columns);
   return columns;
@@ -120,15 +133,16 @@ Hdf5Open open_rows(const Hdf5Rows& rows, std::size_t index) {
   const bool is_same = path == rows.inputs.paths[index];
   open.targets = open_side(is_same ? inputs : h5::TableFile::open(path, rows.links), rows.targets, rows);
   require(open.targets.front().layout.rows == open.rows, ErrorKind::data, rows_text(open.inputs.front()),
-          " but ", rows_text(open.targets.front()),
+          " but ", rows_text(open.targets.front()), axis_hint(open.inputs.front(), open.targets.front()),
           "; inputs and targets need the same rows in the same order");
   return open;
 }
 
-void read_floats(const Hdf5Column& column, Range rows, float* out, std::int64_t stride, bool keep_missing) {
+void read_floats(const Hdf5Column& column, Range rows, float* out, std::int64_t stride,
+                 const MissingRule& missing) {
   read_boxes(column.layout, rows, out, stride,
              [&](const h5::Slab& box, float* to, Range) { column.table.read(box, to); });
-  require_finite(column, rows, out, stride, keep_missing);
+  require_finite(column, rows, out, stride, missing);
 }
 
 void read_bytes(const Hdf5Column& column, Range rows, std::uint8_t* out, std::int64_t stride) {

@@ -20,14 +20,19 @@ struct Hdf5Side {
   std::vector<Hdf5Selection> selections;  ///< none: there is no such side
 };
 
+/// What becomes of a missing number.
+struct MissingRule {
+  bool is_kept = false;  ///< as NaN; else it is an error
+  std::string remedy = "mend or leave out such rows";
+};
+
 /// Where the rows are: row r of file i of the inputs belongs to row r of file i of the targets.
 struct Hdf5Rows {
   Hdf5Side inputs;
   Hdf5Side targets;
   std::vector<std::int64_t> row_axes;
   h5::Links links = h5::Links::inside;
-  bool keep_missing = false;          ///< a missing number of an input is NaN
-  bool keep_missing_targets = false;  ///< and of a target
+  MissingRule missing_inputs, missing_targets;
 };
 
 /// One file (or two) that is open.
@@ -45,7 +50,7 @@ Hdf5Open open_rows(const Hdf5Rows& rows, std::size_t index);
 /// Reads rows of one data set to out[row * stride + column], checked to be finite. Throws Error(data) naming
 /// file, data set, row and column.
 void read_floats(const Hdf5Column& column, Range rows, float* out, std::int64_t stride,
-                 bool keep_missing = false);
+                 const MissingRule& missing = {});
 void read_bytes(const Hdf5Column& column, Range rows, std::uint8_t* out, std::int64_t stride);
 /// Reads rows of a data set of one column; integers and booleans, none missing.
 std::vector<std::int64_t> read_integers(const Hdf5Column& column, Range rows);

@@ -6,6 +6,7 @@
 
 #include "hdf5_selection.h"
 #include "trainer/core/error.h"
+#include "trainer/core/grammar.h"
 
 namespace trainer::data {
 namespace {
@@ -58,14 +59,16 @@ double size_of(const h5::TableFacts& facts) {
   return size;
 }
 
-/// The greatest data set as inputs and another with as many rows as targets.
-std::string line_to_try(const std::vector<h5::TableFacts>& held, bool with_targets) {
+/// `said`, or else the greatest data set, as inputs and another with as many rows as targets.
+std::string line_to_try(const std::vector<h5::TableFacts>& held, bool with_targets, const std::string& said) {
   const h5::TableFacts* inputs = nullptr;
   for (const h5::TableFacts& facts : held) {
     if (has_rows(facts) && facts.kind != h5::TableKind::text &&
         (inputs == nullptr || size_of(facts) > size_of(*inputs)))
       inputs = &facts;
   }
+  for (const h5::TableFacts& facts : held)  // unless the user has said which
+    if (without_slash(facts.path) == said) inputs = &facts;
   if (inputs == nullptr) return "";
   const std::string begin = text("\ntry: --inputs \"", without_slash(inputs->path), "\"");
   if (!with_targets) return begin;
@@ -79,7 +82,28 @@ std::string line_to_try(const std::vector<h5::TableFacts>& held, bool with_targe
                             : text(begin, " --targets \"", without_slash(targets->path), "\"");
 }
 
-[[noreturn]] void fail_listing(const h5::TableFile& file, const std::string& lacking, bool with_targets) {
+/// " (did you mean a or b?)": the names of the file that are nearest to one that is not there.
+std::string nearest_names(const std::vector<h5::TableFacts>& held, const std::string& wrong) {
+  if (wrong.empty()) return "";
+  std::vector<std::string> names, found;
+  for (const h5::TableFacts& facts : held) names.push_back(without_slash(facts.path));
+  for (std::string near; found.size() < 3 && !(near = nearest_name(without_slash(wrong), names)).empty();) {
+    found.push_back(near);
+    std::erase(names, near);
+  }
+  std::string list;
+  for (const std::string& name : found) list += (list.empty() ? "" : " or ") + name;
+  return list.empty() ? "" : text(" (did you mean ", list, "?)");
+}
+
+/// What the user has said of the names.
+struct Said {
+  std::string wrong;   ///< a name that is not there
+  std::string inputs;  ///< --inputs
+};
+
+[[noreturn]] void fail_listing(const h5::TableFile& file, const std::string& lacking, bool with_targets,
+                               const Said& said) {
   std::vector<h5::TableFacts> held = file.list(1000);
   std::string lines;
   for (std::size_t i = 0; i < std::min(held.size(), kMostListed); ++i) lines += line_of(held[i]);
@@ -87,22 +111,25 @@ std::string line_to_try(const std::vector<h5::TableFacts>& held, bool with_targe
     lines +=
         text("\n  ... and ", held.size() - kMostListed, held.size() == 1000 ? " or more" : "", " others");
   require(!held.empty(), ErrorKind::data, file.name(), ": holds no data sets");
-  fail(ErrorKind::usage, lacking, "; it holds", lines, line_to_try(held, with_targets));
+  fail(ErrorKind::usage, lacking, nearest_names(held, said.wrong), "; it holds", lines,
+       said.wrong.empty() ? line_to_try(held, with_targets, without_slash(said.inputs)) : "");
 }
 
-[[noreturn]] void fail_finding(const h5::TableFile& file, const std::string& option, bool with_targets) {
+[[noreturn]] void fail_finding(const h5::TableFile& file, const std::string& option, bool with_targets,
+                               const std::string& inputs = "") {
   fail_listing(file,
                text(option, ": ", file.name(),
                     " has none of the usual names (inputs/targets, x/y, data/label, features/labels, "
                     "images/labels, x_train/y_train)"),
-               with_targets);
+               with_targets, {.wrong = "", .inputs = inputs});
 }
 
 void require_all(const h5::TableFile& file, const std::string& option, const std::string& names) {
   if (names.empty()) return;
   for (const Hdf5Selection& selection : parse_hdf5_selections(option, names)) {
     if (!file.has(selection.path))
-      fail_listing(file, text(option, ": ", file.name(), " has no data set ", selection.path), true);
+      fail_listing(file, text(option, ": ", file.name(), " has no data set ", selection.path), true,
+                   {.wrong = selection.path, .inputs = ""});
   }
 }
 
@@ -158,7 +185,8 @@ Hdf5Names find_names(const Files& files, const Request& request) {
   }
   if (files.with_targets && names.targets.empty()) {
     names.targets = find_side(files.targets, &Pair::targets);
-    if (names.targets.empty()) fail_finding(files.targets, "--targets", true);
+    if (names.targets == without_slash(names.inputs)) names.targets.clear();  // what goes in is no target
+    if (names.targets.empty()) fail_finding(files.targets, "--targets", true, names.inputs);
   }
   return names;
 }

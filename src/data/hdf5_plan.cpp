@@ -43,8 +43,8 @@ Hdf5Rows rows_of(const std::vector<std::string>& paths, const std::vector<std::s
   rows.targets.option = "--targets";
   if (!targets.empty()) rows.targets = {"--targets", of_targets, parse_hdf5_selections("--targets", targets)};
   rows.row_axes = parse_row_axes(request.row_axis);
-  rows.keep_missing = request.missing != "error";
-  rows.keep_missing_targets = request.missing == "drop";
+  rows.missing_inputs = {request.missing != "error", missing_remedy(request, false)};
+  rows.missing_targets = {request.missing == "drop", missing_remedy(request, true)};
   rows.links = request.follow_links ? h5::Links::anywhere : h5::Links::inside;
   return rows;
 }
@@ -114,6 +114,11 @@ Source source_of(const Hdf5Rows& rows, const Hdf5Look& look, const Hdf5Targets& 
   if (rows.inputs.paths.size() > 1) source.files.assign(look.firsts.begin(), look.firsts.end() - 1);
   const auto reader = std::make_shared<Hdf5Reader>(rows, look, targets);
   source.read = [reader](Range range, const RowStore& store) { reader->read(range, store); };
+  source.place = [files = rows.inputs.paths, firsts = look.firsts](std::int64_t row) {
+    const auto file = std::upper_bound(firsts.begin(), firsts.end(), row) - firsts.begin() - 1;
+    return text(files[static_cast<std::size_t>(file)], ": row ",
+                row - firsts[static_cast<std::size_t>(file)]);
+  };
   source.groups = [reader](const std::string& path) { return reader->groups(path); };
   return source;
 }

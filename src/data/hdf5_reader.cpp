@@ -22,11 +22,11 @@ std::size_t most_open(const Hdf5Open& file) {
   return chunked == 0 ? kMostOpen : std::clamp<std::size_t>(kMostOpenChunked / chunked, 1, kMostOpen);
 }
 
-void read_side(const std::vector<Hdf5Column>& columns, Range rows, bool keep_missing, float* out) {
+void read_side(const std::vector<Hdf5Column>& columns, Range rows, const MissingRule& missing, float* out) {
   std::int64_t stride = 0;
   for (const Hdf5Column& column : columns) stride += column.layout.columns;
   for (const Hdf5Column& column : columns) {
-    read_floats(column, rows, out, stride, keep_missing);
+    read_floats(column, rows, out, stride, missing);
     out += column.layout.columns;
   }
 }
@@ -98,8 +98,8 @@ void Hdf5Reader::read(Range rows, const RowStore& store) {
 
 void Hdf5Reader::read_file(const Hdf5Open& file, Range rows, const RowStore& store) const {
   if (store.classes != nullptr) read_classes(file.targets.at(0), rows, store.classes);
-  if (store.values != nullptr) read_side(file.targets, rows, rows_.keep_missing_targets, store.values);
-  if (store.floats != nullptr) read_side(file.inputs, rows, rows_.keep_missing, store.floats);
+  if (store.values != nullptr) read_side(file.targets, rows, rows_.missing_targets, store.values);
+  if (store.floats != nullptr) read_side(file.inputs, rows, rows_.missing_inputs, store.floats);
   if (store.bytes != nullptr) read_bytes(file.inputs.at(0), rows, store.bytes, file.inputs[0].layout.columns);
   file.inputs.at(0).table.require_unchanged();
   if (!file.targets.empty()) file.targets[0].table.require_unchanged();

@@ -70,7 +70,7 @@ std::string find_fraction(const std::vector<Hdf5Column>& columns) {
     for (const Range run : runs_of({0, column.layout.rows}, at_once)) {
       std::vector<float> values(static_cast<std::size_t>(run.size() * column.layout.columns));
       read_floats(column, run, values.data(), column.layout.columns,
-                  true);  // reading rows tells of missing ones
+                  {.is_kept = true});  // reading rows tells of missing ones
       if (std::ranges::any_of(values,
                               [](float value) { return value == value && value != std::floor(value); }))
         return "fraction\n";

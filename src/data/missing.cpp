@@ -67,6 +67,11 @@ void read_with_gaps(const Source& source, const RowSet& kept, Range span, Range 
 
 }  // namespace
 
+std::string missing_remedy(const Request& request, bool target) {
+  if (request.without_targets) return "fill it in, or say --missing mean";  // each row is predicted
+  return text("fill it in, leave the row out, or say --missing drop", target ? "" : " or mean");
+}
+
 Source without_missing(Source source, const ShareWork& share, std::string& origin) {
   const std::vector<std::int64_t> blocks = blocks_of(source);
   const auto count = static_cast<std::int64_t>(blocks.size());
@@ -91,6 +96,7 @@ Source without_missing(Source source, const ShareWork& share, std::string& origi
   out.facts.rows = kept->size();
   out.pieces = places_in(*kept, all->pieces);
   out.files = places_in(*kept, all->files);
+  if (all->place) out.place = [all, kept](std::int64_t row) { return all->place((*kept)[row]); };
   out.read = [all, kept](Range rows, const RowStore& store) {
     if (rows.size() == 0) return;
     const Range span{(*kept)[rows.begin], (*kept)[rows.end - 1] + 1};

@@ -5,6 +5,7 @@
 
 #include "labels.h"
 #include "memory.h"
+#include "memory_room.h"
 #include "plan.h"
 #include "resident.h"
 #include "share_over.h"
@@ -66,24 +67,21 @@ Counts count_labels_alone(const Plan& plan) {
 }
 
 std::unique_ptr<OpenedSet> opened_set(const comm::Communicator& world, const comm::Communicator& node,
-                                      Source source, bool resident, const MemoryLimit& limit) {
+                                      Source source, bool resident, std::int64_t all_bytes,
+                                      const MemoryLimit& limit) {
   if (resident) return std::make_unique<ResidentData>(world, node, source);
-  return std::make_unique<StreamedData>(world, node, std::move(source), limit.bytes / 2);
+  return std::make_unique<StreamedData>(world, node, std::move(source), all_bytes, limit);
 }
 
 /// Whether all rows of all splits are held in memory.
 bool fits(const Plan& plan, const MemoryLimit& limit) {
-  std::int64_t bytes = 0;
-  bool any_rows = true;
-  for (const Source& source : plan.splits) {
-    bytes += decoded_bytes(source.facts);
-    any_rows = any_rows && source.any_rows;
-  }
-  if (bytes <= limit.bytes / 4 * 3) return true;
-  require(any_rows, ErrorKind::data, "--data: the rows of ", plan.origin, " need ", bytes >> 20,
-          " MiB of memory, --memory-limit ", limit.text, " leaves ", (limit.bytes / 4 * 3) >> 20,
-          " MiB for them, and this format cannot be read in parts; `trainer data convert` makes an HDF5 file "
-          "of it");
+  const std::int64_t bytes = bytes_of_rows(plan.splits);
+  if (holds_rows(limit, bytes)) return true;
+  require(std::ranges::all_of(plan.splits, &Source::any_rows), ErrorKind::data, "--data: the rows of ",
+          plan.origin, " need ", bytes >> 20, " MiB of memory, --memory-limit ", limit.text, " leaves ",
+          (limit.bytes / 4 * 3) >> 20,
+          " MiB for them, and this format cannot be read in parts; say --memory-limit ", limit_to_hold(bytes),
+          ", or make an HDF5 file of it with `trainer data convert` where there is more memory");
   return false;
 }
 
@@ -112,7 +110,9 @@ OpenedData open_data(const comm::Communicator& world, const comm::Communicator& 
   opened.files = plan.splits[0].files.empty() ? std::vector<std::int64_t>{0} : plan.splits[0].files;
   opened.groups = plan.splits[0].groups;
   std::vector<std::unique_ptr<OpenedSet>> splits;
-  for (const Source& source : plan.splits) splits.push_back(opened_set(world, node, source, resident, limit));
+  const std::int64_t all_bytes = bytes_of_rows(plan.splits);
+  for (const Source& source : plan.splits)
+    splits.push_back(opened_set(world, node, source, resident, all_bytes, limit));
 
   ClassFacts classes;
   const bool are_known = !resident && plan.splits[0].facts.targets > 0;  // without a pass over the files
@@ -141,8 +141,8 @@ OpenedData open_data(const comm::Communicator& world, const comm::Communicator& 
   if (!note.empty()) opened.notes.push_back(note);
   if (!resident)
     opened.notes.push_back(text("data: the rows stay in their files (--memory-limit ", limit.text, " is ",
-                                limit.bytes >> 20, " MiB, the rows need ",
-                                decoded_bytes(splits[0]->facts()) >> 20, " MiB)"));
+                                limit.bytes >> 20, " MiB, the rows need ", all_bytes >> 20,
+                                " MiB, which is more than three quarters of it)"));
   opened.train = std::move(splits[0]);
   for (std::size_t i = 1; i < splits.size(); ++i)
     (roles[i] == SplitRole::test ? opened.test : opened.validation) = std::move(splits[i]);

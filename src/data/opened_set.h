@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "share_work.h"
+#include "source.h"
 #include "trainer/data/data_set.h"
 
 namespace trainer::data {
@@ -14,6 +15,9 @@ namespace trainer::data {
 class OpenedSet : public DataSet {
  public:
   const DataFacts& facts() const override { return facts_; }
+  std::string place_of(std::int64_t row) const override {
+    return place_ ? place_(row) : DataSet::place_of(row);
+  }
   /// **Collective** where `share` is. How many rows each class has, up to the greatest label. Throws
   /// Error(data) for labels that are none. For classes only.
   virtual std::vector<std::int64_t> count_labels(const ShareWork& share) const = 0;
@@ -27,8 +31,11 @@ class OpenedSet : public DataSet {
   virtual std::int64_t unshared_bytes() const { return 0; }
 
  protected:
-  explicit OpenedSet(DataFacts facts) : facts_(std::move(facts)) {}
+  OpenedSet(DataFacts facts, Source::Place place) : facts_(std::move(facts)), place_(std::move(place)) {}
   DataFacts facts_;
+
+ private:
+  Source::Place place_;
 };
 
 }  // namespace trainer::data

@@ -52,7 +52,7 @@ comm::SharedArray reserve(const comm::Communicator& world, const comm::Communica
 
 ResidentData::ResidentData(const comm::Communicator& world, const comm::Communicator& node,
                            const Source& source)
-    : OpenedSet(source.facts), memory_(reserve(world, node, source.facts)) {
+    : OpenedSet(source.facts, source.place), memory_(reserve(world, node, source.facts)) {
   facts_.blocks = blocks_of(source);
   store_ = store_in(memory_.data(), facts_);
   std::string digest;

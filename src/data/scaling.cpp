@@ -152,10 +152,8 @@ double deviation_of(double m2, double count) {
   return deviation < static_cast<double>(std::numeric_limits<float>::min()) ? 1.0 : deviation;
 }
 
-Scaling measured(const comm::Communicator& world, Scaling::Mode mode, const RowSet& rows,
-                 std::int64_t columns, bool fills_missing, const Gather& gather) {
-  const Moments moments = moments_of_rows(world, rows, columns, gather);
-  const auto size = static_cast<std::size_t>(columns);
+Scaling scaling_of(const Moments& moments, Scaling::Mode mode, bool fills_missing) {
+  const std::size_t size = moments.mean.size();
   for (std::size_t j = 0; j < size; ++j)
     require(moments.count[j] > 0, ErrorKind::data, "--missing mean: input column ", j,
             " (from 0) has no value in any training row; leave it out of the inputs");
@@ -169,6 +167,11 @@ Scaling measured(const comm::Communicator& world, Scaling::Mode mode, const RowS
   return {"feature", moments.mean, std::move(deviation), fills_missing};
 }
 
+Scaling measured(const comm::Communicator& world, Scaling::Mode mode, const RowSet& rows,
+                 std::int64_t columns, bool fills_missing, const Gather& gather) {
+  return scaling_of(moments_of_rows(world, rows, columns, gather), mode, fills_missing);
+}
+
 [[noreturn]] void fail_unknown(const std::string& option, const std::string& value,
                                const std::vector<std::string>& names) {
   const std::string near = nearest_name(value, names);
@@ -178,19 +181,40 @@ Scaling measured(const comm::Communicator& world, Scaling::Mode mode, const RowS
        near.empty() ? "" : "; did you mean " + near + "?");
 }
 
-void gather_logarithms(const DataSet& data, std::span<const std::int64_t> rows, float* out) {
+bool has_logarithm(float v) { return v > 0 && std::isfinite(v); }
+
+constexpr std::int64_t kNoRow = std::numeric_limits<std::int64_t>::max();
+
+/// What has no logarithm becomes NaN; `bad`: the first row that has such a target.
+void gather_logarithms(const DataSet& data, std::span<const std::int64_t> rows, float* out,
+                       std::int64_t& bad) {
   data.gather_values(rows, out);
   for (const std::int64_t row : rows)
-    for (std::int64_t j = 0; j < data.facts().targets; ++j, ++out) *out = log_of_target(data, row, j, *out);
+    for (std::int64_t j = 0; j < data.facts().targets; ++j, ++out) {
+      if (!has_logarithm(*out)) bad = std::min(bad, row);
+      *out =
+          has_logarithm(*out) ? log_of_target(data, row, j, *out) : std::numeric_limits<float>::quiet_NaN();
+    }
+}
+
+/// **Collective**: all ranks say the same of the first bad row of any of them.
+void require_no_bad_target(const comm::Communicator& world, const DataSet& data, std::int64_t bad) {
+  const std::vector<std::int64_t> all = world.all_gather(bad);
+  const std::int64_t row = *std::ranges::min_element(all);
+  if (row == kNoRow) return;
+  std::vector<float> values(static_cast<std::size_t>(data.facts().targets));
+  data.gather_values({&row, 1}, values.data());
+  for (std::size_t j = 0; j < values.size(); ++j)
+    (void)log_of_target(data, row, static_cast<std::int64_t>(j), values[j]);
 }
 
 }  // namespace
 
 float log_of_target(const DataSet& data, std::int64_t row, std::int64_t column, float v) {
-  if (v > 0 && std::isfinite(v)) return static_cast<float>(std::log(static_cast<double>(v)));
+  if (has_logarithm(v)) return static_cast<float>(std::log(static_cast<double>(v)));
   const DataFacts& facts = data.facts();
   const std::vector<std::string> names = target_names(facts.encoding, facts.targets);
-  fail(ErrorKind::data, "--scale-targets log: row ", row, " of ", facts.name, " has the target ", v,
+  fail(ErrorKind::data, "--scale-targets log: ", data.place_of(row), " has the target ", v,
        names.empty() ? "" : text(" (", names[static_cast<std::size_t>(column)], ")"),
        facts.targets > 1 ? text(" in column ", column, " (from 0)") : "",
        "; logarithms need values above 0: leave such rows out, or take --scale-targets feature");
@@ -283,8 +307,12 @@ Scaling target_scaling(const comm::Communicator& world, const DataSet& data, con
   }
   if (option == "none") return Scaling::none(facts.targets);
   if (option == "log") {
-    const Scaling scaling = measured(world, Scaling::Mode::feature, rows, facts.targets, false,
-                                     [&](auto chunk, float* raw) { gather_logarithms(data, chunk, raw); });
+    std::int64_t bad = kNoRow;
+    const Moments moments = moments_of_rows(world, rows, facts.targets, [&](auto chunk, float* raw) {
+      gather_logarithms(data, chunk, raw, bad);
+    });
+    require_no_bad_target(world, data, bad);
+    const Scaling scaling = scaling_of(moments, Scaling::Mode::feature, false);
     return {"log", scaling.mean(), scaling.deviation()};
   }
   if (!option.empty() && option != "feature")

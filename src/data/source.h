@@ -37,6 +37,9 @@ struct Source {
   /// The groups that all rows belong to, by the data set or column `path`: equal numbers, equal group
   /// (--validation groups(PATH)). Empty where the format has none.
   std::function<std::vector<std::int64_t>(const std::string& path)> groups = {};
+  /// DataSet::place_of; empty: by its number. Thread-safe.
+  using Place = std::function<std::string(std::int64_t row)>;
+  Place place = {};
 };
 
 /// Bytes of all rows in memory. Throws Error(data) when that is more than any memory.

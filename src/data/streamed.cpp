@@ -7,6 +7,7 @@
 
 #include "content.h"
 #include "labels.h"
+#include "memory_room.h"
 #include "pack.h"
 #include "prefetch_row.h"
 #include "scale_row.h"
@@ -32,11 +33,12 @@ std::vector<std::string> lines_of(const std::string& text) {
 }  // namespace
 
 StreamedData::StreamedData(const comm::Communicator& world, const comm::Communicator& node, Source source,
-                           std::int64_t most_bytes)
-    : OpenedSet(with_blocks(source)),
+                           std::int64_t all_bytes, MemoryLimit limit)
+    : OpenedSet(with_blocks(source), source.place),
       node_(node),
       source_(std::move(source)),
-      most_bytes_(most_bytes),
+      all_bytes_(all_bytes),
+      limit_(std::move(limit)),
       cache_(facts_, [this](std::int64_t block, const RowStore& store) { read_block(block, store); }) {
   // The ranks of a node share the work; each node looks at all of the sample, since its files may be others.
   const std::vector<std::int64_t> sample = sampled_blocks(facts_);
@@ -60,17 +62,7 @@ void StreamedData::read_block(std::int64_t block, const RowStore& store) const {
 }
 
 void StreamedData::require_room(const EpochOrder& order, std::int64_t batch) const {
-  require(
-      order.has_windows(), ErrorKind::usage, "--shuffle rows: the ", decoded_bytes(facts_) >> 20,
-      " MiB of rows are more than --memory-limit allows, and rows in any order cannot be read from files; "
-      "take --shuffle chunks, or give more memory");
-  const std::int64_t windows = WindowReader::windows_for(order, batch);
-  const std::int64_t bytes = WindowReader::memory_bytes(windows, order.window_blocks(), facts_);
-  require(bytes <= most_bytes_, ErrorKind::usage, "--memory-limit: ", windows, " windows of ",
-          order.window_blocks(), " blocks of rows need ", (bytes >> 20) + 1,
-          " MiB, which is more than half of it; say --memory-limit ", (bytes >> 19) + 1,
-          "M or more, or take fewer blocks with --shuffle \"chunks(",
-          std::max<std::int64_t>(1, order.window_blocks() * most_bytes_ / bytes), ")\"");
+  require_window_room(facts_, order, batch, all_bytes_, limit_);
 }
 
 void StreamedData::approach(const EpochOrder& order, std::int64_t epoch, std::int64_t place,

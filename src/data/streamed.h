@@ -11,6 +11,7 @@
 #include "opened_set.h"
 #include "source.h"
 #include "trainer/comm/communicator.h"
+#include "trainer/data/open.h"
 #include "window_reader.h"
 
 namespace trainer::data {
@@ -20,10 +21,11 @@ namespace trainer::data {
 /// cannot be read, on the rank that reads it.
 class StreamedData final : public OpenedSet {
  public:
-  /// **Collective** over `world`. `most_bytes`: of memory that windows may take on a node. `node` outlives
-  /// this object. Throws Error(communication) when the content of the files differs between nodes.
+  /// **Collective** over `world`. `limit`: of memory on a node; the rows of all splits are `all_bytes`.
+  /// `node` outlives this object. Throws Error(communication) when the content of the files differs between
+  /// nodes.
   StreamedData(const comm::Communicator& world, const comm::Communicator& node, Source source,
-               std::int64_t most_bytes);
+               std::int64_t all_bytes, MemoryLimit limit);
 
   bool has_all_rows() const override { return false; }
   void require_room(const EpochOrder& order, std::int64_t batch) const override;
@@ -44,7 +46,8 @@ class StreamedData final : public OpenedSet {
 
   const comm::Communicator& node_;
   Source source_;
-  std::int64_t most_bytes_;
+  std::int64_t all_bytes_;
+  MemoryLimit limit_;
   mutable std::mutex reading_;  ///< of source_
   mutable BlockCache cache_;
   mutable std::unique_ptr<WindowReader> reader_;

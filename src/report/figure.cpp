@@ -105,7 +105,7 @@ bool Drawn::has(const std::string& stem) const {
   return std::find(stems.begin(), stems.end(), stem) != stems.end();
 }
 
-Drawn draw(const std::vector<Figure>& figures, const std::string& folder) {
+Drawn draw(const std::vector<Figure>& figures, const std::string& folder, const std::function<void()>& poll) {
   std::set<std::string> known;
   for (const Figure& figure : figures) {
     require_whole(figure);
@@ -123,7 +123,7 @@ Drawn draw(const std::vector<Figure>& figures, const std::string& folder) {
     for (const char* kind : kKinds) fs::remove(folder + "/" + figure.stem + kind, error);
   }
   replace_file(work.file("script"), script_of(figures));
-  const GnuplotRun run = run_gnuplot(work.path(), "script");
+  const GnuplotRun run = run_gnuplot(work.path(), "script", poll);
   for (const Figure& figure : figures) {
     if (std::find(run.printed.begin(), run.printed.end(), figure.stem) == run.printed.end()) continue;
     keep_pixels(work.file(figure.stem + ".svg"));

@@ -2,6 +2,7 @@
 
 // gnuplot, the program. Private to this room.
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -21,8 +22,9 @@ struct GnuplotRun {
   std::string trouble;               ///< why it ended early; empty: it did not
 };
 
-/// Runs gnuplot on the file `script` in `folder`, without a shell and without the user's start-up file, for
-/// five minutes at most.
-GnuplotRun run_gnuplot(const std::string& folder, const std::string& script);
+/// Runs gnuplot on the file `script` in `folder`, without a shell and without the user's start-up file. It is
+/// ended when it has printed nothing for a minute, which is a picture's time. `poll` is called all the while.
+GnuplotRun run_gnuplot(const std::string& folder, const std::string& script,
+                       const std::function<void()>& poll);
 
 }  // namespace trainer::report

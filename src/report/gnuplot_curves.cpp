@@ -55,8 +55,11 @@ std::string data_block(const Figure& figure, const Series& series, const Range& 
       low = half;
       high = std::abs(y - base) / 2;
       y = (y + base) / 2;
-    } else if (!has_place(figure, series.x[i], low) || !has_place(figure, series.x[i], high)) {
+    } else if (std::isnan(low) || std::isnan(high)) {
       low = high = y;
+    } else {  // what lies beyond the axis is cut off there, 0 on a logarithmic one and infinity as well
+      low = std::clamp(low, y_range.low, y_range.high);
+      high = std::clamp(high, y_range.low, y_range.high);
     }
     if (!has_place(figure, series.x[i], y)) {
       block += "\n";

@@ -7,6 +7,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <filesystem>
 #include <sstream>
 #include <thread>
 
@@ -17,7 +18,7 @@
 namespace trainer::report {
 namespace {
 
-constexpr std::chrono::minutes kLongest{5};
+constexpr std::chrono::seconds kLongest{60};  // of a picture: far below the watchdog's limit
 constexpr const char* kInstall =
     "gnuplot is not installed; install it (Debian, Ubuntu: apt-get install gnuplot-nox; on a cluster often: "
     "module load gnuplot) and make the report again";
@@ -51,16 +52,33 @@ class Surroundings {
   posix_spawnattr_t attributes_{};
 };
 
-/// What was wrong with its end; empty: nothing.
-std::string wait_for(pid_t process) {
-  const auto end = std::chrono::steady_clock::now() + kLongest;
+void end(pid_t process) {
+  ::kill(process, SIGKILL);
+  ::waitpid(process, nullptr, 0);
+}
+
+/// What was wrong with its end; empty: nothing. `messages`: the file that it prints into.
+std::string wait_for(pid_t process, const std::string& messages, const std::function<void()>& poll) {
+  using Clock = std::chrono::steady_clock;
+  auto last = Clock::now();
+  std::uintmax_t printed = 0;
   int status = 0;
   pid_t gone = 0;
   while ((gone = ::waitpid(process, &status, WNOHANG)) == 0 || (gone < 0 && errno == EINTR)) {
-    if (std::chrono::steady_clock::now() > end) {
-      ::kill(process, SIGKILL);
-      ::waitpid(process, &status, 0);
-      return "gnuplot was ended: it took longer than five minutes";
+    std::error_code ignored;
+    if (const std::uintmax_t now = std::filesystem::file_size(messages, ignored); now != printed) {
+      printed = now;
+      last = Clock::now();
+    }
+    if (Clock::now() - last > kLongest) {
+      end(process);
+      return text("gnuplot was ended: a picture took longer than ", kLongest.count(), " s");
+    }
+    try {
+      if (poll) poll();
+    } catch (...) {
+      end(process);
+      throw;
     }
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
@@ -71,7 +89,8 @@ std::string wait_for(pid_t process) {
 
 }  // namespace
 
-GnuplotRun run_gnuplot(const std::string& folder, const std::string& script) {
+GnuplotRun run_gnuplot(const std::string& folder, const std::string& script,
+                       const std::function<void()>& poll) {
   const std::string messages = "messages";
   std::string program = "gnuplot", plain = "-d", file = script;  // -d: no start-up file
   char* const words[] = {program.data(), plain.data(), file.data(), nullptr};
@@ -82,7 +101,7 @@ GnuplotRun run_gnuplot(const std::string& folder, const std::string& script) {
   if (error == ENOENT) return {{}, kInstall};
   if (error != 0) return {{}, text("gnuplot could not be started: ", std::strerror(error))};
   GnuplotRun run;
-  run.trouble = wait_for(process);
+  run.trouble = wait_for(process, folder + "/" + messages, poll);
   std::istringstream lines(read_whole_file(folder + "/" + messages));
   for (std::string line; std::getline(lines, line);) run.printed.push_back(line);
   return run;

@@ -123,7 +123,9 @@ Range range_of(const Axis& axis, const std::vector<double>& values) {
     range = {std::max(range.low / factor, 1 / kMostShown), std::min(range.high * factor, kMostShown)};
   } else {
     const double span = range.high - range.low;
-    const double room = span > 0 ? kRoom * span : std::max(0.1 * std::abs(range.low), 1e-3);
+    // Values that differ in their last digits alone are one value, or no tics would stand beside them.
+    const double size = std::max(std::abs(range.low), std::abs(range.high));
+    const double room = span > 1e-6 * size ? kRoom * span : size > 0 ? 0.1 * size : 1e-3;
     range = {range.low >= 0 ? std::max(0., range.low - room) : range.low - room, range.high + room};
   }
   if (axis.low && can_be_shown(*axis.low, axis.log)) range.low = *axis.low;

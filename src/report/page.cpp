@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <utility>
 
 #include "file_system.h"
 #include "plain_text.h"
@@ -75,16 +76,34 @@ Page::Page(std::string title, std::string path, std::string figures)
     : title_(std::move(title)), path_(std::move(path)), folder_(std::move(figures)) {}
 
 void Page::section(const std::string& title) {
+  part();  // a section may be empty
+  begun_ = title;
+}
+
+void Page::leave_out(const std::string& reason) {
+  if (begun_.empty()) return paragraph(reason);
+  left_out_ += text("<tr><td>", html_text(begun_), "</td><td>", html_text(reason), "</td></tr>\n");
+  begun_.clear();
+}
+
+std::string& Page::part() {
+  if (begun_.empty()) return parts_.back();
   const std::string anchor = text("section-", ++sections_);
-  contents_ += text("<li><a href=\"#", anchor, "\">", html_text(title), "</a></li>\n");
-  parts_.back() += text("<h2 id=\"", anchor, "\">", html_text(title), "</h2>\n");
+  const std::string title = html_text(std::exchange(begun_, ""));
+  contents_ += text("<li><a href=\"#", anchor, "\">", title, "</a></li>\n");
+  return parts_.back() += text("<h2 id=\"", anchor, "\">", title, "</h2>\n");
 }
 
-void Page::subsection(const std::string& title) {
-  parts_.back() += text("<h3>", html_text(title), "</h3>\n");
+void Page::close_sections() {
+  part();
+  if (left_out_.empty()) return;
+  section("Not in this report");
+  part() += text("<div class=\"wide\"><table>\n", left_out_, "</table></div>\n");
 }
 
-void Page::paragraph(const std::string& words) { parts_.back() += text("<p>", html_text(words), "</p>\n"); }
+void Page::subsection(const std::string& title) { part() += text("<h3>", html_text(title), "</h3>\n"); }
+
+void Page::paragraph(const std::string& words) { part() += text("<p>", html_text(words), "</p>\n"); }
 
 void Page::table(const std::vector<std::string>& header, const std::vector<std::vector<std::string>>& rows) {
   std::string table = "<div class=\"wide\"><table>\n<tr>";
@@ -95,16 +114,14 @@ void Page::table(const std::vector<std::string>& header, const std::vector<std::
     for (const std::string& cell : row) table += cell_html(cell);
     table += "</tr>\n";
   }
-  parts_.back() += table + "</table></div>\n";
+  part() += table + "</table></div>\n";
 }
 
-void Page::preformatted(const std::string& words) {
-  parts_.back() += text("<pre>", html_text(words), "</pre>\n");
-}
+void Page::preformatted(const std::string& words) { part() += text("<pre>", html_text(words), "</pre>\n"); }
 
 void Page::folded(const std::string& line, const std::string& words) {
-  parts_.back() += text("<details><summary>", html_text(line), "</summary>\n<pre>", html_text(words),
-                        "</pre></details>\n");
+  part() += text("<details><summary>", html_text(line), "</summary>\n<pre>", html_text(words),
+                 "</pre></details>\n");
 }
 
 void Page::figure(Figure figure) {
@@ -114,6 +131,7 @@ void Page::figure(Figure figure) {
   };
   const std::string stem = figure.stem;
   for (int number = 2; is_taken(figure.stem); ++number) figure.stem = text(stem, "-", number);
+  part();
   figures_.push_back(std::move(figure));
   parts_.emplace_back();
 }
@@ -145,8 +163,9 @@ std::string Page::html(const Drawn& drawn) const {
               "</body>\n</html>\n");
 }
 
-std::string Page::write() {
-  const Drawn drawn = draw(figures_, folder_);
+std::string Page::write(const std::function<void()>& poll) {
+  close_sections();
+  const Drawn drawn = draw(figures_, folder_, poll);
   replace_file(path_, html(drawn));
   return drawn.note;
 }

@@ -43,7 +43,7 @@ Series thinned(Series curve) {
     }
     if (points == 0) continue;
     result.x.push_back(sum_x / points);
-    result.y.push_back(sum / points);
+    result.y.push_back(low < high ? sum / points : low);  // no digits that come from adding up
     result.low.push_back(low);
     result.high.push_back(high);
   }
@@ -114,7 +114,7 @@ bool add_step_figure(Page& page, const Runs& runs, const std::string& name, Figu
 
 void add_loss(Page& page, const Runs& runs) {
   page.section("Loss");
-  if (!add_metric(page, runs, "loss")) page.paragraph(kNoEvaluation);
+  if (!add_metric(page, runs, "loss")) page.leave_out(kNoEvaluation);
   Figure penalty{.stem = "penalty",
                  .title = "Penalty on the weights, which the loss leaves out",
                  .x = {.label = "epochs"},
@@ -144,7 +144,7 @@ void add_metrics(Page& page, const Runs& runs) {
   bool any = false;
   for (const std::string& name : names) any = add_metric(page, runs, name) || any;
   if (!any)
-    page.paragraph(names.empty() ? "There is no metric beside the loss; --metrics names some."
+    page.leave_out(names.empty() ? "There is no metric beside the loss; --metrics names some."
                                  : kNoEvaluation);
 }
 
@@ -167,7 +167,7 @@ void add_learning_rate(Page& page, const Runs& runs) {
     curve.y.erase(curve.y.begin());
   }
   std::erase_if(figure.series, [](const Series& curve) { return curve.x.empty(); });
-  if (figure.series.empty()) return page.paragraph(kNoEvaluation);
+  if (figure.series.empty()) return page.leave_out(kNoEvaluation);
   figure.y.log = spans_decades(figure.series);
   page.figure(std::move(figure));
 }
@@ -185,7 +185,7 @@ void add_steps(Page& page, const Runs& runs) {
                    .x = {.label = "step"},
                    .y = {.label = "norm of the gradient"}});
   if (!any)
-    return page.paragraph(
+    return page.leave_out(
         "There is no steps.csv: train with --log-steps to see the loss and the gradient's norm of every "
         "step.");
   for (const RunFiles& run : runs)
@@ -204,7 +204,7 @@ void add_noise_scale(Page& page, const Runs& runs) {
                 .y = {.label = "noise scale [rows]"}};
   figure.series = over_epochs(runs, "noise_scale", Style::line_points, "");
   if (figure.series.empty())
-    return page.paragraph(
+    return page.leave_out(
         "There is no value of the noise scale: it needs two shards (64 rows a batch, or --shards), 32 steps, "
         "and no batch norm over the whole batch.");
   figure.y.log = spans_decades(figure.series);

@@ -57,7 +57,7 @@ void add_gradients(Page& page, const Runs& runs) {
     }
   }
   if (!any)
-    page.paragraph(
+    page.leave_out(
         "There is no gradients.csv: train with --log-gradients to see gradients, updates and dead units by "
         "layer.");
 }

@@ -135,9 +135,11 @@ void add_confusion(Page& page, const Runs& runs) {
     if (names.size() <= kMostInTable)
       page.table({"class", "rows", "recall", "precision"}, class_rows(names, counts));
   }
+  if (!any)
+    return page.leave_out(
+        "There is no confusion.csv: it is written at the end of the training of a classifier.");
   page.paragraph(
-      any ? "Counted with the best model on the test rows, or where there are none on the validation rows."
-          : "There is no confusion.csv: it is written at the end of the training of a classifier.");
+      "Counted with the best model on the test rows, or where there are none on the validation rows.");
 }
 
 void add_surface(Page& page, const Runs& runs) {
@@ -155,7 +157,7 @@ void add_surface(Page& page, const Runs& runs) {
     figure.grid = surface_grid(*run.surface);
     page.figure(std::move(figure));
   }
-  if (!any) page.paragraph("Drawn of problems with two inputs, at the end of the training (surface.h5).");
+  if (!any) page.leave_out("Drawn of problems with two inputs, at the end of the training (surface.h5).");
 }
 
 void add_landscape(Page& page, const Runs& runs) {
@@ -180,10 +182,15 @@ void add_landscape(Page& page, const Runs& runs) {
     figure.series = {{.label = "trained weights", .style = Style::points, .look = 1, .x = {0}, .y = {0}}};
     page.figure(std::move(figure));
   }
-  page.paragraph(any ? "The loss on a plane through the trained weights, spanned by two random directions "
-                       "that are as long as the weights, filter by filter (Li et al. 2018)."
-                     : "There is no landscape.csv: --loss-landscape computes the loss on a plane around the "
-                       "trained weights.");
+  if (!any)
+    return page.leave_out(
+        "There is no landscape.csv: `trainer report RUN --loss-landscape` computes the loss on a plane "
+        "around the "
+        "trained weights.");
+  page.paragraph(
+      "The loss on a plane through the trained weights, spanned by two random directions that are as long as "
+      "the "
+      "weights, filter by filter (Li et al. 2018).");
 }
 
 }  // namespace trainer::report

@@ -102,7 +102,7 @@ void add_examples(Page& page, const Runs& runs) {
     if (!shape.known()) page.table({"row", "true class", "predicted", "p of the true class", "loss"}, rows);
   }
   if (!any)
-    page.paragraph("There is no examples.h5: it is written at the end of the training of a classifier.");
+    page.leave_out("There is no examples.h5: it is written at the end of the training of a classifier.");
 }
 
 void add_first_weights(Page& page, const Runs& runs) {
@@ -128,7 +128,7 @@ void add_first_weights(Page& page, const Runs& runs) {
                         " units: grey is zero, white positive, black negative.", assumption(shape)));
   }
   if (!any)
-    page.paragraph(
+    page.leave_out(
         "Shown when the inputs are images and the first layer is dense; best.h5 is written at the first "
         "evaluation.");
 }

@@ -48,25 +48,6 @@ const char* name_of(train::TrialResult::Outcome outcome) {
   return "";
 }
 
-/// The numbers of a record, by the names of their columns.
-template <class Visit>
-void each_number(Record& record, const Visit& visit) {
-  visit("steps", record.steps);
-  visit("samples", record.samples);
-  visit("goal_step", record.goal_step);
-  visit("goal_samples", record.goal_samples);
-  visit("goal_resolution", record.goal_resolution);
-  visit("goal_seconds", record.goal_seconds);
-  visit("best", record.best);
-  visit("best_step", record.best_step);
-  visit("noise_scale", record.noise_scale);
-  visit("seconds", record.seconds);
-  visit("compute", record.compute);
-  visit("communicate", record.communicate);
-  visit("wait", record.wait);
-  visit("read", record.read);
-}
-
 void read_number(const std::string& text, std::int64_t& value) { value = parse_integer(text).value_or(-1); }
 void read_number(const std::string& text, double& value) { value = number_of(text); }
 
@@ -142,9 +123,7 @@ std::vector<std::string> trial_columns(const std::vector<std::string>& variables
   columns.insert(columns.end(), variables.begin(), variables.end());
   columns.emplace_back("outcome");
   Record record;
-  each_number(record, [&](const std::string& name, auto) {
-    columns.push_back(name == "best" ? "best_" + metric : name);
-  });
+  each_number(record, [&](const std::string& name, auto) { columns.push_back(column_of(name, metric)); });
   columns.emplace_back("message");
   return columns;
 }
@@ -242,6 +221,13 @@ bool tells_all(const Record& record, const Curves& curves) {
 }
 
 }  // namespace
+
+void require_names(const std::vector<std::string>& variables, const std::string& metric) {
+  const std::vector<std::string> columns = trial_columns({}, metric);
+  for (const std::string& name : variables)
+    require(std::ranges::find(columns, name) == columns.end(), ErrorKind::usage, "the variable ", name,
+            " is called as a column of trials.csv is; give the placeholder another name, such as $my_", name);
+}
 
 Found read_found(const std::string& folder, const std::vector<std::string>& variables) {
   Found found;

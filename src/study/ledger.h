@@ -22,6 +22,8 @@ struct Curves {
 
 /// One trial that has ended, for a message between ranks.
 struct Report {
+  Report() { record.goal_seconds = -1; }  // as long as no goal is met
+
   std::string id;
   Record record;
   Curves curves;
@@ -31,6 +33,31 @@ std::string to_text(const Report& report);
 Report report_from(const std::string& text);
 /// What a trial came to.
 Report report_of(const std::string& id, const train::TrialResult& result);
+
+/// The numbers of a record, by the names of their columns; `best` is best_METRIC in files.
+template <class Visit>
+void each_number(Record& record, const Visit& visit) {
+  visit("steps", record.steps);
+  visit("samples", record.samples);
+  visit("goal_step", record.goal_step);
+  visit("goal_samples", record.goal_samples);
+  visit("goal_resolution", record.goal_resolution);
+  visit("goal_seconds", record.goal_seconds);
+  visit("best", record.best);
+  visit("best_step", record.best_step);
+  visit("noise_scale", record.noise_scale);
+  visit("seconds", record.seconds);
+  visit("compute", record.compute);
+  visit("communicate", record.communicate);
+  visit("wait", record.wait);
+  visit("read", record.read);
+}
+/// The column of the number `name`.
+inline std::string column_of(const std::string& name, const std::string& metric) {
+  return name == "best" ? "best_" + metric : name;
+}
+/// Throws Error(usage) for a variable that is called as a column of trials.csv is, whose best is of `metric`.
+void require_names(const std::vector<std::string>& variables, const std::string& metric);
 
 /// What stands in the files of a study.
 struct Found {

@@ -93,6 +93,10 @@ Question question_of(const Request& request) {
   for (const Variable& variable : question.space.variables()) {
     require(request.kind != Kind::batch || variable.name != "batch-size", ErrorKind::usage,
             "--tune: the batch size is what the study varies; leave it out");
+    require(
+        request.kind != Kind::batch || variable.name != "lr" || request.configuration.lr_scaling == "none",
+        ErrorKind::usage, "--lr-scaling ", request.configuration.lr_scaling,
+        ": the learning rate is searched anew at each batch size; leave it out, or give --tune=none");
     if (request.require_variable) request.require_variable(variable.name);
   }
   constexpr std::uint64_t kLargestSeed = std::uint64_t{1} << 62;

@@ -192,11 +192,12 @@ void RankStudy::measure(Planned& planned) {
   if (world_.rank() == 0) planned.rounds.push_back(times);
 }
 
+/// A request may reach any one rank alone.
 bool RankStudy::must_stop(train::Deadline* deadline) {
   std::int64_t stop = 0;
-  if (world_.rank() == 0 && request_.signals != nullptr && request_.signals->stop()) stop = 1;
+  if (request_.signals != nullptr && request_.signals->stop()) stop = 1;
   if (deadline != nullptr && deadline->is_reached()) stop = 1;
-  world_.broadcast(&stop, sizeof(stop), 0);
+  world_.sum(std::span(&stop, 1));
   return stop != 0;
 }
 
@@ -289,13 +290,15 @@ int RankStudy::finish(const report::RunFolder& folder, const std::string& stoppe
                                         {"seconds_per_byte", summary.model->per_byte}})
         file.set_attribute("/", name, value);
     file.close();
-    note = write_rank_page(summary, folder.path(), folder.file("report.html"), folder.file("figures"));
+    note = write_rank_page(summary, folder.path(), folder.file("report.html"), folder.file("figures"),
+                           [&] { world_.poll(); });
     lines = text_of(summary);
   }
   folder.write_status({complete ? report::RunState::finished : report::RunState::stopped, complete ? 0 : 75,
                        measured, reason, ""});
   if (!note.empty()) lines += "note: " + note + "\n";
   if (measured > 0) lines += text("report ", folder.file("report.html"), "\n");
+  if (request_.configuration.quiet) lines.clear();
   if (complete)
     lines += text("done: study ", folder.path(), ", ", measured, " points, ", ranks(), " rank(s)\n");
   else

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <set>
 
+#include "shown.h"
 #include "trainer/core/grammar.h"
 #include "trainer/core/tree.h"
 #include "trainer/report/progress.h"
@@ -11,12 +12,6 @@
 
 namespace trainer::study {
 namespace {
-
-std::string three_digits(double value) {
-  char buffer[32];
-  std::snprintf(buffer, sizeof(buffer), std::abs(value) >= 1000 ? "%.0f" : "%.3g", value);
-  return buffer;
-}
 
 std::string percent(double share) { return text(std::round(100 * share), " %"); }
 
@@ -97,7 +92,7 @@ Burden burden_of(const RankPoint& point) {
        point.wait / point.seconds},
       {"communication", "larger batches have more to compute for each exchange",
        point.communicate / point.seconds},
-      {"reading rows", "a larger --memory-limit, or files that are faster to read",
+      {"gathering rows", "where they come from their files, a larger --memory-limit; else fewer --augment",
        point.read / point.seconds}};
   return *std::ranges::max_element(list, {}, &Burden::share);
 }

@@ -2,6 +2,7 @@
 
 // What the points of a study of ranks say together. Private to this room.
 
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -53,8 +54,8 @@ std::string text_of(const RankSummary& summary);
 /// summary.json.
 std::string json_of(const RankSummary& summary);
 
-/// The page, as write_study_report().
+/// The page, as write_study_report(). `poll`: called while pictures are drawn (Communicator::poll()).
 std::string write_rank_page(const RankSummary& summary, const std::string& folder, const std::string& page,
-                            const std::string& figures);
+                            const std::string& figures, const std::function<void()>& poll = {});
 
 }  // namespace trainer::study

@@ -12,7 +12,7 @@
 namespace trainer::study {
 
 /// Lines on options that count for nothing beside others, and on trials that cannot well be compared.
-/// `losses`: the --loss of the trials.
+/// `losses`: the --loss of the trials. Throws Error(usage) as require_names().
 std::vector<std::string> remarks_on(const Request& request, const Question& question,
                                     const std::set<std::string>& losses);
 

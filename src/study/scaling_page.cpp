@@ -176,7 +176,7 @@ void add_table(report::Page& html, const Rows& rows) { html.table(rows[0], {rows
 }  // namespace
 
 std::string write_rank_page(const RankSummary& summary, const std::string& folder, const std::string& page,
-                            const std::string& figures) {
+                            const std::string& figures, const std::function<void()>& poll) {
   report::Page html("Speed and the number of ranks", page, figures);
   html.section("Results");
   for (const std::string& sentence : summary.advice) html.paragraph(sentence);
@@ -224,7 +224,7 @@ std::string write_rank_page(const RankSummary& summary, const std::string& folde
     for (Figure& figure : goal_figures(summary)) html.figure(std::move(figure));
   }
   report::add_settings(html, folder);
-  return html.write();
+  return html.write(poll);
 }
 
 }  // namespace trainer::study

@@ -62,6 +62,8 @@ void read_list(const ParsedText& text, const Term& term, Variable& variable) {
     }
     std::string value = source.substr(argument.offset, end - argument.offset);
     value.erase(value.find_last_not_of(" \t\n") + 1);
+    if (value.find_first_of("\n\r") != std::string::npos)
+      text.fail_at(argument.offset, "expected a value on one line");
     if (std::ranges::find(variable.values, value) != variable.values.end())
       text.fail_at(argument.offset, "this value stands in the list already");
     variable.values.push_back(value);

@@ -45,6 +45,25 @@ void require_settings(const std::string& file, const std::string& config) {
           "--out");
 }
 
+/// A new study makes the folder its own: it must be new, or hold nothing but what a start of a study that
+/// died left behind.
+void require_free(const std::string& path) {
+  const std::set<std::string> first = {".lock",  kFingerprint,      "config.ini",
+                                       "status", "environment.txt", "log.txt"};
+  std::error_code error;
+  if (!fs::exists(path, error)) return;
+  fs::directory_iterator entry(path, error);
+  require(!error, ErrorKind::data, "cannot read the folder ", path, ": ", error.message());
+  for (const fs::directory_iterator end; entry != end; entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    const bool ours = std::ranges::any_of(first, [&](const std::string& one) {
+      return name == one || (name.starts_with(one + ".") && name.ends_with(".new"));
+    });
+    require(ours, ErrorKind::usage, "the folder ", path, " is not empty: it holds ", name,
+            "; choose a new folder with --out");
+  }
+}
+
 /// The lines of config.ini that decide results: not where it runs.
 std::string decisive(const std::string& config) {
   std::string kept;
@@ -98,7 +117,7 @@ void write_h5(const std::string& path, const Request& request, const Question& q
   for (const Trial& trial : summary.trials) {
     const auto at = found.records.find(trial.id);
     if (at == found.records.end()) continue;
-    const Record& record = at->second;
+    Record record = at->second;
     const std::int64_t number = trials++;
     const auto put = [&](const std::string& name, double value) { columns[name].push_back(value); };
     put("batch", static_cast<double>(trial.batch));
@@ -107,15 +126,9 @@ void write_h5(const std::string& path, const Request& request, const Question& q
     put("seed", static_cast<double>(trial.seed));
     for (const auto& [name, value] : trial.settings)
       if (parse_number(value)) put(name, *parse_number(value));
-    put("steps", static_cast<double>(record.steps));
-    put("samples", static_cast<double>(record.samples));
-    put("goal_step", static_cast<double>(record.goal_step));
-    put("goal_samples", static_cast<double>(record.goal_samples));
-    put("goal_seconds", record.goal_seconds);
-    put("best_" + question.metric, record.best);
-    put("best_step", static_cast<double>(record.best_step));
-    put("noise_scale", record.noise_scale);
-    put("seconds", record.seconds);
+    each_number(record, [&](const char* name, auto value) {
+      put(column_of(name, question.metric), static_cast<double>(value));
+    });
     const auto of_trial = found.curves.find(trial.id);
     if (of_trial == found.curves.end()) continue;
     for (const auto& row : of_trial->second.rows) {
@@ -159,7 +172,8 @@ std::string why_not_complete(const std::string& folder) {
   try {
     const report::RunStatus status = report::parse_status_line(line);
     if (status.state == report::RunState::running) return "it runs, or was killed";
-    return status.state == report::RunState::finished ? "" : status.reason;
+    if (status.state == report::RunState::finished) return "";
+    return status.reason.empty() ? "it is not finished" : status.reason;
   } catch (const Error&) {  // the points tell what they tell
     return "";
   }
@@ -196,7 +210,12 @@ std::string write_study_report(const Request& request, const std::string& folder
     for (const auto& [id, trial] : found.trials) batches.insert(trial.batch);
     question.batches.assign(batches.begin(), batches.end());
   }
-  return write_page(request, folder, page, figures, question, found, summarise(question, found.records));
+  const Summary summary = summarise(question, found.records);
+  // Of the batch sizes that were not begun the trials know nothing: the study itself said whether it is done.
+  std::string reason = why_not_complete(folder);
+  if (reason.empty() && !summary.complete())
+    reason = text(summary.done, " of ", summary.trials.size(), " trials are done so far");
+  return write_page(request, folder, page, figures, question, found, summary, reason);
 }
 
 void write_environment(const comm::Communicator& world, const Request& request,
@@ -216,8 +235,13 @@ void write_environment(const comm::Communicator& world, const Request& request,
 report::RunFolder open_study_folder(const Request& request, const std::string& fingerprint) {
   const std::string& out = request.configuration.out;
   const std::string config = request.config_text({});
+  std::error_code ignored;
+  const auto holds_one = [&] {
+    return fs::exists(out + "/trials.csv", ignored) || fs::exists(out + "/config.ini", ignored);
+  };
+  if (!holds_one()) require_free(out);  // before the lock, which is a file
   report::RunFolder folder = report::RunFolder::take(out);
-  if (folder.has("trials.csv") || folder.has("config.ini")) {
+  if (holds_one()) {
     require(request.resume, ErrorKind::usage, "the folder ", out,
             " holds a study or a run already; go on with it by --resume, or choose another with --out");
     require(folder.has("config.ini"), ErrorKind::data, out, ": the study has no config.ini");
@@ -230,6 +254,7 @@ report::RunFolder open_study_folder(const Request& request, const std::string& f
             "the study in ", out, " was begun with other data than --data ", request.configuration.data,
             "; give the same, or choose another folder with --out");
   } else {
+    require_free(out);
     folder.write(kFingerprint, fingerprint + "\n");
     folder.write("config.ini", config);
   }
@@ -238,21 +263,26 @@ report::RunFolder open_study_folder(const Request& request, const std::string& f
 }
 
 void finish_study(const Request& request, const report::RunFolder& folder, const Question& question,
-                  const Found& found, const Summary& summary, const std::string& stopped) {
+                  const Found& found, const Summary& summary, const std::string& stopped,
+                  const std::function<void()>& poll) {
   const bool complete = summary.complete();
   const std::string reason =
       complete ? text("all ", summary.done, " trials done")
                : text(stopped, " after ", summary.done, " of ", summary.trials.size(), " trials");
   write_h5(folder.file("study.h5"), request, question, found, summary);
   folder.write("summary.json", json_of(question, summary));
-  const std::string note = write_page(request, folder.path(), folder.file("report.html"),
-                                      folder.file("figures"), question, found, summary);
+  const std::string note =
+      write_page(request, folder.path(), folder.file("report.html"), folder.file("figures"), question, found,
+                 summary, complete ? "" : reason, poll);
   folder.write_status({complete ? report::RunState::finished : report::RunState::stopped, complete ? 0 : 75,
                        summary.done, reason, ""});
   if (request.out == nullptr) return;
-  std::string lines = request.configuration.quiet ? "" : table_of(question, summary);
-  if (!note.empty()) lines += "note: " + note + "\n";
-  if (!request.configuration.quiet) lines += text("report ", folder.file("report.html"), "\n");
+  std::string lines;
+  if (!request.configuration.quiet) {
+    lines = table_of(question, summary);
+    if (!note.empty()) lines += "note: " + note + "\n";
+    lines += text("report ", folder.file("report.html"), "\n");
+  }
   if (complete)
     lines += text("done: study ", folder.path(), ", ", summary.done, " trials",
                   summary.critical && summary.critical->is_bounded()

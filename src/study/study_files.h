@@ -2,6 +2,7 @@
 
 // The folder of a study. Private to this room.
 
+#include <functional>
 #include <string>
 
 #include "ledger.h"
@@ -21,13 +22,17 @@ void write_environment(const comm::Communicator& world, const Request& request,
                        const report::RunFolder* folder);
 
 /// Rank 0. study.h5, summary.json, figures, report.html and status; prints the table of results and the last
-/// line. `stopped`: why it ended early; empty: it is complete.
+/// line. `stopped`: why it ended early; empty: it is complete. `poll`: called while pictures are drawn, which
+/// the other ranks wait for (Communicator::poll()).
 void finish_study(const Request& request, const report::RunFolder& folder, const Question& question,
-                  const Found& found, const Summary& summary, const std::string& stopped);
+                  const Found& found, const Summary& summary, const std::string& stopped,
+                  const std::function<void()>& poll = {});
 
-/// report.html of a study, and its figures. Returns what the user should be told, mostly nothing.
+/// report.html of a study, and its figures. `incomplete`: why it is not complete, in a few words; empty: it
+/// is. Returns what the user should be told, mostly nothing.
 std::string write_page(const Request& request, const std::string& folder, const std::string& page,
                        const std::string& figures, const Question& question, const Found& found,
-                       const Summary& summary);
+                       const Summary& summary, const std::string& incomplete,
+                       const std::function<void()>& poll = {});
 
 }  // namespace trainer::study

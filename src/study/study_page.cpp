@@ -3,6 +3,8 @@
 #include <cstdio>
 #include <limits>
 
+#include "rank_summary.h"
+#include "shown.h"
 #include "study_files.h"
 #include "trainer/core/grammar.h"
 #include "trainer/report/page.h"
@@ -26,10 +28,27 @@ double number_of(const Settings& settings, const std::string& name) {
 void add_interval(Series& series, double x, const Interval& interval) {
   series.x.push_back(x);
   series.y.push_back(interval.value);
-  // An interval of few seeds may reach below zero, where a logarithmic axis has nothing.
-  const bool known = !std::isnan(interval.low);
-  series.low.push_back(known ? std::max(interval.low, interval.value / 20) : interval.value);
-  series.high.push_back(known ? std::min(interval.high, interval.value * 20) : interval.value);
+  series.low.push_back(interval.low);
+  series.high.push_back(interval.high);
+}
+
+/// Ends the logarithmic y axis near the values: the interval of two seeds may reach over many decades, and
+/// what lies beyond the axis is cut off. Intervals that stay near are seen whole.
+void end_axis(Figure& figure) {
+  constexpr double kFar = 20, kRoom = 1.2;
+  double low = HUGE_VAL, high = 0;
+  const auto reach = [&](double end, double value) {
+    if (!(value > 0) || !std::isfinite(value)) return;
+    low = std::min(low, std::isnan(end) ? value : std::max(end, value / kFar));
+    high = std::max(high, std::isnan(end) ? value : std::min(end, value * kFar));
+  };
+  for (const Series& series : figure.series)
+    for (std::size_t i = 0; i < series.y.size(); ++i)
+      for (const auto* ends : {&series.y, &series.low, &series.high})
+        if (!ends->empty()) reach((*ends)[i], series.y[i]);
+  if (low > high) return;
+  figure.y.low = low / kRoom;
+  figure.y.high = high * kRoom;
 }
 
 Series curve_of(const std::string& label, Style style, const std::vector<double>& x,
@@ -88,6 +107,7 @@ std::vector<Figure> goal_figures(const Question& question, const Summary& summar
                                   [&](double b) { return first / b; }));
   steps.series.back().look = 3;
   seconds.series.push_back(time);
+  for (Figure* figure : {&steps, &samples, &seconds}) end_axis(*figure);
   return {steps, samples, seconds};
 }
 
@@ -179,18 +199,12 @@ Figure curves(const Question& question, const Found& found, const Summary& summa
   return figure;
 }
 
-std::string three_digits(double value) {
-  if (!std::isfinite(value)) return std::isnan(value) ? "-" : "inf";
-  char buffer[40];
-  std::snprintf(buffer, sizeof(buffer), std::abs(value) >= 1000 && std::abs(value) < 1e15 ? "%.0f" : "%.3g",
-                value);
-  return buffer;
-}
-
-std::string with_interval(const Interval& interval) {
-  if (std::isnan(interval.low)) return three_digits(interval.value);
-  return text(three_digits(interval.value), " (", three_digits(interval.low), " to ",
-              three_digits(interval.high), ")");
+/// What with_interval() wrote.
+void explain_marks(report::Page& html, const std::vector<std::vector<std::string>>& rows) {
+  const bool any = std::ranges::any_of(rows, [](const auto& row) {
+    return std::ranges::any_of(row, [](const std::string& cell) { return cell.ends_with(" (?)"); });
+  });
+  if (any) html.paragraph("(?): the interval is too wide to say anything (two seeds that differ).");
 }
 
 /// What came out at each batch size.
@@ -215,6 +229,7 @@ void add_results(report::Page& html, const Question& question, const Summary& su
   if (rows.empty()) return;
   html.table(header, rows);
   html.paragraph("In brackets: 95 % intervals over the seeds.");
+  explain_marks(html, rows);
 }
 
 /// What it took; of a batch size that is not complete, how far it is.
@@ -239,19 +254,19 @@ void add_trials(report::Page& html, const Question& question, const Found& found
     rows.push_back(std::move(row));
   }
   html.table(header, rows);
+  explain_marks(html, rows);
 }
 
 }  // namespace
 
 std::string write_page(const Request& request, const std::string& folder, const std::string& page,
                        const std::string& figures, const Question& question, const Found& found,
-                       const Summary& summary) {
+                       const Summary& summary, const std::string& incomplete,
+                       const std::function<void()>& poll) {
   const bool of_batches = request.kind == Kind::batch;
   report::Page html(of_batches ? "Batch size and convergence" : "Search for settings", page, figures);
   html.section("Results");
-  if (!summary.complete())
-    html.paragraph(
-        text("Not complete: ", summary.done, " of ", summary.trials.size(), " trials are done so far."));
+  if (!incomplete.empty()) html.paragraph(not_complete(incomplete));
   for (const std::string& sentence : summary.advice) html.paragraph(sentence);
   add_results(html, question, summary);
   add_trials(html, question, found, summary);
@@ -273,7 +288,7 @@ std::string write_page(const Request& request, const std::string& folder, const 
   html.section("Curves");
   add(curves(question, found, summary));
   report::add_settings(html, folder);
-  return html.write();
+  return html.write(poll);
 }
 
 }  // namespace trainer::study

@@ -2,31 +2,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <limits>
 
+#include "shown.h"
 #include "trainer/core/grammar.h"
 #include "trainer/report/result.h"
 
 namespace trainer::study {
 namespace {
-
-std::string three_digits(double value) {
-  char buffer[40];
-  if (std::isinf(value)) return "inf";
-  std::snprintf(buffer, sizeof(buffer), std::abs(value) >= 1000 && std::abs(value) < 1e15 ? "%.0f" : "%.3g",
-                value);
-  return std::isnan(value) ? "-" : buffer;
-}
-
-std::string with_interval(const Interval& interval) {
-  constexpr double kSaysNothing = 100;  // of two seeds that differ, say
-  if (std::isnan(interval.low)) return three_digits(interval.value);
-  if (interval.low > 0 && interval.high > kSaysNothing * interval.low)
-    return three_digits(interval.value) + " (?)";
-  return three_digits(interval.value) + " (" + three_digits(interval.low) + " to " +
-         three_digits(interval.high) + ")";
-}
 
 /// Whether the interval of a critical batch size tells one regime from the next but one.
 bool is_sharp(const Interval& critical) {
@@ -61,12 +44,14 @@ BatchResult result_of(const Question& question, const Search& search, std::int64
     result.at_once = (result.at_once || result.seeds == 1) && record.goal_step == 0;
     result.failed =
         (result.failed || result.seeds == 1) && (record.outcome == "diverged" || record.outcome == "failed");
-    if (!std::isnan(record.best)) metrics.push_back(record.best);
+    if (record.ended() && !std::isnan(record.best)) metrics.push_back(record.best);
     if (record.noise_scale > 0) scales.push_back(record.noise_scale);
     if (!record.reached()) continue;
     ++result.reached;
     if (record.goal_step == 0) continue;  // the untrained model
     result.steps_by_seed.push_back(static_cast<double>(record.goal_step));
+    result.middle_by_seed.push_back(static_cast<double>(record.goal_step) -
+                                    0.5 * static_cast<double>(record.goal_resolution - 1));
     result.at_first = result.at_first || record.goal_step == record.goal_resolution;
     result.resolution = std::max(result.resolution, static_cast<double>(record.goal_resolution) /
                                                         static_cast<double>(record.goal_step));
@@ -90,7 +75,7 @@ void fit(const Question& question, Summary& summary) {
     // A batch size at which a seed fails would bend the curve by those that are missing.
     if (!result.complete || result.failed || (question.aim.has_goal && result.reached < result.seeds))
       continue;
-    for (const double steps : result.steps_by_seed)
+    for (const double steps : result.middle_by_seed)
       if (!result.at_first) points.push_back({static_cast<double>(result.batch), steps});
     const std::string* rate = value_of(result.best, "lr");
     if (rate != nullptr && result.on_edge.empty())
@@ -98,6 +83,13 @@ void fit(const Question& question, Summary& summary) {
   }
   if (question.aim.has_goal) summary.critical = fit_critical_batch(points);
   summary.rate = fit_rate_rule(rates);
+}
+
+std::string joined(const std::vector<std::string>& names) {
+  std::string all;
+  for (std::size_t i = 0; i < names.size(); ++i)
+    all += (i == 0 ? "" : i + 1 == names.size() ? " and " : ", ") + names[i];
+  return all;
 }
 
 /// What counting steps in evaluations does to the result.
@@ -168,22 +160,21 @@ void advise(const Question& question, Summary& summary) {
   }
   if (question.aim.has_goal) advise_on_resolution(summary);
   if (summary.rate && summary.rate->exponent.low < summary.rate->exponent.high) {
-    constexpr double kWide = 0.5;
     const Interval& p = summary.rate->exponent;
     const bool linear = p.low <= 1 && 1 <= p.high, root = p.low <= 0.5 && 0.5 <= p.high;
-    advice.push_back(text("The best learning rate grows as the batch size to the power ", with_interval(p),
-                          ": ",
-                          (linear && root) || p.high - p.low > kWide
-                              ? "too uncertain to tell the linear rule (1) from the square-root rule (0.5)"
-                          : linear ? "the linear rule"
-                          : root   ? "the square-root rule"
-                                   : "neither the linear (1) nor the square-root rule (0.5)",
-                          "."));
+    advice.push_back(
+        text("The best learning rate grows as the batch size to the power ", with_interval(p), ": ",
+             (linear && root) ? "too uncertain to tell the linear rule (1) from the square-root rule (0.5)"
+             : linear         ? "the linear rule"
+             : root           ? "the square-root rule"
+                              : "neither the linear (1) nor the square-root rule (0.5)",
+             "."));
   }
   for (const BatchResult& result : summary.batches) {
     const std::string where = result.batch > 0 ? text("At batch size ", result.batch, " ") : "";
     if (!result.on_edge.empty())
-      advice.push_back(text(where, "the best ", result.on_edge.front(), " lies on the edge of what was tried",
+      advice.push_back(text(where, "the best ", joined(result.on_edge),
+                            result.on_edge.size() > 1 ? " lie" : " lies", " on the edge of what was tried",
                             result.widened > 0 ? text(", after ", result.widened, " widening(s)") : "",
                             ": search a wider range."));
     if (question.aim.has_goal && result.complete && result.reached < result.seeds)

@@ -36,10 +36,12 @@ struct BatchResult {
   bool at_first = false;  ///< a seed meets it at the first evaluation of all: steps are no figure
   double resolution = 0;  ///< between evaluations at the goal, as a share of the steps to it; the worst
   bool failed = false;    ///< none of the measurements came to an end that counts
-  Interval steps, samples, seconds;  ///< to the goal: geometric means over the seeds that reached it
-  Interval metric;                   ///< the best at the budget
-  Interval noise_scale;              ///< geometric mean over the seeds that know it; nan: none
-  std::vector<double> steps_by_seed;
+  Interval steps, samples, seconds;   ///< to the goal: geometric means over the seeds that reached it
+  Interval metric;                    ///< the best at the budget
+  Interval noise_scale;               ///< geometric mean over the seeds that know it; nan: none
+  std::vector<double> steps_by_seed;  ///< at the evaluation that met the goal
+  std::vector<double>
+      middle_by_seed;  ///< in the middle of the steps since the evaluation before: for the fit
 };
 
 struct Summary {

@@ -12,6 +12,7 @@
 #include "remarks.h"
 #include "study_files.h"
 #include "trainer/comm/agreement.h"
+#include "trainer/comm/host.h"
 #include "trainer/core/clock.h"
 #include "trainer/core/grammar.h"
 #include "trainer/report/progress.h"
@@ -141,8 +142,8 @@ TrialStudy::TrialStudy(const comm::Communicator& world, const Request& request)
             ErrorKind::usage, "--time-limit ", configuration.time_limit,
             " leaves no time before --time-margin ", configuration.time_margin,
             "; give more time or a smaller margin");
-    require(request_.options.ranks_per_trial <= world_.size(), ErrorKind::usage, "--ranks-per-trial ",
-            request_.options.ranks_per_trial, " is more than the ", world_.size(), " rank(s) of the job");
+    require(request_.options.ranks_per_trial <= ranks(), ErrorKind::usage, "--ranks-per-trial ",
+            request_.options.ranks_per_trial, " is more than the ", ranks(), " rank(s) of the job");
   });
   // What the variables of the study stand for is nothing that the data need.
   data_ = train::prepare_training_data(world_, node_, request_.configuration);
@@ -150,28 +151,50 @@ TrialStudy::TrialStudy(const comm::Communicator& world, const Request& request)
   comm::together(world_, [&] {
     if (request_.kind == Kind::batch)
       question_.batches = parse_batch_sizes(request_.options.batch_sizes, rows);
-    require(data_->opened.train->has_all_rows() || request_.options.ranks_per_trial == world_.size(),
+    require(data_->opened.train->has_all_rows() || request_.options.ranks_per_trial == ranks(),
             ErrorKind::usage,
             "the rows do not fit into --memory-limit and are read from their files, which one trial at a "
             "time can "
             "do: give --ranks-per-trial ",
-            world_.size(), ", or more memory");
+            ranks(), ", or more memory");
   });
   check_trials();
 }
 
+/// Of the job: a dry run is one process, whatever the job would be.
+std::int64_t TrialStudy::ranks() const { return world_.is_alone() ? comm::ranks_of_job() : world_.size(); }
+
+/// One trial of each batch size, and of each list each of its values.
+std::vector<Trial> TrialStudy::kinds_of_trials() const {
+  std::vector<Trial> kinds;
+  for (const Trial& trial : summarise(question_, {}).trials) {
+    if (!kinds.empty() && trial.batch == kinds.back().batch) continue;
+    kinds.push_back(trial);
+  }
+  if (kinds.empty()) return kinds;
+  const Trial first = kinds.front();
+  const auto& variables = question_.space.variables();
+  for (std::size_t i = 0; i < variables.size(); ++i)
+    for (std::size_t value = 0; value < variables[i].values.size(); ++value) {
+      Trial trial = first;
+      trial.places[i] = (static_cast<double>(value) + 0.5) / static_cast<double>(variables[i].values.size());
+      trial.settings = question_.space.settings(trial.places);
+      kinds.push_back(std::move(trial));
+    }
+  return kinds;
+}
+
 /// What is wrong with the options of some trial is said before the first one begins.
 void TrialStudy::check_trials() {
-  const Summary plan = summarise(question_, {});
-  std::int64_t batch = -1;
-  for (const Trial& trial : plan.trials) {
-    // Of each batch size one, and of a list each of its values.
-    if (trial.batch == batch && !question_.space.is_grid()) continue;
-    batch = trial.batch;
+  const bool by_goal = question_.aim.has_goal && (request_.configuration.early_stopping.empty() ||
+                                                  request_.configuration.early_stopping == "none");
+  std::set<std::string> losses;
+  for (const Trial& trial : kinds_of_trials()) {
     train::Configuration configuration;
     comm::together(world_, [&] { configuration = configuration_of(trial); });
     const train::Prepared prepared = train::prepare(world_, data_, configuration, request_.threads);
-    const std::string& metric = prepared.stopping->metric();
+    losses.insert(configuration.loss);
+    const std::string metric = by_goal ? prepared.goal->metric : prepared.stopping->metric();
     comm::together(world_, [&] {
       require(question_.metric.empty() || question_.metric == metric, ErrorKind::usage,
               "the best of trials by ", question_.metric, " and by ", metric,
@@ -180,11 +203,7 @@ void TrialStudy::check_trials() {
     question_.metric = metric;
   }
   question_.aim.larger_is_better = train::larger_is_better(question_.metric);
-  comm::together(world_, [&] {
-    std::set<std::string> losses;
-    for (const Trial& trial : plan.trials) losses.insert(configuration_of(trial).loss);
-    remarks_ = remarks_on(request_, question_, losses);
-  });
+  remarks_ = remarks_on(request_, question_, losses);
 }
 
 train::Configuration TrialStudy::configuration_of(const Trial& trial) const {
@@ -222,6 +241,7 @@ std::string TrialStudy::work(const comm::Communicator& group, const std::string&
     };
     train::TrialLimits limits;
     limits.seconds = budget_.seconds;
+    limits.best_metric = question_.metric;
     if (trial.rung >= 0)
       limits.steps = steps_of_rung(configuration.max_steps, trial.rung, question_.rules.rungs);
     report = report_of(trial.id,
@@ -263,7 +283,8 @@ int TrialStudy::run() {
     const Summary summary = summarise(question_, ledger->found().records);
     if (!summary.complete()) code = 75;
     if (code == 0) ledger->put_in_order(summary.trials);
-    finish_study(request_, *folder, question_, ledger->found(), summary, manager->stopped().value_or(""));
+    finish_study(request_, *folder, question_, ledger->found(), summary, manager->stopped().value_or(""),
+                 [&] { world_.poll(); });
   });
   world_.broadcast(&code, sizeof(code), 0);
   return static_cast<int>(code);
@@ -302,8 +323,8 @@ int TrialStudy::describe() const {
   const auto measured =
       static_cast<std::int64_t>(question_.batches.size()) * question_.rules.finalists * question_.rules.seeds;
   if (!question_.space.is_empty())
-    lines +=
-        text("then ", measured, " trials that measure the best, and more where the best lies on an edge\n");
+    lines += text("then ", measured, " trials that measure the best, and before them some about the best",
+                  question_.rules.widenings > 0 ? " and beyond an edge that it lies on\n" : "\n");
   lines += "dry run: everything was checked, nothing was trained\n";
   std::fputs(lines.c_str(), request_.out);
   return 0;

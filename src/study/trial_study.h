@@ -25,6 +25,8 @@ class TrialStudy {
   int run();
 
  private:
+  std::int64_t ranks() const;
+  std::vector<Trial> kinds_of_trials() const;
   void check_trials();
   train::Configuration configuration_of(const Trial& trial) const;
   std::string work(const comm::Communicator& group, const std::string& words,

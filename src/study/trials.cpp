@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <numeric>
+#include <set>
 #include <utility>
 
 namespace trainer::study {
@@ -20,6 +22,7 @@ constexpr std::int64_t kKeepOneOf = 3;
 }  // namespace
 
 bool Aim::better(const Record& a, const Record& b) const {
+  if (a.ended() != b.ended()) return a.ended();
   if (has_goal && a.reached() != b.reached()) return a.reached();
   if (has_goal && a.reached() && a.goal_step != b.goal_step) return a.goal_step < b.goal_step;
   if (std::isnan(a.best) || std::isnan(b.best)) return !std::isnan(a.best) && std::isnan(b.best);
@@ -46,16 +49,26 @@ const Record* Search::add(Trial trial) {
 }
 
 std::vector<Point> Search::first_wave() const {
-  const std::int64_t count =
-      space_.is_grid() ? std::min(rules_.points, space_.combinations()) : rules_.points;
+  std::int64_t count = rules_.points, stride = 1;
+  if (space_.is_grid() && space_.combinations() <= count) {
+    count = space_.combinations();
+  } else if (space_.is_grid()) {  // some of them, all over the grid
+    constexpr double kGoldenSection = 0.618;
+    stride =
+        std::max<std::int64_t>(1, std::llround(kGoldenSection * static_cast<double>(space_.combinations())));
+    while (std::gcd(stride, space_.combinations()) != 1) ++stride;
+  }
   std::vector<Point> wave;
-  for (std::int64_t number = 0; number < count; ++number)
+  for (std::int64_t i = 0; i < count; ++i) {
+    const std::int64_t number = space_.is_grid() ? i * stride % space_.combinations() : i;
     wave.push_back({number, space_.places(number, rules_.seed), 0, {}});
+  }
   return wave;
 }
 
 /// Half as many points again, in a stretch half as wide as the range beyond its edge.
-std::vector<Point> Search::next_wave(std::size_t variable, bool above) const {
+std::vector<Point> Search::next_wave(std::size_t variable, Side side) const {
+  const bool above = side == Side::above;
   double edge = above ? 1 : 0;
   for (const Point& point : points_)
     edge = above ? std::max(edge, point.places[variable]) : std::min(edge, point.places[variable]);
@@ -70,13 +83,17 @@ std::vector<Point> Search::next_wave(std::size_t variable, bool above) const {
   return wave;
 }
 
-/// A quarter as many points again in a box about the best, as wide as neighbours are apart: what the search
-/// finds is then no coarser than what it measures.
+/// How far from the best the points of the last wave may lie: as far as neighbours are apart.
+double Search::last_half() const {
+  return std::pow(static_cast<double>(rules_.points), -1.0 / static_cast<double>(space_.variables().size()));
+}
+
+/// A quarter as many points again in a box about the best, inside of what was tried: what the search finds is
+/// then no coarser than what it measures.
 std::vector<Point> Search::last_wave() const {
   const auto begin = static_cast<std::int64_t>(points_.size());
   const Point& centre = best();
-  const double half =
-      std::pow(static_cast<double>(rules_.points), -1.0 / static_cast<double>(centre.places.size()));
+  const double half = last_half();
   std::vector<Point> wave;
   for (std::int64_t number = begin; number < begin + std::max<std::int64_t>(2, rules_.points / 4); ++number) {
     Point point{number, space_.places(number, rules_.seed), 0, {}};
@@ -135,42 +152,54 @@ const Point& Search::best() const {
   });
 }
 
-/// Whether the best lies outermost of all that was tried, and no other point is as soon at the goal. Where
-/// nothing went well rates were too large.
-bool Search::edge(const Point& best, std::size_t& variable, bool& above) const {
-  for (std::size_t i = 0; i < space_.variables().size(); ++i) {
-    if (!space_.variables()[i].is_range()) continue;
-    const auto ends = std::ranges::minmax(points_, {}, [&](const Point& p) { return p.places[i]; });
-    const bool nothing = std::isnan(best.record.best) || best.record.outcome == "diverged";
-    const bool least = nothing || best.number == ends.min.number, most = best.number == ends.max.number;
-    if (!least && !most) continue;
-    const auto as_good = [&](const Point& p) {
-      return p.number != best.number && p.rung == best.rung && p.record.reached() &&
-             p.record.goal_step == best.record.goal_step;
-    };
-    if (!nothing && best.record.reached() && std::ranges::any_of(points_, as_good)) continue;
-    variable = i;
-    above = !least;
-    return true;
-  }
-  return false;
+/// On which side a point lies outermost of all that was tried, unless another is as soon at the goal.
+std::optional<Search::Side> Search::edge(const Point& point, std::size_t variable) const {
+  if (!space_.variables()[variable].is_range()) return std::nullopt;
+  const auto ends = std::ranges::minmax(points_, {}, [&](const Point& p) { return p.places[variable]; });
+  const bool least = point.number == ends.min.number, most = point.number == ends.max.number;
+  if (!least && !most) return std::nullopt;
+  const auto as_good = [&](const Point& p) {
+    return p.number != point.number && p.rung == point.rung && p.record.reached() &&
+           p.record.goal_step == point.record.goal_step;
+  };
+  if (point.record.reached() && std::ranges::any_of(points_, as_good)) return std::nullopt;
+  return least ? Side::below : Side::above;
+}
+
+/// The variable whose range is to be widened. Where nothing went well rates were too large, whatever is best.
+std::optional<std::size_t> Search::variable_on_edge() const {
+  const auto& variables = space_.variables();
+  const auto rate = std::ranges::find(variables, "lr", &Variable::name);
+  if (!best().record.ended() && rate != variables.end() && rate->is_range())
+    return static_cast<std::size_t>(rate - variables.begin());
+  for (std::size_t i = 0; i < variables.size(); ++i)
+    if (edge(best(), i)) return i;
+  return std::nullopt;
 }
 
 void Search::search() {
   if (!space_.is_empty()) {
     if (!run_wave(first_wave())) return;
-    std::size_t variable = 0;
-    bool above = false;
-    while (edge(best(), variable, above)) {
-      if (widened_ == rules_.widenings) break;
-      if (!run_wave(next_wave(variable, above))) return;
-      ++widened_;
+    for (; widened_ < rules_.widenings; ++widened_) {
+      const auto variable = variable_on_edge();
+      if (!variable) break;
+      const Side side = best().record.ended() ? edge(best(), *variable).value_or(Side::below) : Side::below;
+      if (!run_wave(next_wave(*variable, side))) return;
     }
-    if (!space_.is_grid() && !run_wave(last_wave())) return;
     for (std::size_t i = 0; i < space_.variables().size(); ++i)
-      if (edge(best(), variable, above) && variable == i) on_edge_.push_back(space_.variables()[i].name);
+      edges_.push_back(edge(best(), i) ? std::optional(best().places[i]) : std::nullopt);
+    if (!space_.is_grid() && !run_wave(last_wave())) return;
   }
   measure();
+}
+
+/// The last wave lies inside of what was tried: beside an edge is on it still.
+void Search::judge_edges(const Point& winner) {
+  for (std::size_t i = 0; i < space_.variables().size(); ++i) {
+    const bool nothing_went_well = !winner.record.ended() && space_.variables()[i].name == "lr";
+    const bool beside = edges_[i] && std::abs(winner.places[i] - *edges_[i]) <= last_half();
+    if (edge(winner, i) || beside || nothing_went_well) on_edge_.push_back(space_.variables()[i].name);
+  }
 }
 
 void Search::measure() {
@@ -179,6 +208,10 @@ void Search::measure() {
   std::ranges::stable_sort(finalists, [&](const Point& a, const Point& b) {
     return a.rung != b.rung ? a.rung > b.rung : aim_.better(a.record, b.record);
   });
+  // Rounded, two points may be the same settings: measured once.
+  std::set<Settings> known;
+  std::erase_if(finalists,
+                [&](const Point& one) { return !known.insert(space_.settings(one.places)).second; });
   if (static_cast<std::int64_t>(finalists.size()) > rules_.finalists)
     finalists.resize(static_cast<std::size_t>(rules_.finalists));
   bool done = true;
@@ -199,16 +232,18 @@ void Search::measure() {
     }
   }
   if (!done) return;
-  // Over the seeds: the most that reached the goal, then the fewest steps, then the best metric.
+  // Over the seeds: the most that reached the goal, then the fewest steps (geometric mean), then the best
+  // metric.
   const auto summary = [&](const std::vector<Record>& records) {
     Record mean;
     double steps = 0, best = 0;
     std::int64_t reached = 0;
     for (const Record& record : records) {
       reached += record.reached() ? 1 : 0;
-      steps += static_cast<double>(record.reached() ? record.goal_step : 0);
+      steps += record.reached() ? std::log(std::max(1.0, static_cast<double>(record.goal_step))) : 0;
       best += record.best / static_cast<double>(records.size());
     }
+    mean.outcome = std::ranges::all_of(records, &Record::ended) ? "budget" : "diverged";
     mean.best = best;
     return std::tuple{reached, reached > 0 ? steps / static_cast<double>(reached) : 0.0, mean};
   };
@@ -222,6 +257,7 @@ void Search::measure() {
   best_point_ = finalists[winner].number;
   best_places_ = finalists[winner].places;
   measurements_ = of_finalists[winner];
+  judge_edges(finalists[winner]);
   complete_ = true;
 }
 

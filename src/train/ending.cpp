@@ -67,13 +67,16 @@ void tell_time(const Prepared& prepared, const StepSeconds& seconds, Records& re
                    " %, read ", percent(seconds.read), " %"));
   constexpr int kMuch = 10;
   if (percent(seconds.read) < kMuch) return;
-  records.note(
-      text("note: reading took ", percent(seconds.read), " % of the time; ",
-           prepared.data->opened.train->has_all_rows()
-               ? "the rows are in memory, so this is copying and augmenting them: more --threads help"
-               : "the rows come from their files: hold them in memory with a larger --memory-limit, or "
-                 "rewrite them without compression and in chunks of whole rows with `trainer data "
-                 "convert` (`trainer data describe` shows how they lie)"));
+  if (prepared.data->opened.train->has_all_rows()) {  // nothing is read, rows are copied
+    if (!prepared.augmentation.is_empty())
+      records.note(text("note: copying and augmenting rows took ", percent(seconds.read),
+                        " % of the time; more --threads help"));
+    return;
+  }
+  records.note(text("note: reading took ", percent(seconds.read),
+                    " % of the time; the rows come from their files: hold them in memory with a larger "
+                    "--memory-limit, or rewrite them without compression and in chunks of whole rows with "
+                    "`trainer data convert` (`trainer data describe` shows how they lie)"));
 }
 
 /// The loss over the epochs: of the validation rows where there are some.

@@ -14,11 +14,22 @@
 namespace trainer::train {
 namespace {
 
-/// The data set and rows that --split names.
+constexpr const char* kAll = "all";
+
+std::string chosen_split(const std::string& asked, const PreparedData& data) {
+  if (!asked.empty()) return asked;
+  return data.opened.test != nullptr ? "test" : kAll;
+}
+
+/// The data set and rows of a split.
 const data::DataSet& split_of(const PreparedData& data, const std::string& split,
                               std::vector<std::int64_t>& rows) {
   if (split == "train") {
     rows = data.split.training.list();
+    return *data.opened.train;
+  }
+  if (split == kAll) {
+    rows = data::RowSet::all(data.facts().rows).list();
     return *data.opened.train;
   }
   if (split == "validation") {
@@ -28,7 +39,7 @@ const data::DataSet& split_of(const PreparedData& data, const std::string& split
     return data.validation_set();
   }
   require(data.opened.test != nullptr, ErrorKind::usage, "--split test: ", data.facts().name,
-          " has no test split; take --split train or validation");
+          " has no test split; leave --split out to take all rows, or say train or validation");
   for (std::int64_t row = 0; row < data.opened.test->facts().rows; ++row) rows.push_back(row);
   return *data.opened.test;
 }
@@ -39,8 +50,9 @@ struct Figures {
   report::JsonObject json;
 };
 
-Figures describe(const EvaluateRequest& request, const std::vector<LoadedModel>& models,
-                 const PreparedData& data, const MetricList& metrics, const Measured& measured) {
+Figures describe(const EvaluateRequest& request, const std::string& split,
+                 const std::vector<LoadedModel>& models, const PreparedData& data, const MetricList& metrics,
+                 const Measured& measured) {
   Figures figures;
   std::vector<std::string> files;
   for (const LoadedModel& model : models) files.push_back(model.file);
@@ -48,13 +60,14 @@ Figures describe(const EvaluateRequest& request, const std::vector<LoadedModel>&
     figures.json.add("model", files[0]);
   else
     figures.json.add("models", files);
-  figures.json.add("data", data.facts().name).add("split", request.split).add("rows", measured.rows);
+  figures.json.add("data", data.facts().name).add("split", split).add("rows", measured.rows);
   Metrics values;
   put_metrics(values, "", measured, metrics);
   std::vector<std::string> names = {"loss"};
   if (models[0].task == "classification") names.emplace_back("accuracy");
   names.insert(names.end(), metrics.names().begin(), metrics.names().end());
   figures.lines = text("rows ", measured.rows, "\n");
+  if (split == kAll) figures.lines += "split all (the data has no test split; --split says otherwise)\n";
   if (models.size() > 1) figures.lines += text("models ", models.size(), "\n");
   if (std::ranges::any_of(models, &LoadedModel::is_average)) figures.lines += "weights average\n";
   for (const std::string& name : names) {
@@ -83,12 +96,15 @@ void write_json(const std::string& path, const report::JsonObject& json) {
 
 int run_evaluation(const comm::Communicator& world, const EvaluateRequest& request) {
   const comm::Communicator node = world.node();
-  const std::vector<LoadedModel> models = load_models(world, request.models, request.threads);
+  std::vector<LoadedModel> models = load_models(world, request.models, request.threads);
   const LoadedModel& first = models.front();
   Configuration configuration = request.configuration;
   configuration.task = first.task;
-  configuration.validation = request.validation.value_or(first.validation);
+  // All rows, or those of test, need no validation rows.
+  configuration.validation = request.validation.value_or(request.split.empty() ? "0" : first.validation);
   configuration.split_seed = request.split_seed.value_or(static_cast<std::uint64_t>(first.split_seed));
+  comm::together(world,
+                 [&] { configuration.missing = settle_missing(models, configuration.missing, false); });
   const KnownModel known{first.scalings, first.class_names, first.encoding, false};
   const PreparedData data = prepare_data(world, node, configuration, &known);
 
@@ -96,13 +112,20 @@ int run_evaluation(const comm::Communicator& world, const EvaluateRequest& reque
   const data::DataSet* set = nullptr;
   MetricList metrics;
   const RowFacts facts = data.row_facts(first.outputs);
+  std::string split;
   comm::together(world, [&] {
     require_fit(first, data.facts());
-    set = &split_of(data, request.split, rows);
+    split = chosen_split(request.split, data);
+    set = &split_of(data, split, rows);
     const auto count = static_cast<std::int64_t>(rows.size());
     metrics =
         MetricList(request.metrics.empty() ? MetricList::everything(facts, count) : request.metrics, facts);
   });
+
+  if (data.scalings.targets.mode() == data::Scaling::Mode::log && set->has_all_rows())
+    comm::together(world, [&] {  // one error of all, not a rank's
+      data::require_positive_targets(world, *set, data::RowSet::of(rows));
+    });
 
   std::vector<std::unique_ptr<const nn::RowSource>> sources;
   for (const LoadedModel& model : models)
@@ -123,7 +146,7 @@ int run_evaluation(const comm::Communicator& world, const EvaluateRequest& reque
   Evaluator evaluator(world, team, source, count, facts, metrics.measures().with_details(facts));
   const Measured measured = evaluator.run(*inference, data.target_scaling());
   comm::on_first_rank(world, [&] {
-    const Figures figures = describe(request, models, data, metrics, measured);
+    const Figures figures = describe(request, split, models, data, metrics, measured);
     if (request.out != nullptr) {
       std::fputs(figures.lines.c_str(), request.out);
       std::fflush(request.out);

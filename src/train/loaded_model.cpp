@@ -42,6 +42,14 @@ T value_or(const checkpoint::Attributes& attributes, const std::string& name, co
   return attributes.contains(name) ? checkpoint::get<T>(attributes, name, file) : T{};
 }
 
+/// The value of an option in the text of a config.ini; empty when it is not there.
+std::string setting(const std::string& config, const std::string& name) {
+  const std::string begin = "\n" + name + " = ";
+  const std::size_t at = config.find(begin);
+  if (at == std::string::npos) return "";
+  return config.substr(at + begin.size(), config.find('\n', at + 1) - at - begin.size());
+}
+
 /// What the file says; returns its tensors.
 std::vector<checkpoint::Tensor> read_file(const std::string& path, LoadedModel& loaded) {
   loaded.file =
@@ -64,14 +72,16 @@ std::vector<checkpoint::Tensor> read_file(const std::string& path, LoadedModel& 
   loaded.encoding = value_or<std::string>(file.model_attributes, "encoding", loaded.file);
   loaded.class_names = value_or<std::vector<std::string>>(file.model_attributes, "class_names", loaded.file);
   loaded.scalings = read_scalings(file, loaded.file);
+  const std::string missing = setting(value_or<std::string>(file.root, "config", loaded.file), "missing");
+  loaded.missing = loaded.scalings.inputs.fills_missing() ? "mean" : missing == "drop" ? "drop" : "error";
   // With --average the average is the model that is asked for; best.h5 holds nothing else.
   loaded.is_average = !file.average.empty();
   return std::move(loaded.is_average ? file.average : file.model);
 }
 
 void share_facts(const comm::Communicator& world, LoadedModel& loaded) {
-  for (std::string* field :
-       {&loaded.file, &loaded.model, &loaded.loss_text, &loaded.task, &loaded.validation, &loaded.encoding})
+  for (std::string* field : {&loaded.file, &loaded.model, &loaded.loss_text, &loaded.task, &loaded.validation,
+                             &loaded.encoding, &loaded.missing})
     *field = world.broadcast(*field, 0);
   for (std::int64_t* field : {&loaded.inputs, &loaded.outputs, &loaded.classes, &loaded.split_seed})
     *field = broadcast(world, *field);
@@ -134,6 +144,25 @@ std::vector<LoadedModel> load_models(const comm::Communicator& world, const std:
     });
   }
   return models;
+}
+
+std::string settle_missing(std::vector<LoadedModel>& models, const std::string& asked, bool predicts) {
+  require(!predicts || asked != "drop", ErrorKind::usage,
+          "--missing drop: predictions are a row for each row of the data; take --missing mean");
+  std::string missing = asked.empty() ? models.front().missing : asked;
+  if (predicts && missing == "drop") missing = "error";  // which tells of --missing mean
+  if (missing != "mean") return missing;
+  for (LoadedModel& model : models) {
+    data::Scaling& scaling = model.scalings.inputs;
+    const bool has_means =
+        scaling.mode() == data::Scaling::Mode::feature || scaling.mode() == data::Scaling::Mode::global;
+    require(has_means, ErrorKind::usage, "--missing mean: ", model.file, " was trained with --scale ",
+            scaling.mode_name(), " and knows no means; fill the missing values in",
+            predicts ? "" : ", or say --missing drop");
+    if (!scaling.fills_missing())
+      scaling = data::Scaling(scaling.mode_name(), scaling.mean(), scaling.deviation(), true);
+  }
+  return missing;
 }
 
 void require_fit(const LoadedModel& model, const data::DataFacts& facts) {

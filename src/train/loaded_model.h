@@ -18,6 +18,7 @@ namespace trainer::train {
 struct LoadedModel {
   std::string file;
   std::string model, loss_text, task, validation, encoding;
+  std::string missing = "error";  ///< --missing of its run
   std::int64_t inputs = 0, outputs = 0, classes = 0, split_seed = 0;
   bool is_average = false;               ///< the weights are those of --average
   std::vector<std::string> class_names;  ///< empty when unknown
@@ -36,6 +37,11 @@ struct LoadedModel {
 /// no model, and unless all of them agree in inputs, outputs, task and classes: several are one ensemble.
 std::vector<LoadedModel> load_models(const comm::Communicator& world, const std::vector<std::string>& paths,
                                      int threads);
+
+/// The --missing by which data for these models are read: `asked`, or as the first was trained where that is
+/// empty; rows that are predicted are never left out. For `mean` the models' scalings come to fill values in.
+/// Throws Error(usage) where they cannot.
+std::string settle_missing(std::vector<LoadedModel>& models, const std::string& asked, bool predicts);
 
 /// Throws Error(data) unless the model takes such inputs and, where there are targets, gives such outputs.
 void require_fit(const LoadedModel& model, const data::DataFacts& facts);

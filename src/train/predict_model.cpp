@@ -188,17 +188,14 @@ void tell(const PredictRequest& request, const PredictionLayout& layout,
 }  // namespace
 
 int run_prediction(const comm::Communicator& world, const PredictRequest& request) {
-  comm::together(world, [&] {
-    require_prediction_path(request.out);
-    require(request.configuration.missing != "drop", ErrorKind::usage,
-            "--missing drop: predictions are a row for each row of the data; take --missing mean");
-  });
+  comm::together(world, [&] { require_prediction_path(request.out); });
   const comm::Communicator node = world.node();
-  const std::vector<LoadedModel> models = load_models(world, request.models, request.threads);
+  std::vector<LoadedModel> models = load_models(world, request.models, request.threads);
   const LoadedModel& first = models.front();
   Configuration configuration = request.configuration;
   configuration.task = first.task;
   configuration.validation = "0";
+  comm::together(world, [&] { configuration.missing = settle_missing(models, configuration.missing, true); });
   const KnownModel known{first.scalings, first.class_names, first.encoding, true};
   const PreparedData data = prepare_data(world, node, configuration, &known);
   const data::DataSet* set = nullptr;

@@ -93,6 +93,21 @@ data::Split split_of(const Configuration& configuration, const data::OpenedData&
   return data::split_rows(configuration.validation, configuration.split_seed, splittable);
 }
 
+/// Which files validate, of --validation files(...).
+std::string files_note(const data::OpenedData& opened, const data::Split& split) {
+  constexpr std::size_t kMostNamed = 5;
+  std::string names;
+  std::size_t count = 0;
+  for (const std::int64_t row : opened.files) {
+    const std::int64_t at = split.validation.count_below(row);
+    if (at == split.validation.size() || split.validation[at] != row || ++count > kMostNamed) continue;
+    const std::string place = opened.train->place_of(row);  // FILE: row or line
+    names += (names.empty() ? "" : ", ") + place.substr(0, place.rfind(": "));
+  }
+  return text("validation: ", count, count == 1 ? " file: " : " files: ", names,
+              count > kMostNamed ? text(" and ", count - kMostNamed, " more") : "");
+}
+
 void check_supported(const Configuration& configuration) {
   require(configuration.precision == "f32", ErrorKind::usage, "--precision ", configuration.precision,
           ": this build computes in f32");
@@ -241,7 +256,6 @@ data::Request request_of(const Configuration& configuration, const KnownModel* k
     request.class_names = known->class_names;
     request.encoding = known->encoding;
     request.without_targets = known->without_targets;
-    if (known->scalings.inputs.fills_missing() && request.missing == "error") request.missing = "mean";
   }
   return request;
 }
@@ -269,6 +283,8 @@ PreparedData prepare_data(const comm::Communicator& world, const comm::Communica
     if (configuration.validation_rows > 0)
       data.split.validation = data::spread(data.split.validation, configuration.validation_rows);
     data.notes = data.opened.notes;
+    if (configuration.validation.starts_with("files("))
+      data.notes.push_back(files_note(data.opened, data.split));
     if (known != nullptr)
       require(known->scalings.inputs.features() == facts.features, ErrorKind::data, "the model takes ",
               known->scalings.inputs.features(), " input columns, ", facts.name, " has ", facts.features);

@@ -15,8 +15,11 @@ void take_in(const Evaluation& evaluation, const Training& training, double seco
   result.rows.push_back(evaluation.row);
   result.row_seconds.push_back(seconds);
   const Progress& progress = training.progress();
-  if (evaluation.best && !std::isnan(evaluation.metrics.at(result.best_metric))) {
-    result.best = evaluation.metrics.at(result.best_metric);
+  const double metric = evaluation.metrics.at(result.best_metric);
+  const bool larger = larger_is_better(result.best_metric);
+  if (!std::isnan(metric) &&
+      (std::isnan(result.best) || (larger ? metric > result.best : metric < result.best))) {
+    result.best = metric;
     result.best_step = progress.step;
   }
   if (evaluation.must_stop && progress.ended == Progress::kGoal) {
@@ -71,7 +74,7 @@ TrialResult run_trial(const comm::Communicator& group, std::shared_ptr<const Pre
   Training training(group, team, prepared, configuration);
   TrialResult result;
   result.columns = training.columns();
-  result.best_metric = prepared.stopping->metric();
+  result.best_metric = limits.best_metric.empty() ? prepared.stopping->metric() : limits.best_metric;
   result.best = std::nan("");
   try {
     train(training, limits, group.rank() == 0, gives_up, result);

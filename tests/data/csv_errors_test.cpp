@@ -69,7 +69,8 @@ TEST_F(CsvTest, RefusesTooMuch) {
   expect_says(error_of(categories),
               {"column 1 ('c') holds text ('v0' in line 2) of more than 1000 categories"});
   expect_says(error_of(categories, {}, ErrorKind::data, 100), {"more than 1000 categories"});
-  EXPECT_EQ(content_of(categories.substr(0, categories.find("v1000"))).facts.features, 1000);
+  const std::string most = categories.substr(0, categories.find("v1000"));
+  EXPECT_EQ(content_of(most + most.substr(most.find("v0"))).facts.features, 1000);
   std::string wide(2'000'003, ',');
   wide.back() = '\n';
   expect_says(error_of(wide + wide), {"line 1", "1,000,000 columns"});

@@ -173,9 +173,29 @@ TEST_F(CsvTest, DropsRowsThatLackAValue) {
   const CsvContent kept = content_of("a,b,y\n1,2,0\n,3,1\n4,nan,1\n", {.missing = "mean"});
   EXPECT_TRUE(std::isnan(kept.inputs.at(2)) && std::isnan(kept.inputs.at(5)));
   EXPECT_EQ(kept.inputs.at(3), 3);
-  expect_says(error_of(text, {.missing = "mean"}), {"line 2", "column 2 ('b')"});  // categories have no mean
-  expect_says(error_of("a,y\n1,0\n2,\n", {.missing = "mean"}), {"line 3", "column 2 ('y')"});
+  const CsvContent filled = content_of("a,b,y\n1,,0\n2,u,1\n3,v,0\n", {.missing = "mean"});
+  EXPECT_TRUE(std::isnan(filled.inputs.at(1)) && std::isnan(filled.inputs.at(2)));  // none of the categories
+  EXPECT_EQ(filled.inputs.at(4), 1);
+  expect_says(error_of("a,y\n1,0\n2,\n", {.missing = "mean"}),
+              {"line 3", "column 2 ('y')", "say --missing drop"});
   expect_says(error_of(text, {.missing = "zero"}, ErrorKind::usage), {"'zero'"});
+}
+
+TEST_F(CsvTest, RefusesAnInputThatNamesRows) {
+  const auto table = [](int names, int rows) {
+    std::string text = "id,color,y\n";
+    for (int row = 0; row < rows; ++row)
+      text += "row" + std::to_string(row % names) + (row % 2 == 0 ? ",red," : ",blue,") +
+              std::to_string(row % 3) + "\n";
+    return text;
+  };
+  expect_says(error_of(table(40, 40)),
+              {"column 1 ('id')", "'row0' in line 2", "40 categories in 40 rows", "with --inputs \"color\""});
+  expect_says(error_of(table(21, 41)), {"21 categories in 41 rows"});
+  EXPECT_EQ(content_of(table(21, 42)).facts.features, 23);
+  EXPECT_EQ(content_of(table(20, 20)).facts.features, 22);
+  EXPECT_EQ(content_of(table(40, 40), {.inputs = "color"}).facts.features, 2);
+  EXPECT_EQ(content_of(table(40, 40), {.target_columns = "id", .inputs = "color"}).facts.targets, 40);
 }
 
 TEST_F(CsvTest, TakesWordsForMissingValuesAsPandasDoes) {
@@ -187,8 +207,10 @@ TEST_F(CsvTest, TakesWordsForMissingValuesAsPandasDoes) {
   EXPECT_EQ(dropped.classes, (Classes{1, 0}));
   expect_says(error_of("a,b,y\n1,u,0\nNA,u,1\nmissing,u,1\n", {.missing = "drop"}),
               {"line 4", "'missing' is no number"});
-  expect_says(error_of("a,b,y\n1,u,0\n2,NA,1\n", {.missing = "mean"}),
-              {"line 3", "column 2 ('b')", "('NA')"});
+  // Of a row that is to be predicted, what works is named.
+  const Asked row{.encoding = R"(csv of 2 named columns: 1 "b" in "u" "v"; classes: 2 "y")",
+                  .without_targets = true};
+  expect_says(error_of("b\nu\nNA\n", row), {"line 3", "('NA')", "fill it in, or say --missing mean"});
   const CsvContent mean = content_of("a,y\nNA,0\n2,1\n<NA>,1\n", {.missing = "mean"});
   EXPECT_TRUE(std::isnan(mean.inputs.at(0)) && std::isnan(mean.inputs.at(2)));
   EXPECT_EQ(mean.inputs.at(1), 2);

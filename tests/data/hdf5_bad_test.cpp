@@ -89,6 +89,18 @@ TEST_F(Hdf5Bad, NamesThatAreNotThere) {
               {"--targets", "/table:nosuch"});
   expect_says(plan_error("columns.h5", "T:mass", "y", ErrorKind::usage), {"/T:mass"});
   expect_says(plan_error("nothing.h5", "", ""), {"nothing.h5", "no data sets"});
+  expect_says(plan_error("turned.h5", "temprature", "pressure", ErrorKind::usage),
+              {"did you mean temperature?"});
+  // What was said to be the inputs is not advised as the targets, nor taken for them.
+  expect_says(plan_error("crowd.h5", "answers", "", ErrorKind::usage),
+              {"try: --inputs \"answers\" --targets \"variable_"});
+  EXPECT_EQ(plan_error("turned.h5", "/x", "", ErrorKind::usage).find("--targets \"x"), std::string::npos);
+}
+
+TEST_F(Hdf5Bad, AnotherAxisThatCountsTheRowsIsNamed) {
+  expect_says(plan_error("turned.h5", "temperature", "pressure"),
+              {"both have 50 on axis 1: try --row-axis 1"});
+  expect_says(plan_error("turned.h5", "temperature, pressure", "x"), {"try --row-axis 1"});
 }
 
 TEST_F(Hdf5Bad, SlicesThatDoNotFit) {

@@ -215,6 +215,8 @@ with file("crowd") as f:
     for i in range(40):
         f["variable_%02d" % i] = np.zeros((20, 3))
     f["answers"] = np.zeros(20)
+with file("turned") as f:  # rows on the last axis
+    f["temperature"], f["pressure"], f["x"] = np.zeros((20, 50)), np.zeros((4, 50)), np.zeros((20, 3))
 
 # Sizes that cannot be, written over those of a sound file.
 for name, sizes in [("enormous", (2**40, 8)), ("overflow", (2**62, 2**61)), ("beyond_signed", (2**64 - 1, 8))]:

@@ -178,9 +178,48 @@ TEST_F(Streamed, RoomIsAskedForBeforeTheFirstStep) {
     }
     return std::string();
   };
-  EXPECT_NE(message("rows").find("--shuffle chunks"), std::string::npos);
+  EXPECT_NE(message("rows").find("--shuffle \"chunks"), std::string::npos);
   EXPECT_NE(message("chunks(6)").find("chunks(2)"), std::string::npos);
   EXPECT_EQ(message("chunks(2)"), "");
+}
+
+/// Each remedy that a refusal names is taken.
+TEST_F(Streamed, TheLimitAndTheShuffleThatARefusalNamesWork) {
+  const std::vector<std::int64_t> blocks = open(kClasses, 12).train->facts().blocks;
+  const auto refusal = [&](const OpenedData& data, const std::string& shuffle, std::int64_t batch) {
+    try {
+      data.train->require_room(EpochOrder(1, RowSet::all(50000), shuffle, blocks), batch);
+    } catch (const Error& error) {
+      return std::string(error.what());
+    }
+    return std::string();
+  };
+  const auto after = [](const std::string& message, const std::string& words, char end) {
+    const std::size_t at = message.find(words);
+    if (at == message.npos) return std::string();
+    return message.substr(at + words.size(), message.find(end, at + words.size()) - at - words.size());
+  };
+  for (const std::int64_t limit : {3, 12}) {
+    const OpenedData filed = open(kClasses, limit);
+    ASSERT_FALSE(filed.train->has_all_rows());
+    for (const char* shuffle : {"rows", "chunks(5)", "chunks"})
+      for (const std::int64_t batch : {256, 20000}) {
+        if (limit == 3 && batch == 256) continue;
+        const std::string where = text("limit ", limit, ", --shuffle ", shuffle, ", batch ", batch);
+        const std::string taken = resolved_shuffle(shuffle, filed.train->facts());
+        const std::string message = refusal(filed, taken, batch);
+        if (message.empty()) continue;
+        const std::string enough = after(message, "say --memory-limit ", 'M');
+        ASSERT_FALSE(enough.empty()) << message;
+        EXPECT_EQ(refusal(open(kClasses, std::stoll(enough)), taken, batch), "") << where << message;
+        EXPECT_NE(refusal(open(kClasses, std::stoll(enough) - 1), taken, batch), "") << where << message;
+        const std::string other = after(message, "take --shuffle \"", '"');
+        if (!other.empty()) {
+          EXPECT_EQ(refusal(filed, resolved_shuffle(other, filed.train->facts()), batch), "")
+              << where << message;
+        }
+      }
+  }
 }
 
 TEST_F(Streamed, WhatCannotBeReadInPartsIsRefused) {

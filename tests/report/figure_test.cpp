@@ -1,9 +1,11 @@
 #include "trainer/report/figure.h"
 
 #include <gtest/gtest.h>
+#include <signal.h>
 
 #include <algorithm>
 #include <cmath>
+#include <fstream>
 
 #include "program_path.h"
 #include "temporary_folder.h"
@@ -36,8 +38,8 @@ std::vector<Figure> all_kinds() {
                              .style = style,
                              .x = {32, 64, 128},
                              .y = {1, 0, 3},
-                             .low = {0.5, 0, 2},
-                             .high = {2, 0, 4}});
+                             .low = {-HUGE_VAL, 0, 2},
+                             .high = {2, 0, HUGE_VAL}});
   figures.push_back(spread);
   figures.push_back(
       {.stem = "bars",
@@ -165,6 +167,25 @@ TEST(Figure, AGnuplotThatFailsIsQuoted) {
   EXPECT_FALSE(fs::exists(folder / "two.pdf"));
   put_program(programs / "gnuplot", "kill -9 $$\n");
   EXPECT_NE(draw({line_figure("one")}, folder.path()).note.find("signal 9"), std::string::npos);
+}
+
+TEST(Figure, ItPollsWhileGnuplotDraws) {
+  const TemporaryFolder folder, programs;
+  put_program(programs / "gnuplot", "/bin/sleep 0.2\n");
+  const ProgramPath path(programs.path());
+  int polled = 0;
+  (void)draw({line_figure("one")}, folder.path(), [&] { ++polled; });
+  EXPECT_GT(polled, 1);
+  put_program(programs / "gnuplot", "echo $$ > ../process; exec /bin/sleep 600\n");
+  const auto fails = [&] {
+    if (fs::exists(folder / "process") && fs::file_size(folder / "process") > 1)
+      throw Error(ErrorKind::communication, "a rank is gone");
+  };
+  EXPECT_THROW((void)draw({line_figure("one")}, folder.path(), fails), Error);
+  int process = 0;
+  std::ifstream(folder / "process") >> process;
+  EXPECT_GT(process, 0);
+  EXPECT_NE(::kill(process, 0), 0) << "gnuplot lives on";
 }
 
 TEST(Figure, AFolderThatCannotBeWrittenIsAnError) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <set>
 
 #include "trainer/core/random.h"
 
@@ -97,6 +98,65 @@ TEST(Search, AnEdgeThatIsNoBetterThanWithinIsNone) {
   const Search search = run(space, {}, kGoal, train, records, 1);
   EXPECT_EQ(search.widened(), 0);
   EXPECT_TRUE(search.on_edge().empty());
+}
+
+TEST(Search, ATrialThatDivergesIsNeverTheBest) {
+  // The larger the rate, the better it looks, until it is not finite.
+  const Train train = [](const Trial& trial) {
+    Record record{.outcome = "budget", .message = ""};
+    record.best = std::stod(trial.settings[0].second);
+    if (record.best > 0.1) record.outcome = "diverged";
+    return record;
+  };
+  const Space space("--tune", "lr=log(1e-4,1)");
+  Records records;
+  const Search search = run(space, {}, {.has_goal = false, .larger_is_better = true}, train, records, 1);
+  EXPECT_LE(best_rate(space, search), -1);
+  EXPECT_GT(best_rate(space, search), -1.2);
+  EXPECT_EQ(search.measurements().front().outcome, "budget");
+}
+
+TEST(Search, TheLastWaveHidesNoEdge) {
+  // The best is as large as can be, and the last wave, just inside of the edge, is lucky.
+  const Train train = [](const Trial& trial) {
+    Record record{.outcome = "budget", .message = ""};
+    record.best = std::log10(std::stod(trial.settings[0].second)) + (trial.point >= 20 ? 0.3 : 0);
+    return record;
+  };
+  const Space space("--vary", "lr=log(1e-4,1)");
+  Records records;
+  const Search search =
+      run(space, {.widenings = 0}, {.has_goal = false, .larger_is_better = true}, train, records, 1);
+  EXPECT_GE(search.best_point(), 20);
+  EXPECT_EQ(search.on_edge(), std::vector<std::string>{"lr"});
+}
+
+TEST(Search, AGridThatIsTooLargeIsTriedAllOver) {
+  const Space space("--vary", "lr=list(1,2,3,4,5,6) hidden=list(1,2,3,4,5)");
+  Records records;
+  const Search search = run(space, {.points = 10}, kGoal, valley(-2), records, 1);
+  std::set<double> first, second;
+  for (const Point& point : search.points()) {
+    first.insert(point.places[0]);
+    second.insert(point.places[1]);
+  }
+  EXPECT_EQ(search.points().size(), 10U);
+  EXPECT_EQ(first.size(), 6U);
+  EXPECT_EQ(second.size(), 5U);
+}
+
+TEST(Search, EqualSettingsAreMeasuredOnce) {
+  const Space space("--vary", "hidden=whole(1,3)");
+  const Train train = [](const Trial& trial) {
+    return Record{.outcome = "budget", .best = std::stod(trial.settings[0].second), .message = ""};
+  };
+  Records records;
+  const Search search = run(space, {.points = 12, .widenings = 0, .finalists = 3},
+                            {.has_goal = false, .larger_is_better = true}, train, records, 1);
+  std::set<std::string> measured;
+  for (const Trial& trial : search.trials())
+    if (trial.measured) measured.insert(trial.settings[0].second);
+  EXPECT_EQ(measured.size(), 3U);
 }
 
 TEST(Search, SaysWhenTheEdgeIsNotReachedByWidening) {

@@ -116,6 +116,11 @@ expect 3 'not-there' --data not-there --out new-run
 expect 3 'dataset-fashion-mnist|mnist' --data mnist --out new-run
 expect 3 'start.h5' "${good[@]}" --init start.h5
 
+# Placeholders of studies.
+varies=(study search --data good --batch-size 10 --out new-run --dry-run --vary "lr=log(1e-3,1e-1) hidden=list(4,8)")
+expect 2 '--model dense.*: .zz has no value.*single quotes' "${varies[@]}" --model 'dense($hidden) relu dense($zz) dense(outputs)'
+expect 2 'hidden" is to be varied.*single quotes' "${varies[@]}" --model 'dense(8) relu dense(outputs)'
+
 # The run folder.
 on 1 1 "${bare[@]}" --out taken > /dev/null
 before=$(md5sum taken/checkpoints/* taken/metrics.csv)

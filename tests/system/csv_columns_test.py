@@ -22,6 +22,9 @@ from program import check, finish, read_csv, run  # noqa: E402
 NAMES = ["id", "note", "station", "width", "color", "price", "kind"]
 
 
+USE = ["--inputs", "color, width", "--target-columns", "price"]
+
+
 def rows_of(count, seed):
     draw = random.Random(seed)
     rows = []
@@ -82,8 +85,48 @@ def check_classes(rows):
     line = run("train", *use, "--out", "holes", code=3)
     check("line 2, column 4 ('width')" in line and "'NA'" in line, line)
     run("train", *use, "--missing", "drop", "--model", "dense(outputs)", "--epochs", 3, "--quiet", "--out", "holes")
-    found = lines_of(run("evaluate", "holes", "--data", "holes.csv", "--missing", "drop", "--split", "train", "--validation", "0"))
+    found = lines_of(run("evaluate", "holes", "--data", "holes.csv"))  # --missing as in training, and all rows
+    check(found["split"].startswith("all "), f"evaluate: {found}")
     check(found["rows"] == "390" and found["class_0"] == "cheap" and found["class_1"] == "dear", f"evaluate: {found}")
+
+
+def check_missing(rows):
+    """evaluate and predict take what lacks a value as training did, and an error names what works."""
+    for i in range(3, 100, 10):
+        rows[i]["color"] = ""
+    write("gaps.csv", rows)
+    use = ["--data", "gaps.csv", "--inputs", "width,color", "--model", "dense(outputs)", "--epochs", 1, "--quiet"]
+    found = lines_of(run("data", "describe", *use[1:4], "--missing", "mean", threads=None))
+    widths = [float(row["width"]) for row in rows if row["width"] not in ("NA", "NULL", "", "None")]
+    words = found["input_0"].split()
+    check(words[0::2] == ["min", "mean", "max", "missing"] + ["width"], f"describe: {words}")
+    for word, figure in zip(words[1:7:2], (min(widths), sum(widths) / len(widths), max(widths))):
+        check(abs(float(word) - figure) < 1e-4, f"describe: {words}")
+    check(words[7] == "10" and found["input_1"].endswith("missing 10 color = blue"), f"describe: {found}")
+    check("nan" not in found["inputs_mean"] and found["inputs_missing"] == "30 values", f"describe: {found}")
+    run("train", *use, "--missing", "mean", "--out", "filled")
+    run("train", *use, "--missing", "drop", "--out", "dropped")
+    run("train", "--data", "table.csv", *use[2:], "--out", "strict")
+    check(lines_of(run("evaluate", "filled", "--data", "gaps.csv"))["rows"] == "400", "evaluate: filled")
+    check(lines_of(run("evaluate", "dropped", "--data", "gaps.csv"))["rows"] == "380", "evaluate: dropped")
+    run("predict", "filled", "--data", "gaps.csv", "--out", "filled.csv")
+    for name in ("dropped", "strict"):
+        line = run("predict", name, "--data", "gaps.csv", "--out", f"{name}.csv", code=3)
+        check("line 2, column 4 ('width')" in line and "say --missing mean" in line and "drop" not in line, line)
+        run("predict", name, "--data", "gaps.csv", "--out", f"{name}.csv", "--missing", "mean")
+        check(len(read_csv(f"{name}.csv")[1]) == 400 and "nan" not in open(f"{name}.csv").read(), f"{name}: predictions")
+
+
+def check_files(rows):
+    """The files that validate are named; rows in memory are not read, whatever copying them takes."""
+    for i in range(8):
+        write(f"part-{i}.csv", rows[50 * i:50 * i + 50])
+    for share, words in (("0.1", "validation: 1 file: part-"), ("0.8", "part-")):
+        out = run("train", "--data", "part-*.csv", *USE, "--model", "dense(outputs)", "--epochs", 2, "--validation", f"files({share})",
+                  "--out", f"files{share}", ranks=2)
+        line = next((line for line in out.splitlines() if line.startswith("validation: ")), "none")
+        check(words in line and line.count(".csv") == (1 if share == "0.1" else 5) and line.endswith("more") == (share == "0.8"), line)
+        check("note: reading" not in out, f"advice on reading rows that are in memory: {out}")
 
 
 def check_logarithms():
@@ -95,6 +138,8 @@ def check_logarithms():
     train = ["--target-columns", "price", "--scale-targets", "log", "--model", "dense(outputs)", "--lr", "0.03", "--epochs", 30,
              "--metrics", "rmse", "--quiet"]
     run("train", "--data", "prices.csv", *train, "--out", "log", ranks=2)
+    check("try --scale-targets log" in run("data", "describe", "prices.csv", threads=None), "describe: no advice on decades")
+    check("--scale-targets" not in run("data", "describe", "table.csv", *USE, threads=None), "describe: needless advice")
     with h5py.File("log/best.h5") as file:
         scaling = file["scaling"]
         check(scaling.attrs["targets"] == "log" and abs(scaling["target_deviation"][0] - 5 ** 0.5) < 0.2, "what the checkpoint stores")
@@ -119,7 +164,7 @@ def check_logarithms():
                  run("train", "--data", "bad.csv", *train, "--validation", "tail(0.1)", "--out", "no", code=3, ranks=2),
                  run("train", "--data", "prices.csv", *train, "--test", "bad.csv", "--out", "no", code=3, ranks=2),
                  run("evaluate", "log", "--data", "bad.csv", "--split", "train", "--validation", "0", code=3, ranks=2)):
-        check("row 299 of bad has the target -4.5 (price)" in line, line)
+        check("trainer: error: --scale-targets log: bad.csv: line 301 has the target -4.5 (price)" in line, line)
     run("predict", "log", "--data", "bad.csv", "--out", "bad_out.csv")
 
 
@@ -128,6 +173,8 @@ with tempfile.TemporaryDirectory(prefix="trainer-columns-") as folder:
     table = rows_of(400, 1)
     write("table.csv", table)
     check_regression(table)
+    check_files(table)
     check_classes(table)
+    check_missing(table)
     check_logarithms()
     sys.exit(finish())

@@ -280,6 +280,11 @@ def check_descriptions(data):
     lines, _ = described("bad.h5", code=3)
     line = run("train", "--data", "bad.h5", "--validation", 0, "--model", "dense(outputs)", "--out", "bad", code=3)
     check("trainer: error: " + lines["trouble"] in line, f"bad.h5: {lines['trouble']} and {line}")
+    lines, _ = described("sorted.h5", "--shuffle", "rows", "--memory-limit", "16M", code=3)
+    line = run("train", "--data", "sorted.h5", "--shuffle", "rows", "--memory-limit", "16M", "--out", "bad", code=2)
+    check("trainer: error: " + lines["trouble"] in line, f"sorted.h5: {lines['trouble']} and {line}")
+    enough = lines["trouble"].split("say --memory-limit ")[1].split()[0]
+    check(described("sorted.h5", "--shuffle", "rows", "--memory-limit", enough)[0]["trouble"] == "none", f"{enough} is not enough")
     line = run("data", "describe", "none.h5", code=3)
     check("does not exist" in line, line)
     check("--shuffle" in run("data", "describe", "idx", "--shuffle", "some", code=2), "a bad order")

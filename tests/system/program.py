@@ -49,6 +49,14 @@ def bytes_of(path):
         return file.read()
 
 
+def process_of(job, rank):
+    """Of a rank of a job."""
+    for process in subprocess.run(["pgrep", "-P", str(job.pid)], capture_output=True, text=True).stdout.split():
+        if f"OMPI_COMM_WORLD_RANK={rank}".encode() in bytes_of(f"/proc/{process}/environ").split(b"\0"):
+            return int(process)
+    raise LookupError(f"no rank {rank} below {job.pid}")
+
+
 @contextlib.contextmanager
 def small_disk():
     """The folder disk/ on a file system of 64 KiB; nothing (None) where none may be mounted, which is said."""

@@ -18,6 +18,7 @@ import numpy as np
 sys.dont_write_bytecode = True
 from program import ENVIRONMENT, TRAINER, bytes_of, check, finish, read_csv, run  # noqa: E402
 
+LEFT_OUT = "Not in this report"
 SECTIONS = ["Summary", "Loss", "Metrics", "Learning rate", "Steps", "Gradient health", "Noise scale", "Time", "Confusion matrix",
             "Worst-classified samples", "First-layer weights", "Decision surface", "Loss landscape", "Settings", "Environment"]
 HAS_GNUPLOT = shutil.which("gnuplot") is not None
@@ -59,7 +60,10 @@ class Page:
             check(here, f"{path}: a link to {link}")
         style = "".join(element.text for element in self.root.iter("style"))
         check("url(" not in style and "@import" not in style, "the style loads something")
-        check(self.sections == SECTIONS, f"{path}: sections {self.sections}")
+        tables = list(self.root.iter("table"))
+        self.left_out = [row[0].text for row in tables[-1]] if self.sections[-1] == LEFT_OUT else []
+        expected = [name for name in SECTIONS if name not in self.left_out] + ([LEFT_OUT] if self.left_out else [])
+        check(self.sections == expected, f"{path}: sections {self.sections}, left out {self.left_out}")
 
     def cells(self):
         return [[cell.text or "" for cell in row] for row in self.root.iter("tr")]
@@ -231,8 +235,20 @@ def check_half_written():
     page = remade("killed", killed)
     check("running, or killed, after step 4" in page.text, "does not say that it runs")
     check(len(series_of("copy/figures/loss.csv")["validation rows"]) == 3, "rows of a half-written file")
-    check("--loss-landscape" in page.text and "confusion.csv" in page.text, "does not say what is missing")
+    check("trainer report RUN --loss-landscape" in page.text and "confusion.csv" in page.text, "does not say what is missing")
+    check({"Loss landscape", "Confusion matrix"} <= set(page.left_out), f"sections with nothing: {page.left_out}")
     check("Left out" not in page.text, "a half line is no error")
+
+    def constant(folder):
+        with open(f"{folder}/steps.csv", "w") as file:
+            file.write("step,loss,lr,grad_norm\n" + "".join(f"{step},0.5,0.001,1.7\n" for step in range(1, 3334)))
+    remade("constant", constant)
+    rates = {rate for _, rate in series_of("copy/figures/learning_rate.csv")[""]}
+    check(rates == {"0.001"}, f"a constant rate is drawn as {rates}")
+    if HAS_GNUPLOT:
+        svg = xml.fromstring(bytes_of("copy/figures/learning_rate.svg"))
+        numbers = {"".join(element.itertext()).strip() for element in svg.iter("{http://www.w3.org/2000/svg}text")}
+        check(len({number for number in numbers if number.startswith("0.00")}) > 2, f"a constant rate has the tics {numbers}")
 
     def begun(folder):
         for name in os.listdir(folder):

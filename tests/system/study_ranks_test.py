@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 
 sys.dont_write_bytecode = True
-from program import ENVIRONMENT, TRAINER, bytes_of, check, finish, read_csv, run  # noqa: E402
+from program import ENVIRONMENT, TRAINER, bytes_of, check, finish, process_of, read_csv, run  # noqa: E402
 
 COLUMNS = ("kind,ranks,batch,shards,steps,seconds_per_step,samples_per_second,efficiency,compute,communicate,wait,read,bytes,spread,predicted,"
            "messages,hosts,threads,crowded,weights").split(",")
@@ -237,6 +237,7 @@ def check_notes():
 
 
 def check_resume():
+    check(study(*SMALL, "--out", "one", "--resume", "--quiet") == "done: study one, 2 points, 1 rank(s)\n", "--quiet prints more than the last line")
     out = study(*SMALL, "--out", "two", "--resume", ranks=2)
     check("measured anew" in out, out)
     check_measured("two", [1, 2], 4)
@@ -253,7 +254,7 @@ def check_files_of_rows():
 
 
 def check_stop():
-    """SIGUSR1: what is measured is kept, and the code says that it was stopped."""
+    """SIGUSR1 to the second rank alone: what is measured is kept, and the code says that it was stopped."""
     words = ["mpirun", "--oversubscribe", "--bind-to", "none", "-np", "2", TRAINER, "study", "ranks", *map(str, SMALL[:-1]), "2000", "--threads", "1",
              "--out", "stopped"]
     with open("stopped.txt", "w") as out:
@@ -261,7 +262,7 @@ def check_stop():
         end = time.time() + 120
         while time.time() < end and b"round 1/5  weak  2" not in bytes_of("stopped.txt"):
             time.sleep(0.02)
-        process.send_signal(signal.SIGUSR1)
+        os.kill(process_of(process, 1), signal.SIGUSR1)
         code = process.wait(timeout=120)
     check(code == 75, f"stopped: code {code}: {bytes_of('stopped.txt')}")
     check(bytes_of("stopped/status").startswith(b"stopped exit=75"), "status of a stopped study")

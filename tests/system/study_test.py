@@ -18,7 +18,7 @@ import h5py
 import numpy as np
 
 sys.dont_write_bytecode = True
-from program import ENVIRONMENT, LIMIT, TRAINER, bytes_of, check, failures, finish, run, small_disk  # noqa: E402
+from program import ENVIRONMENT, LIMIT, TRAINER, bytes_of, check, failures, finish, process_of, run, small_disk  # noqa: E402
 
 KILLS = int(sys.argv[sys.argv.index("--kills") + 1]) if "--kills" in sys.argv else 6
 TIMES = {"goal_seconds", "seconds", "compute", "communicate", "wait", "read"}
@@ -53,6 +53,10 @@ def check_groups():
     with h5py.File("alone/study.h5") as file:
         check(file["trials/goal_step"].shape[0] == len(trials("alone")), "study.h5: trials")
         check(set(np.unique(file["curves/trial"])) == set(range(len(trials("alone")))), "study.h5: curves")
+        for name in ("goal_step", "goal_resolution", "goal_seconds", "best_val_loss", "seconds", "compute", "communicate", "wait", "read"):
+            with open("alone/trials.csv", newline="") as rows:
+                expected = [float(row[name] or "nan") for row in csv.DictReader(rows)]
+            check(np.array_equal(file[f"trials/{name}"][...], expected, equal_nan=True), f"study.h5: trials/{name}")
         check(file.attrs["critical_batch"].shape == (3,), "study.h5: the critical batch size")
     for name in ("config.ini", "status", "report.html", "figures/steps_to_goal.svg", "figures/steps_to_goal.csv", "figures/curves.pdf"):
         check(os.path.exists(f"alone/{name}"), f"{name} is missing")
@@ -62,6 +66,14 @@ def check_groups():
     results = page[page.index(">Results</h2>"):page.index(">Batch size and the goal</h2>")]
     check("<pre>" not in results and results.count("<tr>") == 10 and "<th>steps to goal</th>" in results, "the table of results")
     check("http" not in page.replace("http://www.w3.org", ""), "the page loads something")
+    check("(?)</td>" not in page or "(?): the interval is too wide" in page, "(?) is not explained")
+    with open("alone/figures/steps_to_goal.csv", newline="") as file:
+        drawn = [row for row in csv.DictReader(file) if row["series"].startswith("measured")]
+    for row in drawn:
+        known = summary("alone")[f"batch_{row['batch size [rows]']}"]["steps"]
+        ends = [known["low"], known["high"]]
+        check([float(row[name] or "nan") for name in ("low", "high")] == ends or ends == [None, None], f"ends of an interval: {row}, {known}")
+    check(len(drawn) == 4, "the values of a figure")
     first = bytes_of("alone/report.html")
     os.remove("alone/report.html")
     run("report", "alone", threads=None)
@@ -117,14 +129,6 @@ def check_stop():
     out = run(*SMALL, "--out", "stopped", "--resume", ranks=2)
     check(f"{half} done before" in out, f"resume: {out}")
     same("alone", "stopped", "stopped and gone on with")
-
-
-def process_of(job, rank):
-    """Of a rank of a job."""
-    for process in subprocess.run(["pgrep", "-P", str(job.pid)], capture_output=True, text=True).stdout.split():
-        if f"OMPI_COMM_WORLD_RANK={rank}".encode() in bytes_of(f"/proc/{process}/environ").split(b"\0"):
-            return int(process)
-    raise LookupError(f"no rank {rank} below {job.pid}")
 
 
 def check_stop_of_one():
@@ -276,10 +280,42 @@ def check_search():
     check("best" in summary("search")["search"], "search: no best")
     run(*search, "--vary", "lr=list(0.01,0.1,1)", "--goal", "val_accuracy>=0.5", "--evaluate-every", "0.1 epochs", "--out", "grid", ranks=2)
     check(len(trials("grid")) == 3 + 2 * 2, "grid: trials")
+    check("best_val_accuracy" in trials("grid")[0], "a goal's metric is not what the best is told by")
+    out = run(*search, "--vary", "lr=list(0.01,0.1,1) momentum=list(0,0.3,0.6,0.9)", "--out", "dry", "--dry-run", "--ranks-per-trial", 2, ranks=2)
+    check("8 of the 12 combinations" in out and "8 trials to begin with" in out, f"a grid larger than --points: {out}")
     run(*SMALL[:-1], "--tune=none", "--lr", 0.1, "--lr-scaling", "linear", "--reference-batch", 16, "--out", "rule", ranks=2)
     check(len(trials("rule")) == 4 * 2, "none: trials")
     run(*SMALL, "--stop-early", "halving", "--out", "halved", ranks=2)
     check(sum(int(row["samples"]) for row in trials("halved")) < sum(int(row["samples"]) for row in trials("alone")), "halving saves nothing")
+
+
+def check_half_done():
+    """All trials of the batch sizes that were begun are done: the page says all the same that the study is not at its end."""
+    shutil.copytree("alone", "half")
+    lines = bytes_of("half/trials.csv").splitlines(keepends=True)
+    with open("half/trials.csv", "wb") as file:
+        file.write(b"".join(line for line in lines if line.startswith((b"trial,", b"b16-"))))
+    with open("half/status", "w") as file:
+        file.write("stopped exit=75 step=9 reason=time limit after 9 of 40 trials\n")
+    run("report", "half", threads=None)
+    check("Not complete (time limit after 9 of 40 trials)" in bytes_of("half/report.html").decode(), "a report on half a study")
+    # Two seeds far from each other: the ends of their interval are told as they are.
+    with open("half/trials.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row, steps in zip([row for row in rows if row["stage"] == "measure"], (10, 1000), strict=True):
+        row["goal_step"], row["goal_samples"] = steps, 16 * steps
+    with open("half/trials.csv", "w", newline="") as file:
+        writer = csv.DictWriter(file, rows[0].keys(), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+    run("report", "half", threads=None)
+    with open("half/figures/steps_to_goal.csv", newline="") as file:
+        row = next(csv.DictReader(file))
+    reach = 12.7062 * np.log(100) / 2  # Student's t of two values
+    check(all(abs(np.log(float(row[end]) / 100) / reach - sign) < 1e-3 for end, sign in (("low", -1), ("high", 1))), f"a wide interval: {row}")
+    page = bytes_of("half/report.html").decode()
+    check("100 (?)</td>" in page and "(?): the interval is too wide" in page, "(?) is not explained")
+    check(os.path.exists("half/figures/steps_to_goal.svg") == os.path.exists("alone/figures/steps_to_goal.svg"), "the picture of a wide interval")
 
 
 def check_settings():
@@ -312,6 +348,10 @@ def check_refusals():
     check("nothing" in line and "$nothing" in line, line)
     line = run(*base, "--tune=validation=list(0.1,0.2)", "--out", "refused", code=2)
     check("cannot be varied" in line, line)
+    line = run(*base, "--tune=lr=log(1e-2,1)", "--lr-scaling", "linear", "--out", "refused", code=2)
+    check("--lr-scaling linear" in line, line)
+    line = run(*base, "--tune=lr=log(1e-2,1) optimizer=list(sgd,nosuch)", "--out", "refused", code=2)
+    check("unknown optimizer" in line, f"a value of a list beside a range: {line}")
     line = run(*base, "--tune=lr=log(0,1)", "--out", "refused", code=2)
     check("--tune" in line, line)
     line = run(*without("--goal"), "--goal", "val_los<=1", "--out", "refused", code=2)
@@ -329,7 +369,15 @@ def check_refusals():
     run("report", "empty", threads=None, code=3)
     check("alone is a study" in run("report", "alone", "grid", "--out", "both.html", threads=None, code=2), "two studies in a report")
     check("alone is a study" in run("report", "alone", "--loss-landscape", code=2), "a landscape of a study")
+    check_half_done()
     check_settings()
+    os.makedirs("other")
+    with open("other/notes.txt", "w") as file:
+        file.write("mine")
+    refused("the folder other is not empty: it holds notes.txt", out="other")
+    check(os.listdir("other") == ["notes.txt"], "a refused folder is changed")
+    line = run("study", "search", *BLOBS[:3], "$steps", *BLOBS[4:], "--vary", "steps=list(4,8)", "--out", "refused", code=2)
+    check("the variable steps is called as a column" in line and not os.path.exists("refused"), f"a variable like a column: {line}")
     check(not os.path.exists("refused/trials.csv"), "a refused study left trials")
     # Options that count for nothing, and losses that are compared with each other.
     refused('give --budget "50 steps"', "--max-steps", 50)

@@ -45,7 +45,7 @@ struct CommandLine {
   bool help = false;
   bool version = false;
   bool verify = false;          ///< inspect --verify
-  std::string split = "test";   ///< evaluate --split
+  std::string split;            ///< evaluate --split; empty: the test split, or else all rows
   std::string out_json;         ///< evaluate --out
   std::string predict_split;    ///< predict --split; empty: the test split, if there is one
   std::string predictions;      ///< predict --out

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "trainer/core/error.h"
 #include "trainer/core/tree.h"
 
 namespace trainer::data {
@@ -39,6 +40,9 @@ class DataSet {
  public:
   virtual ~DataSet() = default;
   virtual const DataFacts& facts() const = 0;
+
+  /// Where a row is, for messages: "FILE: line 3" of a table, "FILE: row 2" (from 0) of HDF5. Slow.
+  virtual std::string place_of(std::int64_t row) const { return text("row ", row, " of ", facts().name); }
 
   /// Whether every row is in memory, so that any may be gathered at any time.
   virtual bool has_all_rows() const { return true; }

@@ -11,4 +11,8 @@ namespace trainer::data {
 /// `targets` columns, or none.
 std::vector<std::string> target_names(const std::string& encoding, std::int64_t targets);
 
+/// The same of the inputs: columns of a table by its header, a category as "color = red". One for each of
+/// `features` columns, or none.
+std::vector<std::string> input_names(const std::string& encoding, std::int64_t features);
+
 }  // namespace trainer::data

@@ -14,7 +14,7 @@ struct Request {
   std::string row_axis = "0";  ///< --row-axis: of HDF5; -1 is the last; `0,2` joins axes
   std::string targets_data;    ///< --targets-data: files of the targets; empty: those of the inputs
   std::string target_columns;  ///< --target-columns: of CSV
-  std::string missing = "error";  ///< --missing: error|drop|mean
+  std::string missing = "error";  ///< --missing: error|drop|mean (of a category: none of them)
   std::string test;               ///< files of the test split; empty: the data's own
   std::string validation;         ///< files of the validation rows; empty: by --validation
   std::string groups;             ///< PATH of --validation groups(PATH); of CSV, this column is no input

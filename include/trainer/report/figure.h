@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -74,8 +75,11 @@ struct Drawn {
 
 /// Writes STEM.csv, the numbers behind it, of each figure into `folder` (made if need be), and STEM.svg,
 /// STEM.png and STEM.pdf by gnuplot, one process for all. Where gnuplot is missing or fails there are no
-/// pictures and a note: that is no error. Pictures of former calls that could not be drawn anew are removed.
+/// pictures and a note: that is no error; so it is where a picture takes longer than a minute. Pictures of
+/// former calls that could not be drawn anew are removed. `poll`: called again and again while gnuplot is
+/// waited for, for a process that others wait for (Communicator::poll()).
 /// Throws Error(data) when a file cannot be written, Error(internal) when a figure breaks the rules above.
-Drawn draw(const std::vector<Figure>& figures, const std::string& folder);
+Drawn draw(const std::vector<Figure>& figures, const std::string& folder,
+           const std::function<void()>& poll = {});
 
 }  // namespace trainer::report

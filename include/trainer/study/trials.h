@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,13 +27,15 @@ struct Record {
   std::string outcome;  ///< goal, budget, early_stopping, diverged, failed
   std::int64_t steps = 0, samples = 0, goal_step = -1, goal_samples = -1;
   std::int64_t goal_resolution = -1;  ///< steps from the evaluation before to the one that met the goal
-  double goal_seconds = 0;
+  double goal_seconds = -1;
   double best = 0;  ///< of the study's metric; nan: none
   std::int64_t best_step = -1;
   double noise_scale = 0;
   double seconds = 0, compute = 0, communicate = 0, wait = 0, read = 0;
   std::string message;
 
+  /// Trained to one of the ends that were asked for: neither diverged nor failed.
+  bool ended() const { return outcome == "goal" || outcome == "budget" || outcome == "early_stopping"; }
   bool reached() const { return goal_step >= 0; }
 };
 
@@ -83,18 +86,23 @@ class Search {
   std::int64_t best_point() const { return best_point_; }
   /// The measurements of the best, by seed. When is_complete().
   const std::vector<Record>& measurements() const { return measurements_; }
-  /// Variables whose best value lies on the edge of what was tried; empty: none. When is_complete().
+  /// Variables whose best value lies on the edge of what was tried, or as near to it as points of the last
+  /// wave lie; empty: none. When is_complete().
   const std::vector<std::string>& on_edge() const { return on_edge_; }
   std::int64_t widened() const { return widened_; }
 
  private:
+  enum class Side { below, above };
   void search();
   bool run_wave(std::vector<Point> wave);
   std::vector<Point> first_wave() const;
-  std::vector<Point> next_wave(std::size_t variable, bool above) const;
+  std::vector<Point> next_wave(std::size_t variable, Side side) const;
   std::vector<Point> last_wave() const;
   const Point& best() const;
-  bool edge(const Point& best, std::size_t& variable, bool& above) const;
+  std::optional<Side> edge(const Point& point, std::size_t variable) const;
+  std::optional<std::size_t> variable_on_edge() const;
+  double last_half() const;
+  void judge_edges(const Point& winner);
   void measure();
   const Record* add(Trial trial);
   std::string id(std::int64_t point) const;
@@ -110,6 +118,7 @@ class Search {
   std::int64_t widened_ = 0, best_point_ = 0;
   std::vector<double> best_places_;
   std::vector<Record> measurements_;
+  std::vector<std::optional<double>> edges_;  // by variable: where the best lay on one before the last wave
   std::vector<std::string> on_edge_;
 };
 

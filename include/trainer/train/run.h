@@ -40,8 +40,8 @@ int run_training(const comm::Communicator& world, const RunRequest& request);
 struct EvaluateRequest {
   std::vector<std::string> models;  ///< checkpoint files or run folders (then their best.h5); several: their
                                     ///< mean
-  Configuration configuration;      ///< its options for data count, and no others
-  std::string split = "test";       ///< test|validation|train
+  Configuration configuration;      ///< its options for data count, and no others; missing empty: as trained
+  std::string split;                ///< test|validation|train|all; empty: test if the data has it, else all
   std::optional<std::string> validation;    ///< absent: as the model was trained
   std::optional<std::uint64_t> split_seed;  ///< likewise
   std::string metrics;                      ///< as --metrics; empty: all that fit and take no argument
@@ -55,7 +55,7 @@ int run_evaluation(const comm::Communicator& world, const EvaluateRequest& reque
 
 struct PredictRequest {
   std::vector<std::string> models;  ///< as in EvaluateRequest
-  Configuration configuration;      ///< its options for data count, and no others
+  Configuration configuration;      ///< as in EvaluateRequest
   std::string split;                ///< test|train: all rows of these; empty: test if the data has it
   std::string out;                  ///< a file that ends in .h5, .hdf5 or .csv
   std::int64_t samples = 0;         ///< passes of each model with dropout and noise at work; 0: one without

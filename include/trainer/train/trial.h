@@ -36,8 +36,9 @@ struct TrialResult {
 
 /// How far a trial goes.
 struct TrialLimits {
-  std::int64_t steps = 0;  ///< at most so many, with the schedule of all; 0: all
-  double seconds = 0;      ///< of training steps, by the clock of the group's first rank; 0: no limit
+  std::int64_t steps = 0;   ///< at most so many, with the schedule of all; 0: all
+  double seconds = 0;       ///< of training steps, by the clock of the group's first rank; 0: no limit
+  std::string best_metric;  ///< what "best" means; empty: what --early-stopping looks at
 };
 
 /// Collective over `group`. Trains from the start on `data`, which other groups may use at the same time if
