@@ -161,6 +161,51 @@ void run_observing(benchmark::State& state, const comm::Communicator& world, int
   state.counters["all_steps_more"] = more / static_cast<double>(train::NoiseScale::kEvery);
 }
 
+/// The step with our own kernel for the gradient of weights and with oneDNN's product, in turn: medians, and
+/// the fastest of each, which other work on the machine disturbs least.
+void run_weight_gradients(benchmark::State& state, const comm::Communicator& world, int threads,
+                          const Case& test) {
+  Team team(threads);
+  const nn::Loss loss = nn::Loss::parse("softmax_cross_entropy");
+  const auto optimizer = optim::Optimizer::parse("adam");
+  train::Step::Settings settings;
+  settings.shards = default_shards(test.batch);
+  settings.batches = {test.batch};
+  struct Side {
+    nn::Network network;
+    train::Step step;
+    std::vector<double> seconds = {};
+    Side(const comm::Communicator& ranks, Team& the_team, const Case& what, const nn::Loss& the_loss,
+         const optim::Optimizer& adam, const train::Step::Settings& how, bool own)
+        : network(nn::join(nn::Model(what.model, kInputs, kOutputs), the_loss), the_team.size(),
+                  {.own_weight_gradient = own}),
+          step(ranks, the_team, network, the_loss, nn::TargetForm::classes, adam, how) {
+      network.initialise(1, step.parameters().data(), step.statistics().data());
+    }
+  };
+  Side own(world, team, test, loss, *optimizer, settings, true);
+  Side product(world, team, test, loss, *optimizer, settings, false);
+  const RandomRows rows(own.step.rows(test.batch).size());
+  std::int64_t number = 0;
+  for (auto _ : state) {
+    ++number;
+    for (Side* side : {&own, &product}) {
+      world.barrier();
+      const Stopwatch watch;
+      side->step.run(rows, test.batch, number, 1e-4, {});
+      side->seconds.push_back(slowest(world, watch.seconds()));
+      state.SetIterationTime(side->seconds.back());
+    }
+  }
+  const double peak = sum_over_ranks(world, fma_peak(threads, 0.3));
+  for (const auto& [side, name] : {std::pair{&own, "own"}, std::pair{&product, "onednn"}}) {
+    std::ranges::sort(side->seconds);
+    const double work = operations(side->network, test.batch) / peak;
+    state.counters[std::string(name) + "_median"] = work / side->seconds[side->seconds.size() / 2];
+    state.counters[std::string(name) + "_best"] = work / side->seconds[0];
+  }
+}
+
 /// Nothing is printed by other ranks than 0.
 class Silent final : public benchmark::BenchmarkReporter {
   bool ReportContext(const Context&) override { return true; }
@@ -185,13 +230,8 @@ int main(int argc, char** argv) {
       --i;
     }
   for (const Case& test : kCases) {
-    const std::int64_t few = std::int64_t{world.size()} * threads;
-    std::vector<std::int64_t> all_shards = {default_shards(test.batch)};
-    if (few != all_shards[0]) all_shards.push_back(few);  // what the same bits at any scale cost
-    for (const std::int64_t shards : all_shards)
-      benchmark::RegisterBenchmark((test.name + "/batch:" + std::to_string(test.batch) +
-                                    (shards == few ? "/S=ranks*threads" : "/S=default"))
-                                       .c_str(),
+    const auto add = [&](const std::string& name, std::int64_t shards) {
+      benchmark::RegisterBenchmark((test.name + "/batch:" + std::to_string(test.batch) + name).c_str(),
                                    [&world, threads, &test, shards](benchmark::State& state) {
                                      run_case(state, world, threads, test, shards);
                                    })
@@ -199,11 +239,23 @@ int main(int argc, char** argv) {
           ->Unit(benchmark::kMillisecond)
           ->Iterations(test.batch > 1000 ? 8 : 100)
           ->ReportAggregatesOnly(true);
+    };
+    const std::int64_t usual = default_shards(test.batch), few = std::int64_t{world.size()} * threads;
+    add("/S=default", usual);
+    if (few != usual) add("/S=ranks*threads", few);  // what the same bits at any scale cost
   }
   for (const Case& test : kCases)
     benchmark::RegisterBenchmark(
         (test.name + "/observing").c_str(),
         [&world, threads, &test](benchmark::State& state) { run_observing(state, world, threads, test); })
+        ->UseManualTime()
+        ->Unit(benchmark::kMillisecond)
+        ->Iterations(test.batch > 1000 ? 30 : 300);
+  for (const Case& test : kCases)
+    benchmark::RegisterBenchmark((test.name + "/weight_gradients").c_str(),
+                                 [&world, threads, &test](benchmark::State& state) {
+                                   run_weight_gradients(state, world, threads, test);
+                                 })
         ->UseManualTime()
         ->Unit(benchmark::kMillisecond)
         ->Iterations(test.batch > 1000 ? 30 : 300);

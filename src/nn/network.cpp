@@ -22,6 +22,7 @@ struct Assembler {
   std::vector<ParameterLayer>& layers;
   std::int64_t& parameter_floats;
   std::int64_t& statistic_floats;
+  bool own_weight_gradient;
   std::string path_of_layer = {};  ///< that is being assembled
 
   std::int64_t place(std::vector<Tensor>& tensors, std::int64_t& floats, Tensor::Kind kind, std::string path,
@@ -79,7 +80,7 @@ struct Assembler {
         with_bias ? place(parameters, parameter_floats, Kind::bias, path + "/bias", {outputs}) : -1;
     Slot out = new_value(outputs, true);
     give_gradient(out);
-    Dense* operation = emit<Dense>(in, out, weight, bias, panel);
+    Dense* operation = emit<Dense>(in, out, weight, bias, panel, own_weight_gradient);
     operation->layer = end_layer(first);
     plan.tiled.back() = operation;
     return out;
@@ -260,10 +261,12 @@ void draw(const Tensor& tensor, std::uint32_t index, std::uint64_t seed, float* 
 
 }  // namespace
 
-Network::Network(const Model& model, int threads)
+Network::Network(const Model& model, int threads, Tuning tuning)
     : model_(model), factory_(std::make_unique<KernelFactory>(threads)), plan_(std::make_unique<Plan>()) {
-  Assembler assembler{*factory_,         *plan_,           parameters_, statistics_, layers_,
-                      parameter_floats_, statistic_floats_};
+  Assembler assembler{*factory_,         *plan_,
+                      parameters_,       statistics_,
+                      layers_,           parameter_floats_,
+                      statistic_floats_, tuning.own_weight_gradient && WeightGradient::possible()};
   plan_->input = assembler.new_value(model_.inputs(), false);
   plan_->output = assembler.sequence(model_.layers(), plan_->input);
   require(!layers_.empty(), ErrorKind::usage, "--model \"", model_.text(),
@@ -291,7 +294,10 @@ std::int64_t Network::activation_bytes_per_row() const {
   for (const std::int64_t width : plan_->value_widths) bytes += 4 * width;
   for (const std::int64_t width : plan_->gradient_widths) bytes += 4 * width;
   for (const std::int64_t width : plan_->mask_widths) bytes += width;
-  return bytes;
+  std::int64_t packed = 0;  // of one layer at a time
+  for (const Tiled* tiled : plan_->tiled)
+    if (tiled != nullptr && tiled->packs()) packed = std::max(packed, tiled->packed_floats(1));
+  return bytes + 4 * packed;
 }
 
 void Network::initialise(std::uint64_t seed, float* parameters, float* statistics) const {

@@ -257,6 +257,13 @@ void multiply_transposed(std::int64_t m, std::int64_t n, std::int64_t k, const f
           static_cast<int>(status), ")");
 }
 
+bool onednn_has_avx512() {
+  // The values are sets of features.
+  const auto isa = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
+  const auto wanted = static_cast<unsigned>(dnnl::cpu_isa::avx512_core);
+  return (isa & wanted) == wanted;
+}
+
 std::string onednn_version() {
   const dnnl_version_t* version = dnnl_version();
   return text(version->major, ".", version->minor, ".", version->patch);

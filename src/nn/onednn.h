@@ -74,4 +74,7 @@ class KernelFactory {
 void multiply_transposed(std::int64_t m, std::int64_t n, std::int64_t k, const float* a, std::int64_t lda,
                          const float* b, std::int64_t ldb, float* c, std::int64_t ldc);
 
+/// Whether oneDNN computes with AVX-512 here, after its limit ONEDNN_MAX_CPU_ISA.
+bool onednn_has_avx512();
+
 }  // namespace trainer::nn

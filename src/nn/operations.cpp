@@ -253,7 +253,23 @@ void Dense::backward(const View& view, const Unit& unit, int thread) const {
                          gradient(view, in_, unit.rows.begin)});
 }
 
+/// Whole blocks and whole panels, up to the width of a panel of weights: a tile is one run of rows in the
+/// flat vector.
+std::vector<Tile> Dense::kernel_tiles() const {
+  constexpr std::int64_t kBlocks = 22, kColumns = 64, kInputs = WeightGradient::kInputs;
+  const std::int64_t parts = (kernel_->blocks() + kBlocks - 1) / kBlocks;
+  std::vector<Tile> tiles;
+  for (std::int64_t o = 0; o < out_.width; o += kColumns)
+    for (std::int64_t part = 0; part < parts; ++part) {
+      const Range blocks = cut(kernel_->blocks(), parts, part);
+      tiles.push_back({{blocks.begin * kInputs, std::min(blocks.end * kInputs, in_.width)},
+                       {o, std::min(o + kColumns, out_.width)}});
+    }
+  return tiles;
+}
+
 std::vector<Tile> Dense::tiles() const {
+  if (kernel_) return kernel_tiles();
   // Tile shapes decide bits (through the product's blocking), so they follow from the layer's shape alone.
   // Both sides at most 128: the stack of partial sums stays in a core's second-level cache, and small layers
   // have tiles for many threads; measured in benchmarks/README.md.
@@ -275,14 +291,52 @@ std::int64_t Dense::tile_floats(const Tile& tile) const {
   return (tile.inputs.size() + 1) * tile.outputs.size();
 }
 
-void Dense::product(const View& view, Range rows, const Tile& tile, float* record) const {
+bool Dense::has_bias_of(const Tile& tile) const {
+  return bias_ >= 0 && (kernel_ ? tile.inputs.end == in_.width : tile.inputs.begin == 0);
+}
+
+/// Of a tile within a panel: row `i` of it is panel_ floats further.
+float* Dense::weights_of(const Tile& tile, float* flat) const {
+  const std::int64_t output = tile.outputs.begin;
+  return flat + weight_ + output / panel_ * panel_ * in_.width + tile.inputs.begin * panel_ + output % panel_;
+}
+
+namespace {
+
+/// The blocks of a tile, the last one's with the bias.
+Range blocks_of(const WeightGradient& kernel, const Tile& tile, std::int64_t inputs) {
+  return {tile.inputs.begin / WeightGradient::kInputs,
+          tile.inputs.end == inputs ? kernel.blocks() : tile.inputs.end / WeightGradient::kInputs};
+}
+
+}  // namespace
+
+void Dense::pack(const View& view, Range rows) const {
+  kernel_->pack(value(view, in_, 0), gradient(view, out_, 0), rows, view.packed_capacity, view.packed);
+}
+
+void Dense::fold(const View& view, std::span<const Leaf> leaves, const Tile& tile, float* flat,
+                 float* aside) const {
+  kernel_->fold(
+      view.packed, view.packed_capacity, leaves, blocks_of(*kernel_, tile, in_.width), tile.outputs, aside,
+      {weights_of(tile, flat), panel_, has_bias_of(tile) ? flat + bias_ + tile.outputs.begin : nullptr});
+}
+
+void Dense::product(const View& view, Range rows, const Tile& tile, float* record, float* aside) const {
   const std::int64_t m = tile.inputs.size(), n = tile.outputs.size();
+  if (kernel_) {
+    float* const biases = record + m * n;
+    std::fill_n(biases, n, 0.0f);
+    const Leaf leaf{rows};
+    return kernel_->fold(view.packed, view.packed_capacity, {&leaf, 1}, blocks_of(*kernel_, tile, in_.width),
+                         tile.outputs, aside, {record, n, has_bias_of(tile) ? biases : nullptr});
+  }
   const float* x = value(view, in_, rows.begin) + tile.inputs.begin;
   const float* dy = gradient(view, out_, rows.begin) + tile.outputs.begin;
   multiply_transposed(m, n, rows.size(), x, in_.width, dy, out_.width, record, n);
   float* bias = record + m * n;
   std::memset(bias, 0, static_cast<std::size_t>(n) * sizeof(float));
-  if (bias_ < 0 || tile.inputs.begin > 0) return;
+  if (!has_bias_of(tile)) return;
   for (std::int64_t r = 0; r < rows.size(); ++r) add(dy + r * out_.width, bias, n);
 }
 
@@ -297,7 +351,7 @@ void Dense::store(const Tile& tile, const float* record, float* flat) const {
       std::memcpy(to + i * panel_, from, static_cast<std::size_t>(end - first) * sizeof(float));
     first = end;
   }
-  if (bias_ >= 0 && tile.inputs.begin == 0)
+  if (has_bias_of(tile))
     std::memcpy(flat + bias_ + tile.outputs.begin, record + tile.inputs.size() * n,
                 static_cast<std::size_t>(n) * sizeof(float));
 }
@@ -438,7 +492,8 @@ std::vector<Tile> LayerNorm::tiles() const {
   return tiles;
 }
 
-void LayerNorm::product(const View& view, Range rows, const Tile& tile, float* record) const {
+void LayerNorm::product(const View& view, Range rows, const Tile& tile, float* record,
+                        float* /*aside*/) const {
   const std::int64_t begin = tile.outputs.begin, count = tile.outputs.size();
   std::array<double, 2 * kNormTile> sums{};
   for (std::int64_t r = rows.begin; r < rows.end; ++r) {

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -13,6 +14,7 @@
 #include "trainer/core/random.h"
 #include "trainer/core/tree.h"
 #include "trainer/nn/network.h"
+#include "weight_gradient.h"
 
 namespace trainer::nn {
 
@@ -40,6 +42,8 @@ struct View {
   std::uint8_t* const* active = nullptr;  ///< by thread: set to 1 for each unit of a relu that is not zero in
                                           ///< some row; null: nobody asks
   const std::int64_t* samples = nullptr;  ///< by row: index of the sample in the data set
+  float* packed = nullptr;           ///< rows of the one layer that packs() and whose gradient is computed
+  std::int64_t packed_capacity = 0;  ///< rows that have place there
 };
 
 /// A run of rows of one shard: the unit of work.
@@ -73,10 +77,19 @@ class Tiled : public Operation {
   virtual std::vector<Tile> tiles() const = 0;
   /// Floats of a tile's record.
   virtual std::int64_t tile_floats(const Tile& tile) const = 0;
-  /// record = this tile's sum over `rows` (at least one).
-  virtual void product(const View& view, Range rows, const Tile& tile, float* record) const = 0;
+  /// record = this tile's sum over `rows` (at least one), which are packed where packs() is true. `aside`:
+  /// see fold().
+  virtual void product(const View& view, Range rows, const Tile& tile, float* record, float* aside) const = 0;
   /// Writes a folded record to its place in a flat gradient vector.
   virtual void store(const Tile& tile, const float* record, float* gradient) const = 0;
+  /// Whether it can fold over the shards by itself; then the rows have to be packed first, after backward.
+  virtual bool packs() const { return false; }
+  virtual std::int64_t packed_floats(std::int64_t /*capacity*/) const { return 0; }
+  virtual void pack(const View&, Range /*rows*/) const {}
+  /// The same as product() for each leaf, the tree over the records, and store(). `aside`: place for as many
+  /// blocks as the leaves set aside.
+  virtual void fold(const View&, std::span<const Leaf> /*leaves*/, const Tile&, float* /*gradient*/,
+                    float* /*aside*/) const {}
   /// The sum of the absolute gradients of this operation's outputs over `rows`, for a tile; 0 where another
   /// tile has the same outputs, or where nobody wants to know.
   virtual double absolute_gradients(const View&, Range /*rows*/, const Tile&) const { return 0; }
@@ -88,8 +101,11 @@ class Tiled : public Operation {
 
 class Dense final : public Tiled {
  public:
-  Dense(Slot in, Slot out, std::int64_t weight, std::int64_t bias, std::int64_t panel)
-      : in_(in), out_(out), weight_(weight), bias_(bias), panel_(panel) {}
+  /// `own_kernel`: for the gradient of the weights, instead of oneDNN's product.
+  Dense(Slot in, Slot out, std::int64_t weight, std::int64_t bias, std::int64_t panel, bool own_kernel)
+      : in_(in), out_(out), weight_(weight), bias_(bias), panel_(panel) {
+    if (own_kernel) kernel_.emplace(in.width, out.width, bias >= 0);
+  }
   void prepare(KernelFactory& factory, std::int64_t rows, bool training) override;
   void forward(const View& view, const Unit& unit, int thread) const override;
   void backward(const View& view, const Unit& unit, int thread) const override;
@@ -97,8 +113,15 @@ class Dense final : public Tiled {
   std::vector<Tile> tiles() const override;
   std::int64_t tile_floats(const Tile& tile) const override;
   /// record: [inputs][outputs] products, then [outputs] sums for the bias.
-  void product(const View& view, Range rows, const Tile& tile, float* record) const override;
+  void product(const View& view, Range rows, const Tile& tile, float* record, float* aside) const override;
   void store(const Tile& tile, const float* record, float* gradient) const override;
+  bool packs() const override { return kernel_.has_value(); }
+  std::int64_t packed_floats(std::int64_t capacity) const override {
+    return kernel_->packed_floats(capacity);
+  }
+  void pack(const View& view, Range rows) const override;
+  void fold(const View& view, std::span<const Leaf> leaves, const Tile& tile, float* gradient,
+            float* aside) const override;
   double absolute_gradients(const View& view, Range rows, const Tile& tile) const override;
   std::int64_t width() const override { return out_.width; }
 
@@ -106,9 +129,14 @@ class Dense final : public Tiled {
   struct Kernels {
     Kernel forward, backward;
   };
+  std::vector<Tile> kernel_tiles() const;
+  bool has_bias_of(const Tile& tile) const;
+  float* weights_of(const Tile& tile, float* flat) const;
+
   Slot in_, out_;
   std::int64_t weight_, bias_, panel_;  // offsets in the flat vector; bias_ is -1 without
   std::map<std::int64_t, Kernels> kernels_;
+  std::optional<WeightGradient> kernel_;
 };
 
 class BatchNorm final : public Operation {
@@ -168,7 +196,7 @@ class LayerNorm final : public Tiled {
   std::int64_t tile_floats(const Tile& tile) const override { return 2 * tile.outputs.size(); }
   std::int64_t width() const override { return out_.width; }
   /// record: [outputs] sums for the shift, then [outputs] sums for the scale.
-  void product(const View& view, Range rows, const Tile& tile, float* record) const override;
+  void product(const View& view, Range rows, const Tile& tile, float* record, float* aside) const override;
   void store(const Tile& tile, const float* record, float* gradient) const override;
 
  private:

@@ -120,6 +120,8 @@ struct TrainingPass::State {
   };
   std::vector<std::vector<TileUnit>> tile_units;  // by region
   std::vector<Buffer<float>> scratch;             // by thread: a stack of records
+  std::vector<Buffer<float>> aside;               // by thread: see Tiled::fold
+  Buffer<float> packed;                           // of one layer at a time
   std::int64_t record_floats = 0;
   Watch watch;
   bool watching = false;
@@ -130,6 +132,7 @@ struct TrainingPass::State {
   std::int64_t first_row = 0;
   std::vector<Unit> units;
   std::vector<LossSums> unit_sums, piece_sums;
+  std::vector<std::vector<Leaf>> leaves;  // by piece
   View view;
 
   State(const Network& net, const Loss& loss_text, TargetForm target_form, const Team& the_team,
@@ -163,6 +166,8 @@ struct TrainingPass::State {
     view.masks = buffers.mask_pointers.data();
     view.norms = norms.data();
     view.samples = samples.data();
+    view.packed = packed.data();
+    view.packed_capacity = max_rows;
   }
 
   Range rows_of(std::int64_t size) const {
@@ -198,6 +203,9 @@ struct TrainingPass::State {
     }
     unit_sums.assign(units.size(), {});
     piece_sums.assign(plan.pieces.size(), {});
+    leaves.clear();
+    for (const Range& piece : plan.pieces)
+      leaves.push_back(leaves_of(piece, [this](std::int64_t shard) { return shard_rows(shard); }));
   }
 
   void prepare_kernels(std::span<const std::int64_t> batches) {
@@ -217,11 +225,13 @@ struct TrainingPass::State {
     std::int64_t depth = 1;
     for (const Range& piece : plan.pieces)
       depth = std::max<std::int64_t>(depth, std::bit_width(static_cast<std::uint64_t>(piece.size())) + 1);
+    std::int64_t packed_floats = 0;
     for (const Range& region : regions) {
       auto& list = tile_units.emplace_back();
       for (std::int64_t i = region.end; i-- > region.begin;) {
         const Tiled* layer = network.plan().tiled[static_cast<std::size_t>(i)];
         if (layer == nullptr) continue;
+        if (layer->packs()) packed_floats = std::max(packed_floats, layer->packed_floats(max_rows));
         for (const Tile& tile : layer->tiles()) {
           record_floats = std::max(record_floats, (layer->tile_floats(tile) + 15) / 16 * 16);
           const std::int64_t number = watch.add_tile(layer);
@@ -229,8 +239,12 @@ struct TrainingPass::State {
         }
       }
     }
-    for (int t = 0; t < team.size(); ++t)
-      scratch.emplace_back(plan.pieces.empty() ? 0 : depth * record_floats);
+    if (plan.pieces.empty()) return;
+    packed = Buffer<float>(packed_floats);
+    for (int t = 0; t < team.size(); ++t) {
+      scratch.emplace_back(depth * record_floats);
+      if (packed_floats > 0) aside.emplace_back(depth * WeightGradient::kBlockFloats);
+    }
   }
 
   const Operation& operation(std::int64_t i) const {
@@ -246,18 +260,18 @@ struct TrainingPass::State {
 
   /// The tree's fold of a tile's products over `node`, into record `level` of this thread's stack; false when
   /// it has no rows.
-  bool fold_products(const TileUnit& unit, Range node, float* stack) {
+  bool fold_products(const TileUnit& unit, Range node, float* stack, int thread) {
     if (node.size() == 1) {
       const Range rows = shard_rows(node.begin);
       if (rows.size() == 0) return false;
-      unit.layer->product(view, rows, unit.tile, stack);
+      unit.layer->product(view, rows, unit.tile, stack, set_aside(thread));
       if (watching) watch.see_tile(unit.number, node.begin, view, rows, unit.tile, stack);
       return true;
     }
     const std::int64_t middle = tree_cut(node);
-    const bool left = fold_products(unit, {node.begin, middle}, stack);
+    const bool left = fold_products(unit, {node.begin, middle}, stack, thread);
     float* right_stack = left ? stack + record_floats : stack;
-    const bool right = fold_products(unit, {middle, node.end}, right_stack);
+    const bool right = fold_products(unit, {middle, node.end}, right_stack, thread);
     if (left && right) add(right_stack, stack, unit.layer->tile_floats(unit.tile));
     return left || right;
   }
@@ -509,17 +523,35 @@ struct TrainingPass::State {
     }
   }
 
+  void compute_tile(const TileUnit& unit, int thread) {
+    float* gradient = gradients[unit.piece].data();
+    if (unit.layer->packs() && !watching) {
+      const auto& mine = leaves[unit.piece];
+      if (!mine.empty()) unit.layer->fold(view, mine, unit.tile, gradient, set_aside(thread));
+      return;
+    }
+    // Shard by shard, through records that can be looked at: the same sums in the same order.
+    float* stack = scratch[static_cast<std::size_t>(thread)].data();
+    if (fold_products(unit, plan.pieces[unit.piece], stack, thread))
+      unit.layer->store(unit.tile, stack, gradient);
+  }
+
+  float* set_aside(int thread) {
+    return aside.empty() ? nullptr : aside[static_cast<std::size_t>(thread)].data();
+  }
+
   void weight_gradients(std::size_t region, const std::function<void(int)>& done) {
     const auto& list = tile_units[region];
     // Layer by layer, so that a layer's exchange goes on while the next one is computed.
     for (std::size_t begin = 0; begin < list.size();) {
       std::size_t end = begin;
       while (end < list.size() && list[end].layer == list[begin].layer) ++end;
+      if (list[begin].layer->packs())
+        team.run(static_cast<std::int64_t>(units.size()), [&](std::int64_t u, int) {
+          list[begin].layer->pack(view, units[static_cast<std::size_t>(u)].rows);
+        });
       team.run(static_cast<std::int64_t>(end - begin), [&](std::int64_t i, int thread) {
-        const TileUnit& unit = list[begin + static_cast<std::size_t>(i)];
-        float* stack = scratch[static_cast<std::size_t>(thread)].data();
-        if (fold_products(unit, plan.pieces[unit.piece], stack))
-          unit.layer->store(unit.tile, stack, gradients[unit.piece].data());
+        compute_tile(list[begin + static_cast<std::size_t>(i)], thread);
       });
       done(list[begin].layer->layer);
       begin = end;
@@ -620,6 +652,8 @@ std::int64_t TrainingPass::memory_bytes() const {
   std::int64_t sum = state_->buffers.bytes();
   for (const auto& buffer : state_->gradients) sum += buffer.size() * 4;
   for (const auto& buffer : state_->scratch) sum += buffer.size() * 4;
+  for (const auto& buffer : state_->aside) sum += buffer.size() * 4;
+  sum += state_->packed.size() * 4;
   return sum;
 }
 

@@ -147,28 +147,44 @@ TEST(Observation, ListsDenseLayersInTheOrderOfBackwardAndRelusInThatOfForward) {
   EXPECT_EQ(relus, (std::vector<std::string>{"02_relu", "03_residual/02_relu"}));
 }
 
-TEST(Observation, ChangesNoBitOfTheStep) {
-  const JobSetup setup{
-      .model = "dense(19) batch_norm relu dropout(0.2) dense(17) layer_norm relu dense(outputs)",
-      .inputs = 4,
-      .outputs = 3,
-      .shards = 4,
-      .batches = {30},
-      .ranks = 3,
-      .threads = 2};
-  SimulatedJob job(setup);
-  const Values values = random_values(job.network(), 3);
-  const auto batch = random_batch(30, setup, 1);
-  const auto plain = job.step(batch, 1, 1, values.parameters, values.statistics);
-  job.observe(true);
-  auto watched = job.step(batch, 1, 1, values.parameters, values.statistics);
-  EXPECT_GT(watched.observation.squares, 0);
-  watched.observation = {};
-  watched.shard_squares = {};
-  EXPECT_TRUE(watched == plain);
-  job.observe(false);
-  EXPECT_TRUE(job.step(batch, 1, 1, values.parameters, values.statistics) == plain);
+class Observing : public testing::TestWithParam<JobSetup> {};
+
+TEST_P(Observing, ChangesNoBitOfTheStep) {
+  const JobSetup& setup = GetParam();
+  for (const std::int64_t rows : setup.batches) {
+    SimulatedJob job(setup);
+    const Values values = random_values(job.network(), 3);
+    const auto batch = random_batch(rows, setup, 1);
+    const auto plain = job.step(batch, 1, 1, values.parameters, values.statistics);
+    job.observe(true);
+    auto watched = job.step(batch, 1, 1, values.parameters, values.statistics);
+    EXPECT_GT(watched.observation.squares, 0);
+    watched.observation = {};
+    watched.shard_squares = {};
+    EXPECT_TRUE(watched == plain);
+    job.observe(false);
+    EXPECT_TRUE(job.step(batch, 1, 1, values.parameters, values.statistics) == plain);
+  }
 }
+
+INSTANTIATE_TEST_SUITE_P(
+    Nets, Observing,
+    testing::Values(
+        JobSetup{.model = "dense(19) batch_norm relu dropout(0.2) dense(17) layer_norm relu dense(outputs)",
+                 .inputs = 4,
+                 .outputs = 3,
+                 .shards = 4,
+                 .batches = {30},
+                 .ranks = 3,
+                 .threads = 2},
+        // Inputs and outputs that take several tiles, weights in panels and not, shards without rows.
+        JobSetup{.model = "dense(320) relu dense(128) relu dense(100, bias=no) dense(outputs)",
+                 .inputs = 300,
+                 .outputs = 65,
+                 .shards = 11,
+                 .batches = {100, 7},
+                 .ranks = 2,
+                 .threads = 2}));
 
 }  // namespace
 }  // namespace trainer::nn

@@ -35,13 +35,18 @@ struct ParameterLayer {
 class Operation;
 class KernelFactory;
 
+/// What can be switched off for a comparison.
+struct Tuning {
+  bool own_weight_gradient = true;  ///< where the processor allows it
+};
+
 /// A network ready to compute: operations over oneDNN and the layout of its parameters. Holds no parameter
 /// values. The flat parameter vector has parameter_floats() floats; every tensor begins at a multiple of 16.
 /// Batch norm's running statistics stand in a second flat vector.
 class Network {
  public:
   /// `model`: what is to be computed (after join()). `threads`: of the team that will run it.
-  Network(const Model& model, int threads);
+  Network(const Model& model, int threads, Tuning tuning = {});
   ~Network();
   Network(const Network&) = delete;
   Network& operator=(const Network&) = delete;

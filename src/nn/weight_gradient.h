@@ -1,0 +1,69 @@
+#pragma once
+
+// The gradient of a dense layer's weights and biases by a kernel of our own for AVX-512: the sums over a
+// shard's rows stand in registers, the tree over the shards is folded in the first-level cache, and a
+// gradient is written once. Private to this room.
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "trainer/core/tree.h"
+
+namespace trainer::nn {
+
+/// A shard that has rows, in a fold over shards from the left to the right: once its sum is there, it is
+/// added `folds` times to the partial sum that was set aside last.
+struct Leaf {
+  Range rows;  ///< local, at least one
+  int folds = 0;
+};
+
+/// The fixed tree over `node` as its leaves in order; shards without rows are absent.
+std::vector<Leaf> leaves_of(Range node, const std::function<Range(std::int64_t shard)>& rows_of);
+
+/// How many partial sums stand aside at most.
+std::int64_t most_set_aside(std::span<const Leaf> leaves);
+
+/// One layer's kernel. An element of a shard's gradient is the sum of x dy over the shard's rows in ascending
+/// order, by fused multiply-add from 0: its bits depend on nothing else. The bias is the weight of a further
+/// input that is always 1.
+class WeightGradient {
+ public:
+  static constexpr std::int64_t kInputs = 12;   ///< of a block
+  static constexpr std::int64_t kOutputs = 32;  ///< of a panel
+  static constexpr std::int64_t kBlockFloats = kInputs * kOutputs;
+
+  /// Whether this build, this processor and oneDNN's limit of its instructions allow it.
+  static bool possible();
+
+  WeightGradient(std::int64_t inputs, std::int64_t outputs, bool bias)
+      : inputs_(inputs), outputs_(outputs), bias_(bias) {}
+
+  /// Blocks of inputs, the one for the bias among them.
+  std::int64_t blocks() const { return (inputs_ + (bias_ ? 1 : 0) + kInputs - 1) / kInputs; }
+  /// Floats that the packed rows take, of which there are at most `capacity`.
+  std::int64_t packed_floats(std::int64_t capacity) const;
+  /// Brings rows of x [.., inputs] and dy [.., outputs] into the order in which fold() reads them. By any
+  /// thread, for different rows.
+  void pack(const float* x, const float* dy, Range rows, std::int64_t capacity, float* packed) const;
+
+  /// Where the gradient of weights goes: element (input, output) of the ranges below, counted from their
+  /// beginnings, to weights[input * stride + output]; null: no biases are wanted.
+  struct Place {
+    float* weights = nullptr;
+    std::int64_t stride = 0;
+    float* bias = nullptr;
+  };
+  /// The gradient of the blocks and of the outputs (from a multiple of kOutputs on) folded over `leaves` (at
+  /// least one), of packed rows. `aside`: kBlockFloats for each partial sum that stands aside.
+  void fold(const float* packed, std::int64_t capacity, std::span<const Leaf> leaves, Range blocks,
+            Range outputs, float* aside, const Place& place) const;
+
+ private:
+  std::int64_t inputs_, outputs_;
+  bool bias_;
+};
+
+}  // namespace trainer::nn
