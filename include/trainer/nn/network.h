@@ -35,9 +35,11 @@ struct ParameterLayer {
 class Operation;
 class KernelFactory;
 
-/// What can be switched off for a comparison.
+/// How a network is computed, where there is a choice.
 struct Tuning {
-  bool own_weight_gradient = true;  ///< where the processor allows it
+  bool own_weight_gradient = true;  ///< by a kernel of our own, where the processor allows it
+  /// What measures best for shards of so many rows (benchmarks/README.md).
+  static Tuning for_rows(std::int64_t rows_of_shard) { return {.own_weight_gradient = rows_of_shard >= 128}; }
 };
 
 /// A network ready to compute: operations over oneDNN and the layout of its parameters. Holds no parameter
