@@ -7,7 +7,7 @@ For each net: our program on N ranks x 1 thread and on 1 rank x N threads; PyTor
 each BLAS that is installed, and with DistributedDataParallel over gloo on N processes. The candidates take turns,
 round after round; the median of the rounds counts, its spread (greatest less least, over the median) is told. PyTorch
 is given its data as tensors in memory, shuffled by one randperm an epoch: what a loader costs is not counted against
-it. Needs Debian's python3-torch.
+it. Needs Debian's python3-torch and libopenblas0-pthread.
 """
 import csv
 import glob
@@ -116,6 +116,9 @@ def main():
     blas = {"as installed": None}
     for path in sorted(glob.glob("/usr/lib/x86_64-linux-gnu/*/libblas.so.3")):
         blas[os.path.basename(os.path.dirname(path))] = path
+    if not any(fast in name for name in blas for fast in ("openblas", "blis", "mkl")):
+        sys.exit("pytorch_comparison: only the reference BLAS is installed, on which PyTorch is some fifty times slower: nothing to compare "
+                 "with; install libopenblas0-pthread")
     for net in option("--nets", ",".join(NETS)).split(","):
         hidden, norm, batch, _ = NETS[net]
         candidates = {f"ours, {processors} ranks x 1 thread": lambda: our_speed(trainer, net, processors, 1),
