@@ -64,6 +64,13 @@ double number_in(const std::string& cell) {
 
 }  // namespace
 
+std::optional<std::vector<std::string>> csv_cells(std::string_view line) {
+  std::optional<Row> cells;
+  RowParser parser([&](Row& row) { cells = std::move(row); });
+  if (!parser.parse(line) || !parser.parse("\n")) return std::nullopt;
+  return cells;  // nothing where a quote was left open
+}
+
 CsvTable CsvTable::read(const std::string& path, std::int64_t most_rows) {
   std::error_code missing;
   require(std::filesystem::is_regular_file(path, missing), ErrorKind::data, "cannot read ", path,

@@ -8,27 +8,10 @@
 
 #include "trainer/core/error.h"
 #include "trainer/core/grammar.h"
+#include "trainer/report/csv_table.h"
 
 namespace trainer::study {
 namespace {
-
-/// RFC 4180: a cell in quotes may hold commas, and quotes twice.
-std::vector<std::string> cells_of(const std::string& line) {
-  std::vector<std::string> cells(1);
-  bool quoted = false;
-  for (std::size_t i = 0; i < line.size(); ++i) {
-    const char c = line[i];
-    if (c == '"' && quoted && i + 1 < line.size() && line[i + 1] == '"')
-      cells.back() += line[++i];
-    else if (c == '"')
-      quoted = !quoted;
-    else if (c == ',' && !quoted)
-      cells.emplace_back();
-    else
-      cells.back() += c;
-  }
-  return cells;
-}
 
 /// As a message can show it.
 std::string shown(std::string value) {
@@ -48,28 +31,34 @@ CsvLines::CsvLines(std::string file, std::string remedy)
   in_.open(file_, std::ios::binary);
   require(in_.good(), ErrorKind::data, "cannot open ", file_);
   require(read_line(), ErrorKind::data, file_, " has no heading");
-  columns_ = cells_of(text_);
+  columns_ = cells_of_line();
 }
 
 /// The longest line of ours has a message of an error in it.
 bool CsvLines::read_line() {
   constexpr std::streamsize kLongest = 1 << 20;
-  thread_local std::vector<char> buffer(static_cast<std::size_t>(kLongest));
-  in_.getline(buffer.data(), kLongest);
+  buffer_.resize(kLongest);
+  in_.getline(buffer_.data(), kLongest);
   require(in_.eof() || !in_.fail() || in_.gcount() < kLongest - 1, ErrorKind::data, file_, ": line ",
           line_ + 1, " has more than ", kLongest, " bytes: this is no file of a study");
   if (in_.eof() || in_.fail()) return false;
-  text_.assign(buffer.data(), static_cast<std::size_t>(in_.gcount()) - 1);
+  text_.assign(buffer_.data(), static_cast<std::size_t>(in_.gcount()) - 1);
   if (text_.ends_with('\r')) text_.pop_back();
   ++line_;
   return true;
+}
+
+std::vector<std::string> CsvLines::cells_of_line() const {
+  auto cells = report::csv_cells(text_);
+  require(cells.has_value(), ErrorKind::data, file_, ": line ", line_, " is no CSV; ", remedy_);
+  return std::move(*cells);
 }
 
 bool CsvLines::next() {
   do {
     if (!read_line()) return false;
   } while (text_.empty());
-  cells_ = cells_of(text_);
+  cells_ = cells_of_line();
   cell_ = 0;
   require(cells_.size() == columns_.size(), ErrorKind::data, file_, ": line ", line_, " has ", cells_.size(),
           " cells, its heading ", columns_.size(), "; ", remedy_);

@@ -36,10 +36,11 @@ class CsvLines {
 
  private:
   bool read_line();
+  std::vector<std::string> cells_of_line() const;
 
   std::string file_, remedy_;
   std::ifstream in_;
-  std::string text_;
+  std::string buffer_, text_;
   std::vector<std::string> columns_, cells_;
   std::size_t cell_ = 0;  ///< the next
   std::int64_t line_ = 0;

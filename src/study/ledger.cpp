@@ -216,8 +216,7 @@ bool tells_all(const Record& record, const Curves& curves) {
     return std::ranges::any_of(curves.rows,
                                [&](const auto& row) { return row[1] == static_cast<double>(step); });
   };
-  const bool ended = record.outcome != "diverged" && record.outcome != "failed";
-  return (record.best_step < 0 || has(record.best_step)) && (!ended || has(record.steps));
+  return (record.best_step < 0 || has(record.best_step)) && (!record.ended() || has(record.steps));
 }
 
 }  // namespace

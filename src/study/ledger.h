@@ -22,8 +22,6 @@ struct Curves {
 
 /// One trial that has ended, for a message between ranks.
 struct Report {
-  Report() { record.goal_seconds = -1; }  // as long as no goal is met
-
   std::string id;
   Record record;
   Curves curves;

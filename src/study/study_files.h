@@ -26,7 +26,7 @@ void write_environment(const comm::Communicator& world, const Request& request,
 /// the other ranks wait for (Communicator::poll()).
 void finish_study(const Request& request, const report::RunFolder& folder, const Question& question,
                   const Found& found, const Summary& summary, const std::string& stopped,
-                  const std::function<void()>& poll = {});
+                  const std::function<void()>& poll);
 
 /// report.html of a study, and its figures. `incomplete`: why it is not complete, in a few words; empty: it
 /// is. Returns what the user should be told, mostly nothing.

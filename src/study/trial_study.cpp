@@ -188,12 +188,10 @@ std::vector<Trial> TrialStudy::kinds_of_trials() const {
 void TrialStudy::check_trials() {
   const bool by_goal = question_.aim.has_goal && (request_.configuration.early_stopping.empty() ||
                                                   request_.configuration.early_stopping == "none");
-  std::set<std::string> losses;
   for (const Trial& trial : kinds_of_trials()) {
     train::Configuration configuration;
     comm::together(world_, [&] { configuration = configuration_of(trial); });
     const train::Prepared prepared = train::prepare(world_, data_, configuration, request_.threads);
-    losses.insert(configuration.loss);
     const std::string metric = by_goal ? prepared.goal->metric : prepared.stopping->metric();
     comm::together(world_, [&] {
       require(question_.metric.empty() || question_.metric == metric, ErrorKind::usage,
@@ -203,7 +201,11 @@ void TrialStudy::check_trials() {
     question_.metric = metric;
   }
   question_.aim.larger_is_better = train::larger_is_better(question_.metric);
-  remarks_ = remarks_on(request_, question_, losses);
+  comm::together(world_, [&] {
+    std::set<std::string> losses;
+    for (const Trial& trial : summarise(question_, {}).trials) losses.insert(configuration_of(trial).loss);
+    remarks_ = remarks_on(request_, question_, losses);
+  });
 }
 
 train::Configuration TrialStudy::configuration_of(const Trial& trial) const {

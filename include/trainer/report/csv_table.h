@@ -1,10 +1,15 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace trainer::report {
+
+/// The cells of one line; nothing when it is no CSV text, as with a quote that is left open.
+std::optional<std::vector<std::string>> csv_cells(std::string_view line);
 
 /// A CSV file with a header line, read; for files that grow meanwhile or whose writer was killed.
 class CsvTable {
