@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "trainer/core/error.h"
 #include "trainer/core/random_normals.h"
 #include "trainer/core/vectorise.h"
 
@@ -257,6 +258,8 @@ void Dense::backward(const View& view, const Unit& unit, int thread) const {
 /// flat vector.
 std::vector<Tile> Dense::kernel_tiles() const {
   constexpr std::int64_t kBlocks = 22, kColumns = 64, kInputs = WeightGradient::kInputs;
+  require(panel_ == out_.width || panel_ % kColumns == 0, ErrorKind::internal, "a panel of ", panel_,
+          " outputs is cut by tiles of ", kColumns);
   const std::int64_t parts = (kernel_->blocks() + kBlocks - 1) / kBlocks;
   std::vector<Tile> tiles;
   for (std::int64_t o = 0; o < out_.width; o += kColumns)

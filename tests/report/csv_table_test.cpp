@@ -39,6 +39,13 @@ TEST(CsvTable, ReadsBackWhatWasWritten) {
   EXPECT_THROW((void)table.texts("los"), Error);
 }
 
+TEST(CsvCells, AreThoseOfOneWholeLine) {
+  using Cells = std::vector<std::string>;
+  EXPECT_EQ(csv_cells("b16-p00,,\"dense(4, bias=false) \"\"x\"\"\",1"),
+            (Cells{"b16-p00", "", "dense(4, bias=false) \"x\"", "1"}));
+  EXPECT_FALSE(csv_cells("a,\"left open"));
+}
+
 TEST(CsvTable, LeavesOutHalfRows) {
   const TemporaryFolder folder;
   const std::string path = folder / "m.csv";
