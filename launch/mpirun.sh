@@ -39,6 +39,31 @@ trap save_and_go_on USR2
 setsid mpirun "$@" < /dev/null &
 mpirun_process=$!
 
+# Open MPI 4.1's mpirun can stay behind for ever when a rank dies while the job starts (its PMIx server waits for a lock that was
+# freed). Where it has had children and then none that lives for IDLE_LIMIT seconds, it is ended.
+IDLE_LIMIT=20
+has_children() {
+  local child state
+  for child in $(cat /proc/"$mpirun_process"/task/*/children 2> /dev/null); do
+    read -r _ _ state _ 2> /dev/null < "/proc/$child/stat" && [ "$state" != Z ] && return
+  done
+  return 1
+}
+watch_mpirun() {
+  trap '' TERM INT HUP USR1 USR2
+  local pause=0.1 seen=false idle=0
+  while sleep "$pause" 2> /dev/null && [ -d "/proc/$mpirun_process" ]; do
+    if has_children; then
+      seen=true pause=1 idle=0
+    elif $seen && [ $((idle += 1)) -ge "$IDLE_LIMIT" ]; then
+      echo "launch/mpirun.sh: mpirun has nobody left to wait for and does not end: killed" >&2
+      kill -KILL "$mpirun_process"
+    fi
+  done
+}
+watch_mpirun > /dev/null &
+watch=$!
+
 # A wait that a signal ends returns at once, with a code that is not mpirun's (and at two signals in a row even after both traps have
 # run): mpirun has ended when it is gone. Then its code is asked for once more; bash gives it once only, and 127 afterwards.
 code=127
@@ -50,5 +75,6 @@ trap '' TERM INT HUP USR1 USR2
 wait "$mpirun_process"
 result=$?
 [ "$result" -eq 127 ] || code=$result
+kill -KILL "$watch" 2> /dev/null
 if [ -n "$messenger" ]; then kill "$messenger" 2> /dev/null; fi
 exit "$code"

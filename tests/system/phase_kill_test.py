@@ -83,6 +83,7 @@ class PhaseTest:
         self.references = {}
         self.table = []
         self.failures = []
+        self.left_behind = 0
 
     def room(self, name, job):
         room = self.workshop.room(name)
@@ -150,7 +151,11 @@ class PhaseTest:
         if stopping and place.name == NOBODY_IS_LEFT:
             return self.case_without_witness(place, room, run, job)
         limit = LIMIT_GONE + (STALL_SECONDS if stopping else 0)
-        if job.wait_gone(limit) is None:
+        gone = job.wait_gone(limit)
+        if gone is None and place.name.startswith("start") and job.look() == [job.pid]:
+            job.kill_all()
+            return self.mpirun_left_behind(place, room, run)
+        if gone is None:
             wrong.append(f"HANG: not gone after {limit:.0f} s\n{job.describe_processes()}")
             job.kill_all()
         seconds, code = time.monotonic() - begin, job.popen.returncode
@@ -175,6 +180,15 @@ class PhaseTest:
         if not wrong:
             room.close()
         return None, None, wrong
+
+    def mpirun_left_behind(self, place, room, run):
+        """Every rank is gone and mpirun waits in the end of its PMIx server for a lock that was freed: a race of Open MPI 4.1 with
+        PMIx 4.2 when a rank dies in MPI_Init, for which launch/mpirun.sh has a remedy. Never twice in one test."""
+        self.left_behind += 1
+        if self.left_behind > 1:
+            return None, None, ["mpirun was left behind once more"]
+        print(f"{place.name}: mpirun was left behind without ranks", flush=True)
+        return None, None, self.resume(room, place, run)
 
     def judge(self, place, target, stopping, code, job, run):
         wrong = run.bad_files(self.workshop)

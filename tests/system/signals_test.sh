@@ -35,7 +35,7 @@ ended() {
   code=0
   wait "$job" || code=$?
   for wanted in "$@"; do [ "$code" = "$wanted" ] && return; done
-  fail "$run ended with $code, not $*: $(tail -n 5 "$run.txt")"
+  fail "$run ended with $code, not $*: $(tail -n 60 "$run.txt")"
 }
 newest() { basename "$(ls "$run"/checkpoints/*.h5 | tail -n 1)"; }
 # The run stopped with a checkpoint of exactly the last step, which is good.
@@ -103,6 +103,13 @@ code=0; "$launcher" -np 2 "$trainer" resume usr1 > out.txt 2>&1 || code=$?
 [ "$code" = 0 ] && [ "$(digest_of < out.txt)" = "$reference" ] || fail "launch/mpirun.sh: a finished run gives $code"
 code=0; "$launcher" -np 2 "$trainer" --no-such-option > out.txt 2>&1 || code=$?
 [ "$code" = 2 ] || fail "launch/mpirun.sh: a wrong option gives $code"
+# An mpirun that stays behind when its ranks are gone is ended.
+start script-alone "$launcher"; until_training
+stuck=$(pgrep -P "$job" -x mpirun)
+kill -STOP "$stuck"
+kill -KILL $(cat "/proc/$stuck"/task/*/children)
+ended 137
+grep -q "nobody left" script-alone.txt || fail "an mpirun that stayed behind: $(cat script-alone.txt)"
 echo "signals to launch/mpirun.sh: passed"
 
 # To mpirun itself: it waits so many seconds, sends SIGTERM to the ranks, waits as long again, kills them and returns 1. Given time they

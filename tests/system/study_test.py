@@ -376,7 +376,7 @@ def check_refusals():
         file.write("mine")
     refused("the folder other is not empty: it holds notes.txt", out="other")
     check(os.listdir("other") == ["notes.txt"], "a refused folder is changed")
-    line = run("study", "search", *BLOBS[:3], "$steps", *BLOBS[4:], "--vary", "steps=list(4,8)", "--out", "refused", code=2)
+    line = run("study", "search", *BLOBS[:3], "$steps", *BLOBS[4:], "--vary", "steps=list(4,8)", "--out", "refused", code=2, ranks=2)
     check("the variable steps is called as a column" in line and not os.path.exists("refused"), f"a variable like a column: {line}")
     check(not os.path.exists("refused/trials.csv"), "a refused study left trials")
     # Options that count for nothing, and losses that are compared with each other.
