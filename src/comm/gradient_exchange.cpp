@@ -234,6 +234,11 @@ void GradientExchange::wait_gradient(int layer) {
   wait(traffic.gradients, state_->ranks.watchdog());
 }
 
+bool GradientExchange::has_gradient(int layer) {
+  State::Traffic& traffic = state_->at(layer);
+  return traffic.sent && test(traffic.gradients);
+}
+
 void GradientExchange::fold(int layer, std::int64_t begin, std::int64_t count, float* sum) const {
   State& s = *state_;
   State::Traffic& traffic = s.at(layer);
@@ -268,6 +273,11 @@ void GradientExchange::wait_parameters(int layer) {
   require(traffic.shared, ErrorKind::internal, "the parameters of layer ", layer,
           " were waited for before they were shared");
   wait(traffic.parameters, state_->ranks.watchdog());
+}
+
+bool GradientExchange::has_parameters(int layer) {
+  State::Traffic& traffic = state_->at(layer);
+  return traffic.shared && test(traffic.parameters);
 }
 
 void GradientExchange::end_step() {

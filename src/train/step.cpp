@@ -6,6 +6,8 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <exception>
+#include <utility>
 
 #include "shard_fold.h"
 #include "slice_update.h"
@@ -71,7 +73,7 @@ std::int64_t block_floats(std::int64_t parameter_floats) {
   return std::clamp<std::int64_t>(static_cast<std::int64_t>(std::bit_floor(wanted)), 16, 4096);
 }
 
-struct Step::State {
+struct Step::State final : nn::Arrival {
   const comm::Communicator& world;
   Team& team;
   const nn::Network& network;
@@ -92,7 +94,9 @@ struct Step::State {
   SliceUpdate slices;
   StepSeconds seconds;
   std::int64_t batch_now = 0;
-  bool in_step = false;
+  bool in_step = false;  ///< run() is under way
+  bool sharing = false;  ///< the parameters of the last step may still be on their way
+  double arrival_seconds = 0;
 
   State(const comm::Communicator& ranks, Team& the_team, const nn::Network& net, const nn::Loss& loss,
         nn::TargetForm form, const optim::Optimizer& opt, Settings given)
@@ -114,11 +118,14 @@ struct Step::State {
         statistics(network.statistic_floats()),
         slices(world, team, network, optimizer, exchange, block,
                {settings.penalty, settings.average, settings.tensor_norms}) {
+    settings.overlap = settings.overlap && world.size() > 1;
     if (settings.average > 0) average_statistics = Buffer<float>(network.statistic_floats());
     team.set_poll([this] { exchange.poll(); });
   }
 
-  ~State() { team.set_poll({}); }
+  ~State() override { team.set_poll({}); }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
 
   int layers() const { return static_cast<int>(network.layers().size()); }
 
@@ -177,6 +184,38 @@ struct Step::State {
     result.correct = total[1];
   }
 
+  // ---- parameters, which come in from their owners after a step
+
+  bool is_here(int layer) override { return !sharing || exchange.has_parameters(layer); }
+
+  void wait(int layer) override {
+    const Stopwatch watch;
+    exchange.wait_parameters(layer);
+    arrival_seconds += watch.seconds();
+  }
+
+  /// What next reads more than this rank's slices, or ends the use of the step, waits here.
+  void finish_sharing() {
+    if (!sharing) return;
+    for (int layer = layers(); layer-- > 0;) exchange.wait_parameters(layer);
+    exchange.end_step();
+    sharing = false;
+  }
+
+  /// The same outside of run(), whose own time it is no part of.
+  float* whole_parameters() {
+    if (sharing) {
+      const Stopwatch watch;
+      finish_sharing();
+      const double waited = watch.seconds();
+      seconds.total += waited;
+      seconds.communicate += waited;
+    }
+    return parameters.data();
+  }
+
+  // ---- the step
+
   void send(int layer, std::int64_t batch) {
     std::array<const float*, 64> few{};
     const auto& pieces = deal.pieces[static_cast<std::size_t>(world.rank())];
@@ -199,39 +238,42 @@ struct Step::State {
     in_step = true;
     pass.observe(requests.observe);
     fold.set_batch(batch);
+    arrival_seconds = 0;
+    const std::span<const nn::LossSums> loss =
+        pass.forward(timed, batch, settings.seed, static_cast<std::uint64_t>(step), parameters.data(),
+                     statistics.data(), this);
+    const Stopwatch ending;
+    finish_sharing();  // and with it the last step's exchange, before its gradients are written over
+    double communicate = arrival_seconds + ending.seconds();
     exchange.begin_step([&](Range node) { return nn::TrainingPass::present(node, batch, deal.leaves); });
-    start_loss(pass.forward(timed, batch, settings.seed, static_cast<std::uint64_t>(step), parameters.data(),
-                            statistics.data()));
+    start_loss(loss);
     pass.backward([&](int layer) { send(layer, batch); });
 
     const Stopwatch waiting;
     finish_loss(batch, result);
     exchange.wait_gradient(0);
     const double wait = waiting.seconds();
-    const Stopwatch gathering;
-    for (int layer = 1; layer < layers(); ++layer) exchange.wait_gradient(layer);
-    double communicate = gathering.seconds() + fold.seconds() - folds_before;
-
-    slices.fold(batch, parameters.data(), requests.observe);
+    communicate += fold_gradients(batch, requests.observe) + fold.seconds() - folds_before;
+    if (norm_wanted()) slices.start_gradient_norm();
     const Stopwatch telling;
     const Flags flags = exchange_flags(requests);
     result.stop_requested = flags.stop > 0;
     result.checkpoint_requested = flags.checkpoint > 0;
-    if (norm_wanted()) result.gradient_norm = slices.gradient_norm();
+    if (norm_wanted()) result.gradient_norm = slices.finish_gradient_norm();
     communicate += telling.seconds();
     require_finite(result, flags, step);
     if (requests.observe) result.observation = {pass.observation(), slices.loss_gradient_square(), {}};
     const double not_finite = slices.update(parameters.data(), rate, step,
                                             optim::clip_factor(result.gradient_norm, settings.clip_norm));
 
-    const Stopwatch sharing;
+    const Stopwatch sharing_time;
     update_fold.start(&not_finite);
     for (int layer = layers(); layer-- > 0;) exchange.share_parameters(layer, parameters.data());
-    for (int layer = layers(); layer-- > 0;) exchange.wait_parameters(layer);
-    exchange.end_step();
+    sharing = true;
     in_step = false;
+    if (!settings.overlap || settings.max_norm > 0) finish_sharing();
     require_finite_update(step);
-    communicate += sharing.seconds();
+    communicate += sharing_time.seconds();
     if (settings.max_norm > 0) limit_norms();
     if (settings.average > 0) take_average(step);
     if (requests.observe && settings.tensor_norms)
@@ -241,6 +283,21 @@ struct Step::State {
     seconds.wait += wait;
     seconds.communicate += communicate;
     return result;
+  }
+
+  /// The gradients of this rank's slices: those that are here while the others are on their way. Returns the
+  /// seconds of waiting.
+  double fold_gradients(std::int64_t batch, bool observe) {
+    double waited = 0;
+    for (int first = 0, end = 0; first < layers(); first = end) {
+      const Stopwatch watch;
+      for (end = first; end < layers() && (end == first || !settings.overlap || exchange.has_gradient(end));
+           ++end)
+        exchange.wait_gradient(end);
+      waited += watch.seconds();
+      slices.fold({first, end}, batch, parameters.data(), observe);
+    }
+    return waited;
   }
 
   /// Max-norm on every rank's own copy of all weights: reading them costs less than telling each other norms.
@@ -292,6 +349,7 @@ struct Step::State {
     std::memcpy(all.data(), update_fold.finish(), all.size() * sizeof(double));
     const auto bad = std::ranges::find_if(all, [](double layer) { return layer >= 0; });
     if (bad == all.end()) return;
+    finish_sharing();
     const std::vector<std::string> hosts = world.all_gather(comm::host_name());
     const auto rank = static_cast<std::size_t>(bad - all.begin());
     throw comm::AgreedError(
@@ -341,8 +399,14 @@ Step::Step(const comm::Communicator& world, Team& team, const nn::Network& netwo
            nn::TargetForm form, const optim::Optimizer& optimizer, Settings settings)
     : state_(std::make_unique<State>(world, team, network, loss, form, optimizer, std::move(settings))) {}
 Step::~Step() {
-  // An exception has left a step unfinished: MPI may still read and write its buffers until the job ends.
-  if (state_->in_step) static_cast<void>(state_.release());
+  // Where an exception leaves a step unfinished, MPI may read and write its buffers until the job ends.
+  bool unfinished = state_->in_step || (state_->sharing && std::uncaught_exceptions() > 0);
+  try {
+    if (!unfinished) state_->finish_sharing();
+  } catch (...) {
+    unfinished = true;
+  }
+  if (unfinished) static_cast<void>(state_.release());
 }
 
 Range Step::rows(std::int64_t batch) const { return state_->pass.rows(batch); }
@@ -352,9 +416,17 @@ StepResult Step::run(const nn::RowSource& source, std::int64_t batch, std::int64
   return state_->run(source, batch, step, rate, requests);
 }
 
-std::span<float> Step::parameters() { return state_->parameters.span(); }
+void Step::wait_for_parameters() const { static_cast<void>(state_->whole_parameters()); }
+
+std::span<float> Step::parameters() {
+  wait_for_parameters();
+  return state_->parameters.span();
+}
 std::span<float> Step::statistics() { return state_->statistics.span(); }
-std::span<const float> Step::parameters() const { return state_->parameters.span(); }
+std::span<const float> Step::parameters() const {
+  wait_for_parameters();
+  return std::as_const(state_->parameters).span();
+}
 std::span<const float> Step::statistics() const { return state_->statistics.span(); }
 
 std::vector<float> Step::gather_state(std::size_t index) const { return state_->slices.gather_state(index); }
@@ -385,7 +457,7 @@ void Step::measure(const nn::RowSource& source, std::int64_t batch, const float*
   state_->pass.measure(source, batch, parameters, population);
 }
 
-double Step::penalty() const { return state_->slices.penalty(state_->parameters.data()); }
+double Step::penalty() const { return state_->slices.penalty(state_->whole_parameters()); }
 
 const StepSeconds& Step::seconds() const { return state_->seconds; }
 std::int64_t Step::bytes_sent_last_step() const { return state_->exchange.bytes_sent_last_step(); }

@@ -154,6 +154,7 @@ Evaluation Training::evaluate() {
   Evaluation evaluation;
   Metrics& metrics = evaluation.metrics;
   put_metrics(metrics, "train_", {progress_.loss_sum, progress_.correct_sum}, progress_.sum_rows);
+  step_->wait_for_parameters();
   const StepSeconds before = row_start_, now = step_->seconds();
   evaluation.spent = {now.total - before.total, now.read - before.read, now.wait - before.wait,
                       now.communicate - before.communicate};
