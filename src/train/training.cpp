@@ -38,6 +38,7 @@ void Training::make_step() {
   settings.tensor_norms = prepared_.tensor_norms;
   settings.report_gradient_norm = configuration_.log_steps;
   settings.seed = configuration_.seed;
+  settings.overlap = prepared_.tuning.overlap;
   step_ = std::make_unique<Step>(world_, team_, *prepared_.network, prepared_.loss, prepared_.training_form(),
                                  *prepared_.optimizer, settings);
   const RowUse as_evaluated{.reconstructs = data.reconstructs(),
