@@ -220,7 +220,7 @@ TEST(CommandLine, ValuesOutOfRangeAreRefusedWithTheLimit) {
 
 TEST(CommandLine, TuningIsChosenByName) {
   EXPECT_EQ(parse_command_line({"train"}).configuration.tuning, "overlap=on weight_gradient=auto");
-  for (const Words& words : {Words{"train"}, {"resume", "r"}, {"doctor"}, {"study", "ranks"}}) {
+  for (const Words& words : {Words{"train"}, {"resume", "r"}, {"doctor"}, {"study", "ranks", "--out", "s"}}) {
     Words all = words;
     all.insert(all.end(), {"--tuning", "weight_gradient=own, overlap=off"});
     EXPECT_EQ(parse_command_line(all).configuration.tuning, "overlap=off weight_gradient=own") << words[0];

@@ -165,7 +165,7 @@ TEST_F(StepTest, TheTimeOfAStepHoldsWhatIsWaitedForBehindIt) {
   const StepSeconds after = job.step.seconds();
   EXPECT_GE(after.communicate, before.communicate);
   EXPECT_EQ(after.total > before.total, world_.size() > 1);
-  EXPECT_DOUBLE_EQ(after.communicate - before.communicate, after.total - before.total);
+  EXPECT_NEAR(after.communicate - before.communicate, after.total - before.total, 1e-9);
   job.step.wait_for_parameters();  // there is nothing left to wait for
   EXPECT_EQ(job.step.seconds().total, after.total);
 }
