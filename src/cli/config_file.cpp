@@ -31,9 +31,7 @@ bool is_of_the_call(const Option& option) {
          option.name == "tuning";
 }
 
-bool is_written(const Option& option) {
-  return option.belongs_to(Command::train) && !is_of_the_call(option);
-}
+bool is_written(const Option& option) { return option.belongs_to(Command::train) && !is_of_the_call(option); }
 
 std::map<std::string, std::string> values_of(const std::string& text, const std::string& file) {
   std::map<std::string, std::string> values;

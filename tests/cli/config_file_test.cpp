@@ -156,9 +156,8 @@ TEST(ConfigFile, EveryBitsOptionIsWrittenWithItsResolvedValue) {
 TEST(ConfigFile, ResumeTakesTheRunsSettingsAndChangesWhatIsFree) {
   const std::string was =
       config_text(read("model = 30\nbatch = 100\nseed = 5\nepochs = 3\n").configuration, {}, "");
-  const CommandLine asked =
-      parse_command_line({"resume", "runs/a", "--epochs", "9", "--seed", "5", "--quiet", "--data", "/moved",
-                          "--tuning", "overlap=off"});
+  const CommandLine asked = parse_command_line({"resume", "runs/a", "--epochs", "9", "--seed", "5", "--quiet",
+                                                "--data", "/moved", "--tuning", "overlap=off"});
   const CommandLine line = with_run_settings(asked, "runs/a", was);
   EXPECT_EQ(line.command, Command::resume);
   EXPECT_EQ(line.configuration.batch_size, "100");

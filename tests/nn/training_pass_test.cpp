@@ -324,7 +324,9 @@ class LateParameters final : public Arrival {
     take(static_cast<std::size_t>(layer));
   }
   float* data() { return parameters_.data(); }
-  bool all_asked_for() const { return std::ranges::all_of(here_, [](bool here) { return here; }); }
+  bool all_asked_for() const {
+    return std::ranges::all_of(here_, [](bool here) { return here; });
+  }
 
  private:
   void take(std::size_t layer) {
@@ -343,9 +345,10 @@ class LateParameters final : public Arrival {
 
 /// Whichever layer's parameters come late.
 TEST(TrainingPass, ReadsNoParameterBeforeItIsHere) {
-  for (const char* model : {"dense(16) relu dense(20) tanh dense(outputs)",
-                            "batch_norm dense(16) batch_norm relu residual(dense(9) layer_norm tanh dense(12)) "
-                            "dropout(0.2) dense(outputs)"}) {
+  for (const char* model :
+       {"dense(16) relu dense(20) tanh dense(outputs)",
+        "batch_norm dense(16) batch_norm relu residual(dense(9) layer_norm tanh dense(12)) "
+        "dropout(0.2) dense(outputs)"}) {
     JobSetup setup = classify(model);
     setup.batches = {130, 37};
     const Network network(simulation::joined_model(setup), setup.threads);

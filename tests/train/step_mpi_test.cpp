@@ -40,7 +40,8 @@ class DrawnRows final : public nn::RowSource {
 };
 
 struct Job {
-  Job(const comm::Communicator& world, std::int64_t inputs, const std::string& model, std::int64_t batch,
+  Job(
+      const comm::Communicator& world, std::int64_t inputs, const std::string& model, std::int64_t batch,
       std::int64_t shards, const std::function<void(Step::Settings&)>& change = [](Step::Settings&) {})
       : team(2),
         loss(nn::Loss::parse("softmax_cross_entropy")),
@@ -116,7 +117,8 @@ TEST_F(StepTest, OverlapChangesNoBits) {
           settings.tensor_norms = true;
         };
       };
-      Job on(world_, 64, model, 96, 8, with_overlap(true)), off(world_, 64, model, 96, 8, with_overlap(false)),
+      Job on(world_, 64, model, 96, 8, with_overlap(true)),
+          off(world_, 64, model, 96, 8, with_overlap(false)),
           alone(self, 64, model, 96, 8, with_overlap(true));
       for (std::int64_t step = 1; step <= 6; ++step) {
         std::vector<StepResult> results;
