@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <cmath>
 #include <functional>
 #include <limits>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -102,12 +104,41 @@ TEST_F(StepTest, GivesTheBitsOfOneRank) {
   }
 }
 
+/// What a job has come to after six steps, and how.
+struct Outcome {
+  std::vector<double> figures;  ///< of every step
+  std::vector<float> on_the_way, parameters, statistics, average, average_statistics;
+  bool operator==(const Outcome&) const = default;
+};
+
+Outcome train(Job& job, const comm::Communicator& world) {
+  Outcome outcome;
+  const auto take = [](std::span<const float> values) { return std::vector(values.begin(), values.end()); };
+  for (std::int64_t step = 1; step <= 6; ++step) {
+    // A rank that is late sends its large messages late: the others begin their step without them.
+    if (step % world.size() == world.rank()) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+    const DrawnRows rows(job.step.rows(96).begin, step, job.columns);
+    const StepResult result = job.step.run(rows, 96, step, 0.01, {.observe = step == 4});
+    outcome.figures.insert(outcome.figures.end(), {result.loss_sum, result.gradient_norm});
+    if (step == 4) {
+      for (const TensorNorms& norms : result.observation->tensors)
+        outcome.figures.insert(outcome.figures.end(), {norms.value, norms.update});
+      outcome.figures.push_back(job.step.penalty());
+      outcome.on_the_way = take(std::as_const(job.step).parameters());
+    }
+  }
+  outcome.parameters = take(job.step.parameters());
+  outcome.statistics = take(job.step.statistics());
+  job.step.gather_average(outcome.average, outcome.average_statistics);
+  return outcome;
+}
+
 /// Layers as large as messages that wait for their receiver, without and with batch norm; with what else
 /// reads parameters behind a step.
 TEST_F(StepTest, OverlapChangesNoBits) {
   const comm::Communicator self = world_.split(world_.rank());
-  for (const char* model : {"dense(256) relu dense(256) relu dense(256) tanh dense(10)",
-                            "dense(256) batch_norm relu dense(256) batch_norm relu dense(10)"}) {
+  for (const char* model : {"dense(512) relu dense(512) relu dense(512) tanh dense(10)",
+                            "dense(512) batch_norm relu dense(512) batch_norm relu dense(10)"}) {
     for (const double max_norm : {0.0, 0.9}) {
       const auto with_overlap = [&](bool on) {
         return [=](Step::Settings& settings) {
@@ -120,38 +151,13 @@ TEST_F(StepTest, OverlapChangesNoBits) {
       Job on(world_, 64, model, 96, 8, with_overlap(true)),
           off(world_, 64, model, 96, 8, with_overlap(false)),
           alone(self, 64, model, 96, 8, with_overlap(true));
-      for (std::int64_t step = 1; step <= 6; ++step) {
-        std::vector<StepResult> results;
-        for (Job* job : {&on, &off, &alone}) {
-          const DrawnRows rows(job->step.rows(96).begin, step, 64);
-          results.push_back(job->step.run(rows, 96, step, 0.01, {.observe = step == 4}));
-        }
-        for (const StepResult& result : results) {
-          EXPECT_EQ(result.loss_sum, results[0].loss_sum) << model << ", step " << step;
-          EXPECT_EQ(result.gradient_norm, results[0].gradient_norm) << model << ", step " << step;
-        }
-        if (step == 4) {
-          for (std::size_t t = 0; t < on.network.parameters().size(); ++t) {
-            EXPECT_EQ(results[0].observation->tensors[t].value, results[2].observation->tensors[t].value);
-            EXPECT_EQ(results[1].observation->tensors[t].update, results[2].observation->tensors[t].update);
-          }
-        }
-        if (step == 2) {
-          EXPECT_EQ(on.step.penalty(), alone.step.penalty());
-          EXPECT_TRUE(std::ranges::equal(std::as_const(on.step).parameters(), alone.step.parameters()));
-        }
+      Outcome expected = train(alone, self);
+      if (world_.rank() != 0) {  // averages are rank 0's
+        expected.average.clear();
+        expected.average_statistics.clear();
       }
-      for (Job* job : {&on, &off}) {
-        EXPECT_TRUE(std::ranges::equal(job->step.parameters(), alone.step.parameters())) << model;
-        EXPECT_TRUE(std::ranges::equal(job->step.statistics(), alone.step.statistics())) << model;
-        std::vector<float> average, statistics, wanted, wanted_statistics;
-        job->step.gather_average(average, statistics);
-        alone.step.gather_average(wanted, wanted_statistics);
-        if (world_.rank() == 0) {
-          EXPECT_EQ(average, wanted);
-          EXPECT_EQ(statistics, wanted_statistics);
-        }
-      }
+      EXPECT_TRUE(train(on, world_) == expected) << model << ", max-norm " << max_norm;
+      EXPECT_TRUE(train(off, world_) == expected) << model << ", max-norm " << max_norm;
       EXPECT_EQ(on.step.bytes_sent(), off.step.bytes_sent());
       on.run(7, 96);  // and destroyed with its parameters on their way
     }
