@@ -71,8 +71,8 @@ TEST(Prepare, TwoClassesMayBeOneOutput) {
 }
 
 TEST(Prepare, TuningChoosesTheKernel) {
-  EXPECT_FALSE(Tuning::parse("").of_network(64).own_weight_gradient);
-  EXPECT_TRUE(Tuning::parse("").of_network(128).own_weight_gradient);
+  EXPECT_FALSE(Tuning{}.of_network(64).own_weight_gradient);
+  EXPECT_TRUE(Tuning{}.of_network(128).own_weight_gradient);
   EXPECT_TRUE(Tuning::parse("weight_gradient=own").of_network(64).own_weight_gradient);
   EXPECT_FALSE(Tuning::parse("weight_gradient=onednn").of_network(128).own_weight_gradient);
   Configuration configuration = small();
