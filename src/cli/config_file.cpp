@@ -25,10 +25,14 @@ bool may_stand_in_file(const std::string& name) {
   return name != "config" && name != "help" && name != "version";
 }
 
-/// Where a run is done and with what processors is no part of what it computes.
+/// Where a run is done, with what processors and how is no part of what it computes.
+bool is_of_the_call(const Option& option) {
+  return option.effect == Effect::none || option.name == "out" || option.name == "threads" ||
+         option.name == "tuning";
+}
+
 bool is_written(const Option& option) {
-  return option.belongs_to(Command::train) && option.effect != Effect::none && option.name != "out" &&
-         option.name != "threads";
+  return option.belongs_to(Command::train) && !is_of_the_call(option);
 }
 
 std::map<std::string, std::string> values_of(const std::string& text, const std::string& file) {
@@ -118,9 +122,7 @@ std::string study_config_text(const CommandLine& line) {
                             " --config FILE --out STUDY` does it again.\n");
   std::string group;
   for (const Option& option : option_table()) {
-    if (!option.belongs_to(line.command) || option.effect == Effect::none || option.name == "out" ||
-        option.name == "threads")
-      continue;
+    if (!option.belongs_to(line.command) || is_of_the_call(option)) continue;
     const std::string value = option.get(line);
     const bool asked =
         option.effect == Effect::bits || option.name == "data" || value != option.get(defaults);

@@ -7,6 +7,7 @@
 
 #include "trainer/core/error.h"
 #include "trainer/core/grammar.h"
+#include "trainer/train/tuning.h"
 
 namespace trainer::cli {
 namespace {
@@ -223,6 +224,14 @@ Option instruction_set(const std::string& name, std::string Configuration::*memb
     std::string capitals = value;
     for (char& c : capitals) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
     set(line, value == automatic ? value : read_choice(name, capitals, choices));
+  };
+  return option;
+}
+
+Option tuning(const std::string& name, std::string Configuration::*member) {
+  Option option = any_text(name, member);
+  option.set = [set = option.set](CommandLine& line, const std::string& value) {
+    set(line, train::Tuning::parse(value).text());
   };
   return option;
 }

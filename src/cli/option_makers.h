@@ -45,5 +45,7 @@ Option batch_size(const std::string& name, std::string Configuration::*member);
 /// A name of oneDNN's instruction sets, in capitals or not.
 Option instruction_set(const std::string& name, std::string Configuration::*member,
                        const std::string& automatic);
+/// Choices of train::Tuning.
+Option tuning(const std::string& name, std::string Configuration::*member);
 
 }  // namespace trainer::cli

@@ -46,31 +46,50 @@ MPI_Request* RequestSet::add(std::int64_t expected_bytes) {
   return &entries_.back().request;
 }
 
+bool RequestSet::complete_next() {
+  Entry& entry = entries_[completed_];
+  MPI_Status status;
+  int done = 0;
+  check(MPI_Test(&entry.request, &done, &status), "MPI_Test");
+  if (done == 0) return false;
+  ++completed_;
+  if (entry.expected_bytes < 0) return true;
+  int bytes = 0;
+  check(MPI_Get_count(&status, MPI_BYTE, &bytes), "MPI_Get_count");
+  require(bytes == entry.expected_bytes, ErrorKind::communication, "rank ", status.MPI_SOURCE,
+          " sent a message of ", bytes, " bytes where ", entry.expected_bytes,
+          " were expected: the ranks disagree about the step; start all with the same program");
+  return true;
+}
+
+void RequestSet::clear() {
+  entries_.clear();
+  pinned_.clear();
+  completed_ = 0;
+}
+
 void wait(RequestSet& requests, Watchdog& watchdog) {
   Patience patience(watchdog);
   // One request after the other: testing any one of them lets all advance, and a completed one is never
   // looked at again.
   constexpr int kPollsBeforeYield = 50;
   int polls = 0;
-  for (RequestSet::Entry& entry : requests.entries_) {
-    MPI_Status status;
-    int done = 0;
-    while (true) {
-      check(MPI_Test(&entry.request, &done, &status), "MPI_Test");
-      if (done != 0) break;
-      if (++polls > kPollsBeforeYield) sched_yield();
-      patience.poll();
+  while (!requests.is_complete()) {
+    if (requests.complete_next()) {
+      patience.progressed();
+      continue;
     }
-    patience.progressed();
-    if (entry.expected_bytes < 0) continue;
-    int bytes = 0;
-    check(MPI_Get_count(&status, MPI_BYTE, &bytes), "MPI_Get_count");
-    require(bytes == entry.expected_bytes, ErrorKind::communication, "rank ", status.MPI_SOURCE,
-            " sent a message of ", bytes, " bytes where ", entry.expected_bytes,
-            " were expected: the ranks disagree about the step; start all with the same program");
+    if (++polls > kPollsBeforeYield) sched_yield();
+    patience.poll();
   }
-  requests.entries_.clear();
-  requests.pinned_.clear();
+  requests.clear();
+}
+
+bool test(RequestSet& requests) {
+  while (!requests.is_complete())
+    if (!requests.complete_next()) return false;
+  requests.clear();
+  return true;
 }
 
 void send(RequestSet& requests, MPI_Comm ranks, const void* data, std::int64_t bytes, int destination,

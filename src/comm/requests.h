@@ -32,11 +32,18 @@ class RequestSet {
 
  private:
   friend void wait(RequestSet& requests, Watchdog& watchdog);
+  friend bool test(RequestSet& requests);
   struct Entry {
     MPI_Request request;
     std::int64_t expected_bytes;
   };
+  /// Whether the first operation that is not done yet is done now; then it is behind us.
+  bool complete_next();
+  bool is_complete() const { return completed_ == entries_.size(); }
+  void clear();
+
   std::vector<Entry> entries_;
+  std::size_t completed_ = 0;  ///< of entries_, from the first on
   std::vector<std::shared_ptr<void>> pinned_;
 };
 
@@ -44,6 +51,10 @@ class RequestSet {
 /// others. Messages of all other operations advance meanwhile; the processor is given up to whoever else
 /// wants it. Throws Error(communication) when the watchdog finds a rank missing.
 void wait(RequestSet& requests, Watchdog& watchdog);
+
+/// Whether all operations of the set are done; then it is empty. Does not wait; messages of all other
+/// operations advance meanwhile.
+bool test(RequestSet& requests);
 
 /// Starts sending or receiving `bytes` bytes, in messages of at most `largest` bytes, which arrive in the
 /// order they were sent.

@@ -426,25 +426,62 @@ struct TrainingPass::State {
                 view.gradients[output.gradient] + offset, thread);
   }
 
-  /// A region for one unit, and its share of the moments of the batch norm that comes next.
-  void forward_unit(const RowSource& source, std::size_t region, std::int64_t u, int thread) {
-    const Unit& unit = units[static_cast<std::size_t>(u)];
-    if (region == 0) load_inputs(source, unit);
-    for (std::int64_t i = regions[region].begin; i < regions[region].end; ++i)
-      operation(i).forward(view, unit, thread);
-    if (const BatchNorm* next = leading_norm(region + 1)) sum_moments(*next, u);
+  /// The layer whose parameters an operation has; -1: none.
+  int layer_of(std::int64_t i) const {
+    const auto at = static_cast<std::size_t>(i);
+    if (const Tiled* tiled = network.plan().tiled[at]) return tiled->layer;
+    const BatchNorm* norm = network.plan().batch_norm[at];
+    return norm != nullptr ? norm->layer : -1;
   }
 
-  void forward(const RowSource& source, float* statistics) {
+  bool is_here(Arrival* arrival, std::int64_t i) const {
+    const int layer = arrival == nullptr ? -1 : layer_of(i);
+    return layer < 0 || arrival->is_here(layer);
+  }
+
+  /// The operations at the beginning of `left` that can be computed once the parameters of the first are
+  /// here, which are waited for.
+  Range ready(Arrival* arrival, Range left) const {
+    if (left.size() == 0) return left;
+    if (!is_here(arrival, left.begin)) arrival->wait(layer_of(left.begin));
+    std::int64_t end = left.begin + 1;
+    while (end < left.end && is_here(arrival, end)) ++end;
+    return {left.begin, end};
+  }
+
+  void for_units(FunctionRef<void(std::int64_t unit, int thread)> work) const {
+    team.run(static_cast<std::int64_t>(units.size()), work);
+  }
+
+  /// A unit goes through a whole region in one go, as its values are near then; but for parameters that are
+  /// still on their way all units go as far as they get.
+  void forward(const RowSource& source, float* statistics, Arrival* arrival) {
+    bool loaded = false;
+    const auto load = [&](const Unit& unit) {
+      load_targets(source, unit);
+      load_inputs(source, unit);
+    };
+    if (regions[0].size() > 0 && !is_here(arrival, 0)) {
+      for_units([&](std::int64_t u, int) { load(units[static_cast<std::size_t>(u)]); });
+      loaded = true;
+    }
     for (std::size_t region = 0; region < regions.size(); ++region) {
       if (const BatchNorm* norm = leading_norm(region)) fold_moments(*norm, statistics);
-      const bool first = region == 0, last = region + 1 == regions.size();
-      team.run(static_cast<std::int64_t>(units.size()), [&](std::int64_t u, int thread) {
-        const Unit& unit = units[static_cast<std::size_t>(u)];
-        if (first) load_targets(source, unit);
-        forward_unit(source, region, u, thread);
-        if (last) unit_sums[static_cast<std::size_t>(u)] = compute_loss(unit, thread);
-      });
+      Range left = regions[region];
+      do {
+        const Range now = ready(arrival, left);
+        left.begin = now.end;
+        const BatchNorm* next = left.size() == 0 ? leading_norm(region + 1) : nullptr;
+        const bool last = left.size() == 0 && region + 1 == regions.size();
+        for_units([&](std::int64_t u, int thread) {
+          const Unit& unit = units[static_cast<std::size_t>(u)];
+          if (!loaded) load(unit);
+          for (std::int64_t i = now.begin; i < now.end; ++i) operation(i).forward(view, unit, thread);
+          if (next != nullptr) sum_moments(*next, u);
+          if (last) unit_sums[static_cast<std::size_t>(u)] = compute_loss(unit, thread);
+        });
+        loaded = true;
+      } while (left.size() > 0);
     }
     sum_losses();
   }
@@ -452,8 +489,13 @@ struct TrainingPass::State {
   /// Ends with the moments of the last batch norm: nothing that comes after them is asked for.
   void measure(const RowSource& source) {
     for (std::size_t region = 0; region + 1 < regions.size(); ++region) {
-      team.run(static_cast<std::int64_t>(units.size()),
-               [&](std::int64_t u, int thread) { forward_unit(source, region, u, thread); });
+      for_units([&](std::int64_t u, int thread) {
+        const Unit& unit = units[static_cast<std::size_t>(u)];
+        if (region == 0) load_inputs(source, unit);
+        for (std::int64_t i = regions[region].begin; i < regions[region].end; ++i)
+          operation(i).forward(view, unit, thread);
+        sum_moments(*leading_norm(region + 1), u);
+      });
       fold_moments(*leading_norm(region + 1), nullptr);
     }
   }
@@ -613,7 +655,8 @@ bool TrainingPass::present(Range node, std::int64_t batch, std::int64_t shards) 
 
 std::span<const LossSums> TrainingPass::forward(const RowSource& source, std::int64_t batch,
                                                 std::uint64_t seed, std::uint64_t step,
-                                                const float* parameters, float* statistics) {
+                                                const float* parameters, float* statistics,
+                                                Arrival* arrival) {
   if (batch != state_->batch) state_->set_batch(batch);
   std::fill(state_->piece_sums.begin(), state_->piece_sums.end(), LossSums{});
   state_->view.parameters = parameters;
@@ -622,7 +665,7 @@ std::span<const LossSums> TrainingPass::forward(const RowSource& source, std::in
   state_->weighted = source.weighted();
   if (state_->watching) state_->watch.begin();
   state_->view.active = state_->watching ? state_->watch.active() : nullptr;
-  state_->forward(source, statistics);
+  state_->forward(source, statistics, arrival);
   return state_->piece_sums;
 }
 

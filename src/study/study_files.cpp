@@ -226,7 +226,7 @@ void write_environment(const comm::Communicator& world, const Request& request,
                             comm::processor_model(), comm::bound_by_launcher() ? " bound" : " not bound"));
   comm::on_first_rank(world, [&] {
     std::string lines = text("command ", request.command, "\nranks ", world.size(), "\nthreads ",
-                             request.threads, "\nMPI ", comm::mpi_library_version(), "\n");
+                             request.threads, "\ntuning ", request.configuration.tuning, "\nMPI ", comm::mpi_library_version(), "\n");
     for (const std::string& rank : ranks) lines += rank + "\n";
     folder->write("environment.txt", lines);
   });

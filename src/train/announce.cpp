@@ -19,8 +19,8 @@ void write_environment(const comm::Communicator& world, const RunRequest& reques
   const auto all = world.all_gather(mine);
   comm::on_first_rank(world, [&] {
     std::string lines =
-        text("command ", request.command, "\nranks ", world.size(), "\nthreads ", request.threads,
-             "\noneDNN ", nn::onednn_version(), " ", nn::onednn_isa(), "\nMPI ", comm::mpi_library_version(),
+        text("command ", request.command, "\nranks ", world.size(), "\nthreads ", request.threads, "\ntuning ",
+             request.configuration.tuning, "\noneDNN ", nn::onednn_version(), " ", nn::onednn_isa(), "\nMPI ", comm::mpi_library_version(),
              "\ncompiler ", __VERSION__, "\narithmetic ", facts.arithmetic, "\n");
     for (const char* name : {"SLURM_JOB_ID", "PBS_JOBID"})
       if (const char* job = std::getenv(name)) lines += text("job ", job, "\n");

@@ -38,7 +38,8 @@ std::string result_text(const Prepared& prepared, const EndingFacts& facts, cons
         .add("goal_seconds", facts.goal_seconds);
   result.add("parameters", prepared.network->parameter_count())
       .add("ranks", facts.ranks)
-      .add("threads", facts.threads);
+      .add("threads", facts.threads)
+      .add("tuning", facts.tuning);
   result.add("training_seconds", facts.seconds.total)
       .add("checkpoint_seconds", facts.checkpoint_seconds)
       .add("checkpoints", facts.checkpoints)

@@ -34,6 +34,7 @@ struct EndingFacts {
   double checkpoint_seconds = 0;  ///< that training stood still for checkpoints
   std::int64_t checkpoints = 0;   ///< that were saved
   std::int64_t ranks = 1, threads = 1;
+  std::string tuning;
   std::int64_t bytes = 0, bytes_last_step = 0;  ///< sent by the busiest rank; by rank 0 in the last step
   /// The best model on the test set or, where there is none, on the validation rows.
   std::optional<Measured> test, validation;

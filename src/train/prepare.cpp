@@ -132,9 +132,10 @@ void resolve(Prepared& prepared, const Configuration& configuration, int threads
   require_fitting_targets(prepared.loss, data, model.outputs());
   prepared.optimizer = optim::Optimizer::parse(configuration.optimizer);
   prepared.plan = make_plan(configuration, data.split.training.size(), *prepared.optimizer, prepared.notes);
+  prepared.tuning = Tuning::parse(configuration.tuning);
   prepared.network =
       std::make_unique<nn::Network>(nn::join(std::move(model), prepared.loss), threads,
-                                    nn::Tuning::for_rows(prepared.plan.batch / prepared.plan.shards));
+                                    prepared.tuning.of_network(prepared.plan.batch / prepared.plan.shards));
   prepared.order =
       std::make_unique<data::EpochOrder>(configuration.seed, data.split.training, data.shuffle, facts.blocks);
   const bool measures = configuration.population_statistics == "exact";  // in parts, which may be larger

@@ -121,6 +121,7 @@ class Session {
     });
     comm::require_same(world_, "the arithmetic of the processors (digest)", facts_.arithmetic);
     comm::require_same(world_, "the run folder (--out)", configuration_.out);
+    comm::require_same(world_, "--tuning", prepared_.tuning.text());
     facts_.command = request_.command;
     facts_.config = request_.config_text ? request_.config_text(prepared_.resolved) : "";
     facts_.validation = configuration_.validation;
@@ -379,6 +380,7 @@ class Session {
       facts.checkpoints = keeper_->saves();
       facts.ranks = world_.size();
       facts.threads = request_.threads;
+      facts.tuning = prepared_.tuning.text();
       facts.bytes = *std::max_element(bytes.begin(), bytes.end());
       facts.bytes_last_step = step.bytes_sent_last_step();
       facts.weights = weights_digest(*prepared_.network, step.parameters(), step.statistics());

@@ -117,10 +117,13 @@ void SliceUpdate::sum_squares(const Chunk& chunk, const float* values, double* s
 }
 
 /// Collective. `mine`: a sum for each of this rank's blocks.
-double SliceUpdate::fold_total(std::span<const double> mine) {
+void SliceUpdate::start_total(std::span<const double> mine) {
   sent_sums_.assign(most_blocks_, 0.0);
   std::ranges::copy(mine, sent_sums_.begin());
   norm_fold_->start(sent_sums_.data());
+}
+
+double SliceUpdate::finish_total() {
   all_sums_.resize(most_blocks_ * static_cast<std::size_t>(world_.size()));
   std::memcpy(all_sums_.data(), norm_fold_->finish(), all_sums_.size() * sizeof(double));
   double sum = 0;
@@ -143,10 +146,14 @@ std::vector<SliceUpdate::TensorSums> SliceUpdate::fold_by_tensor(std::span<const
   return sums;
 }
 
-void SliceUpdate::fold(std::int64_t batch, const float* parameters, bool observe) {
+void SliceUpdate::fold(Range layers, std::int64_t batch, const float* parameters, bool observe) {
   const optim::Penalty& penalty = settings_.penalty;
-  team_.run(std::ssize(chunks_), [&](std::int64_t c, int) {
-    const Chunk& chunk = chunks_[static_cast<std::size_t>(c)];
+  const auto first_of = [this](std::int64_t layer) {
+    return std::ranges::lower_bound(chunks_, layer, {}, &Chunk::layer) - chunks_.begin();
+  };
+  const std::int64_t first = first_of(layers.begin);
+  team_.run(first_of(layers.end) - first, [&](std::int64_t c, int) {
+    const Chunk& chunk = chunks_[static_cast<std::size_t>(first + c)];
     const std::int64_t count = chunk.floats.size();
     float* mine = gradient_.data() + chunk.at;
     exchange_.fold(chunk.layer, chunk.floats.begin - exchange_.own_slice(chunk.layer).begin, count, mine);
@@ -169,9 +176,14 @@ double SliceUpdate::not_finite_layer() const {
   return -1;
 }
 
-double SliceUpdate::gradient_norm() { return std::sqrt(fold_total(block_sums_)); }
+void SliceUpdate::start_gradient_norm() { start_total(block_sums_); }
 
-double SliceUpdate::loss_gradient_square() { return fold_total(loss_block_sums_); }
+double SliceUpdate::finish_gradient_norm() { return std::sqrt(finish_total()); }
+
+double SliceUpdate::loss_gradient_square() {
+  start_total(loss_block_sums_);
+  return finish_total();
+}
 
 SliceUpdate::Place SliceUpdate::place(const Chunk& chunk, float* parameters) {
   Place place{parameters + chunk.floats.begin,

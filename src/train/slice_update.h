@@ -36,15 +36,17 @@ class SliceUpdate {
               const optim::Optimizer& optimizer, const comm::GradientExchange& exchange, std::int64_t block,
               Settings settings);
 
-  /// The mean gradient of this rank's slices over `batch` rows, penalties included, and the sums of squares
-  /// of its blocks; with `observe`, also those without penalties, and the parameters as they are now. After
-  /// wait_gradient of every layer.
-  void fold(std::int64_t batch, const float* parameters, bool observe);
-  /// A layer whose gradient is not finite in this rank's slice, or -1. After fold().
+  /// The mean gradient of this rank's slices of some layers over `batch` rows, penalties included, and the
+  /// sums of squares of their blocks; with `observe`, also those without penalties, and the parameters as
+  /// they are now. After wait_gradient of these layers.
+  void fold(Range layers, std::int64_t batch, const float* parameters, bool observe);
+  /// A layer whose gradient is not finite in this rank's slice, or -1. After fold() of all layers.
   double not_finite_layer() const;
-  /// Collective. The norm of the whole gradient: sums over blocks, added in their order. After fold().
-  double gradient_norm();
-  /// Collective. The square of the norm without penalties. After a fold() that observes.
+  /// Collective. The norm of the whole gradient: sums over blocks, added in their order. After fold() of all
+  /// layers. The first does not wait.
+  void start_gradient_norm();
+  double finish_gradient_norm();
+  /// Collective. The square of the norm without penalties. After fold() of all layers that observes.
   double loss_gradient_square();
   /// Collective for layer-wise optimizers (lars, lamb), whose norms are summed over the blocks of a tensor.
   /// Changes this rank's slices of `parameters`; the gradient is multiplied by `factor` before. Returns a
@@ -96,7 +98,8 @@ class SliceUpdate {
   void lay_out_norms();
   void sum_squares(const Chunk& chunk, const float* values, double* sums) const;
   std::vector<TensorSums> fold_by_tensor(std::span<const double> mine);
-  double fold_total(std::span<const double> mine);
+  void start_total(std::span<const double> mine);
+  double finish_total();
   std::vector<float> gather(const Buffer<float>& slices) const;
   void scatter(std::span<const float> flat, Buffer<float>& slices) const;
   bool is_penalised(int tensor) const;
@@ -109,7 +112,7 @@ class SliceUpdate {
   std::int64_t block_;
   Settings settings_;
 
-  std::vector<Chunk> chunks_;
+  std::vector<Chunk> chunks_;              ///< layer by layer
   std::vector<std::int64_t> slice_begin_;  ///< by layer: where its slice begins in gradient_
   Buffer<float> gradient_;                 ///< this rank's slices, one after the other
   std::vector<Buffer<float>> state_;       ///< likewise

@@ -6,6 +6,8 @@
 #include <bit>
 #include <cmath>
 #include <cstring>
+#include <exception>
+#include <utility>
 
 #include "shard_fold.h"
 #include "slice_update.h"
@@ -71,7 +73,7 @@ std::int64_t block_floats(std::int64_t parameter_floats) {
   return std::clamp<std::int64_t>(static_cast<std::int64_t>(std::bit_floor(wanted)), 16, 4096);
 }
 
-struct Step::State {
+struct Step::State final : nn::Arrival {
   const comm::Communicator& world;
   Team& team;
   const nn::Network& network;
@@ -92,7 +94,16 @@ struct Step::State {
   SliceUpdate slices;
   StepSeconds seconds;
   std::int64_t batch_now = 0;
-  bool in_step = false;
+  bool in_step = false;  ///< run() is under way
+  bool sharing = false;  ///< the parameters of the last step may still be on their way
+  double arrival_seconds = 0;
+  // Kept from step to step, so that a step asks for no memory.
+  std::vector<double> loss_records;
+  struct Columns {
+    std::vector<double> sums;
+    std::vector<float> factors;
+  };
+  std::vector<Columns> columns;  ///< by thread: of limit_norms()
 
   State(const comm::Communicator& ranks, Team& the_team, const nn::Network& net, const nn::Loss& loss,
         nn::TargetForm form, const optim::Optimizer& opt, Settings given)
@@ -114,11 +125,15 @@ struct Step::State {
         statistics(network.statistic_floats()),
         slices(world, team, network, optimizer, exchange, block,
                {settings.penalty, settings.average, settings.tensor_norms}) {
+    settings.overlap = settings.overlap && world.size() > 1;
+    if (settings.max_norm > 0) columns.resize(static_cast<std::size_t>(team.size()));
     if (settings.average > 0) average_statistics = Buffer<float>(network.statistic_floats());
     team.set_poll([this] { exchange.poll(); });
   }
 
-  ~State() { team.set_poll({}); }
+  ~State() override { team.set_poll({}); }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
 
   int layers() const { return static_cast<int>(network.layers().size()); }
 
@@ -140,10 +155,11 @@ struct Step::State {
         mine.not_finite_statistic = static_cast<double>(t);
     if (world.size() == 1) return mine;
     flag_fold.start(&mine);
-    std::vector<Flags> all(static_cast<std::size_t>(world.size()));
-    std::memcpy(all.data(), flag_fold.finish(), all.size() * sizeof(Flags));
+    const std::byte* all = flag_fold.finish();
     Flags merged;
-    for (const Flags& flags : all) {
+    for (int rank = 0; rank < world.size(); ++rank) {
+      Flags flags;
+      std::memcpy(&flags, all + static_cast<std::size_t>(rank) * sizeof(Flags), sizeof(Flags));
       take_lowest(merged.not_finite_layer, flags.not_finite_layer);
       take_lowest(merged.not_finite_statistic, flags.not_finite_statistic);
       merged.stop = std::max(merged.stop, flags.stop);
@@ -153,21 +169,21 @@ struct Step::State {
   }
 
   void start_loss(std::span<const nn::LossSums> sums) {
-    std::vector<double> records;
+    loss_records.clear();
     for (const nn::LossSums& piece : sums) {
-      records.push_back(piece.loss);
-      records.push_back(piece.correct);
+      loss_records.push_back(piece.loss);
+      loss_records.push_back(piece.correct);
     }
-    loss_fold.start(records.data());
+    loss_fold.start(loss_records.data());
   }
 
   void finish_loss(std::int64_t batch, StepResult& result) {
     std::size_t pieces = 0;
     for (const auto& list : deal.pieces) pieces += list.size();
-    std::vector<double> records(2 * pieces);
-    std::memcpy(records.data(), loss_fold.finish(), records.size() * sizeof(double));
+    loss_records.resize(2 * pieces);
+    std::memcpy(loss_records.data(), loss_fold.finish(), loss_records.size() * sizeof(double));
     const double* total = fold_pieces(
-        loss_fold, {0, deal.leaves}, records.data(), 2,
+        loss_fold, {0, deal.leaves}, loss_records.data(), 2,
         [&](Range node) { return nn::TrainingPass::present(node, batch, deal.leaves); },
         [](Range, Range, double* left, const double* right) {
           left[0] += right[0];
@@ -176,6 +192,38 @@ struct Step::State {
     result.loss_sum = total[0];
     result.correct = total[1];
   }
+
+  // ---- parameters, which come in from their owners after a step
+
+  bool is_here(int layer) override { return !sharing || exchange.has_parameters(layer); }
+
+  void wait(int layer) override {
+    const Stopwatch watch;
+    exchange.wait_parameters(layer);
+    arrival_seconds += watch.seconds();
+  }
+
+  /// What next reads more than this rank's slices, or ends the use of the step, waits here.
+  void finish_sharing() {
+    if (!sharing) return;
+    for (int layer = layers(); layer-- > 0;) exchange.wait_parameters(layer);
+    exchange.end_step();
+    sharing = false;
+  }
+
+  /// The same outside of run(), whose own time it is no part of.
+  float* whole_parameters() {
+    if (sharing) {
+      const Stopwatch watch;
+      finish_sharing();
+      const double waited = watch.seconds();
+      seconds.total += waited;
+      seconds.communicate += waited;
+    }
+    return parameters.data();
+  }
+
+  // ---- the step
 
   void send(int layer, std::int64_t batch) {
     std::array<const float*, 64> few{};
@@ -199,39 +247,42 @@ struct Step::State {
     in_step = true;
     pass.observe(requests.observe);
     fold.set_batch(batch);
+    arrival_seconds = 0;
+    const std::span<const nn::LossSums> loss =
+        pass.forward(timed, batch, settings.seed, static_cast<std::uint64_t>(step), parameters.data(),
+                     statistics.data(), this);
+    const Stopwatch ending;
+    finish_sharing();  // and with it the last step's exchange, before its gradients are written over
+    double communicate = arrival_seconds + ending.seconds();
     exchange.begin_step([&](Range node) { return nn::TrainingPass::present(node, batch, deal.leaves); });
-    start_loss(pass.forward(timed, batch, settings.seed, static_cast<std::uint64_t>(step), parameters.data(),
-                            statistics.data()));
+    start_loss(loss);
     pass.backward([&](int layer) { send(layer, batch); });
 
     const Stopwatch waiting;
     finish_loss(batch, result);
     exchange.wait_gradient(0);
     const double wait = waiting.seconds();
-    const Stopwatch gathering;
-    for (int layer = 1; layer < layers(); ++layer) exchange.wait_gradient(layer);
-    double communicate = gathering.seconds() + fold.seconds() - folds_before;
-
-    slices.fold(batch, parameters.data(), requests.observe);
+    communicate += fold_gradients(batch, requests.observe) + fold.seconds() - folds_before;
+    if (norm_wanted()) slices.start_gradient_norm();
     const Stopwatch telling;
     const Flags flags = exchange_flags(requests);
     result.stop_requested = flags.stop > 0;
     result.checkpoint_requested = flags.checkpoint > 0;
-    if (norm_wanted()) result.gradient_norm = slices.gradient_norm();
+    if (norm_wanted()) result.gradient_norm = slices.finish_gradient_norm();
     communicate += telling.seconds();
     require_finite(result, flags, step);
     if (requests.observe) result.observation = {pass.observation(), slices.loss_gradient_square(), {}};
     const double not_finite = slices.update(parameters.data(), rate, step,
                                             optim::clip_factor(result.gradient_norm, settings.clip_norm));
 
-    const Stopwatch sharing;
+    const Stopwatch sharing_time;
     update_fold.start(&not_finite);
     for (int layer = layers(); layer-- > 0;) exchange.share_parameters(layer, parameters.data());
-    for (int layer = layers(); layer-- > 0;) exchange.wait_parameters(layer);
-    exchange.end_step();
+    sharing = true;
     in_step = false;
+    if (!settings.overlap || settings.max_norm > 0) finish_sharing();
     require_finite_update(step);
-    communicate += sharing.seconds();
+    communicate += sharing_time.seconds();
     if (settings.max_norm > 0) limit_norms();
     if (settings.average > 0) take_average(step);
     if (requests.observe && settings.tensor_norms)
@@ -243,16 +294,32 @@ struct Step::State {
     return result;
   }
 
+  /// The gradients of this rank's slices: those that are here while the others are on their way. Returns the
+  /// seconds of waiting.
+  double fold_gradients(std::int64_t batch, bool observe) {
+    double waited = 0;
+    for (int first = 0, end = 0; first < layers(); first = end) {
+      const Stopwatch watch;
+      for (end = first; end < layers() && (end == first || !settings.overlap || exchange.has_gradient(end));
+           ++end)
+        exchange.wait_gradient(end);
+      waited += watch.seconds();
+      slices.fold({first, end}, batch, parameters.data(), observe);
+    }
+    return waited;
+  }
+
   /// Max-norm on every rank's own copy of all weights: reading them costs less than telling each other norms.
   void limit_norms() {
     for (const nn::Tensor& tensor : network.parameters()) {
       if (!tensor.is_dense_weight()) continue;
       const std::int64_t inputs = tensor.shape[1], width = tensor.panel;
-      team.run(tensor.shape[0] / width, [&](std::int64_t panel, int) {
+      team.run(tensor.shape[0] / width, [&](std::int64_t panel, int thread) {
         float* weights = parameters.data() + tensor.offset + panel * inputs * width;
-        std::vector<double> sums(static_cast<std::size_t>(width), 0.0);
+        auto& [sums, factors] = columns[static_cast<std::size_t>(thread)];
+        sums.assign(static_cast<std::size_t>(width), 0.0);
         optim::add_column_squares(weights, inputs, width, sums.data());
-        std::vector<float> factors;
+        factors.clear();
         for (const double sum : sums)
           factors.push_back(static_cast<float>(optim::max_norm_factor(std::sqrt(sum), settings.max_norm)));
         if (std::ranges::any_of(factors, [](float factor) { return factor != 1; }))
@@ -288,15 +355,18 @@ struct Step::State {
 
   /// The same after the update, which every rank makes for its slices alone.
   void require_finite_update(std::int64_t step) {
-    std::vector<double> all(static_cast<std::size_t>(world.size()));
-    std::memcpy(all.data(), update_fold.finish(), all.size() * sizeof(double));
-    const auto bad = std::ranges::find_if(all, [](double layer) { return layer >= 0; });
-    if (bad == all.end()) return;
+    const std::byte* all = update_fold.finish();
+    std::size_t rank = 0;
+    double bad = -1;
+    for (; rank < static_cast<std::size_t>(world.size()) && bad < 0; ++rank)
+      std::memcpy(&bad, all + rank * sizeof(double), sizeof(double));
+    if (bad < 0) return;
+    --rank;
+    finish_sharing();
     const std::vector<std::string> hosts = world.all_gather(comm::host_name());
-    const auto rank = static_cast<std::size_t>(bad - all.begin());
     throw comm::AgreedError(
         ErrorKind::numeric,
-        text("step ", step, ": the update of layer ", network.layers()[static_cast<std::size_t>(*bad)].path,
+        text("step ", step, ": the update of layer ", network.layers()[static_cast<std::size_t>(bad)].path,
              " on rank ", rank, " (", hosts[rank],
              ") gave parameters or a state of the optimizer that are not finite; they are not saved and the "
              "last "
@@ -341,8 +411,14 @@ Step::Step(const comm::Communicator& world, Team& team, const nn::Network& netwo
            nn::TargetForm form, const optim::Optimizer& optimizer, Settings settings)
     : state_(std::make_unique<State>(world, team, network, loss, form, optimizer, std::move(settings))) {}
 Step::~Step() {
-  // An exception has left a step unfinished: MPI may still read and write its buffers until the job ends.
-  if (state_->in_step) static_cast<void>(state_.release());
+  // Where an exception leaves a step unfinished, MPI may read and write its buffers until the job ends.
+  bool unfinished = state_->in_step || (state_->sharing && std::uncaught_exceptions() > 0);
+  try {
+    if (!unfinished) state_->finish_sharing();
+  } catch (...) {
+    unfinished = true;
+  }
+  if (unfinished) static_cast<void>(state_.release());
 }
 
 Range Step::rows(std::int64_t batch) const { return state_->pass.rows(batch); }
@@ -352,9 +428,17 @@ StepResult Step::run(const nn::RowSource& source, std::int64_t batch, std::int64
   return state_->run(source, batch, step, rate, requests);
 }
 
-std::span<float> Step::parameters() { return state_->parameters.span(); }
+void Step::wait_for_parameters() const { static_cast<void>(state_->whole_parameters()); }
+
+std::span<float> Step::parameters() {
+  wait_for_parameters();
+  return state_->parameters.span();
+}
 std::span<float> Step::statistics() { return state_->statistics.span(); }
-std::span<const float> Step::parameters() const { return state_->parameters.span(); }
+std::span<const float> Step::parameters() const {
+  wait_for_parameters();
+  return std::as_const(state_->parameters).span();
+}
 std::span<const float> Step::statistics() const { return state_->statistics.span(); }
 
 std::vector<float> Step::gather_state(std::size_t index) const { return state_->slices.gather_state(index); }
@@ -385,7 +469,7 @@ void Step::measure(const nn::RowSource& source, std::int64_t batch, const float*
   state_->pass.measure(source, batch, parameters, population);
 }
 
-double Step::penalty() const { return state_->slices.penalty(state_->parameters.data()); }
+double Step::penalty() const { return state_->slices.penalty(state_->whole_parameters()); }
 
 const StepSeconds& Step::seconds() const { return state_->seconds; }
 std::int64_t Step::bytes_sent_last_step() const { return state_->exchange.bytes_sent_last_step(); }

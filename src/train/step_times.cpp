@@ -16,6 +16,7 @@ void take_steps(Training& training, std::int64_t steps) {
     if (rows - place < plan.batch) ++done;  // on to the next epoch
     training.take_step({});
   }
+  training.step().wait_for_parameters();
 }
 
 double mean(const comm::Communicator& group, double mine) {

@@ -38,6 +38,7 @@ void Training::make_step() {
   settings.tensor_norms = prepared_.tensor_norms;
   settings.report_gradient_norm = configuration_.log_steps;
   settings.seed = configuration_.seed;
+  settings.overlap = prepared_.tuning.overlap;
   step_ = std::make_unique<Step>(world_, team_, *prepared_.network, prepared_.loss, prepared_.training_form(),
                                  *prepared_.optimizer, settings);
   const RowUse as_evaluated{.reconstructs = data.reconstructs(),
@@ -154,6 +155,7 @@ Evaluation Training::evaluate() {
   Evaluation evaluation;
   Metrics& metrics = evaluation.metrics;
   put_metrics(metrics, "train_", {progress_.loss_sum, progress_.correct_sum}, progress_.sum_rows);
+  step_->wait_for_parameters();
   const StepSeconds before = row_start_, now = step_->seconds();
   evaluation.spent = {now.total - before.total, now.read - before.read, now.wait - before.wait,
                       now.communicate - before.communicate};

@@ -218,6 +218,24 @@ TEST(CommandLine, ValuesOutOfRangeAreRefusedWithTheLimit) {
   EXPECT_TRUE(contains(complaint({"--task", "regresion"}), "did you mean regression?"));
 }
 
+TEST(CommandLine, TuningIsChosenByName) {
+  EXPECT_EQ(parse_command_line({"train"}).configuration.tuning, "overlap=on weight_gradient=auto");
+  for (const Words& words : {Words{"train"}, {"resume", "r"}, {"doctor"}, {"study", "ranks", "--out", "s"}}) {
+    Words all = words;
+    all.insert(all.end(), {"--tuning", "weight_gradient=own, overlap=off"});
+    EXPECT_EQ(parse_command_line(all).configuration.tuning, "overlap=off weight_gradient=own") << words[0];
+  }
+  EXPECT_TRUE(complaint({"predict", "m.h5", "--tuning", "overlap=off"}).starts_with("unknown option"));
+  EXPECT_TRUE(complaint({"--tuning", "overlop=off"})
+                  .starts_with("--tuning: \"overlop\" is no name: expected one of overlap, weight_gradient; did "
+                               "you mean overlap?\n"));
+  EXPECT_TRUE(complaint({"--tuning", "overlap=of"})
+                  .starts_with("--tuning: \"of\" is no value of overlap: expected one of on, off; did you mean "));
+  EXPECT_TRUE(contains(complaint({"--tuning", "weight_gradient=onedn"}), "did you mean onednn?"));
+  for (const char* bad : {"overlap", "overlap=", "overlap=on(1)", "overlap=on overlap=off", "=on", "on", "x=1"})
+    EXPECT_TRUE(complaint({"--tuning", bad}).starts_with("--tuning: ")) << bad;
+}
+
 TEST(CommandLine, MalformedTextsShowACaret) {
   const std::string message = complaint({"--model", "dense(10 relu"});
   EXPECT_TRUE(message.starts_with("--model: ")) << message;

@@ -135,6 +135,7 @@ TEST(ConfigFile, EveryBitsOptionIsWrittenWithItsResolvedValue) {
   configuration.model = "512-512";
   configuration.out = "somewhere";
   configuration.threads = 3;
+  configuration.tuning = "overlap=off weight_gradient=auto";
   const std::string text = config_text(
       configuration,
       {{"model", "dense(512) relu dense(512) relu dense(10)"}, {"shards", "16"}, {"lr", "0.001"}}, "");
@@ -147,7 +148,7 @@ TEST(ConfigFile, EveryBitsOptionIsWrittenWithItsResolvedValue) {
       EXPECT_TRUE(contains(text, "\n" + option.name + " = ")) << option.name;
     }
   }
-  for (const char* absent : {"\nout", "\nthreads", "\nresume", "\nhelp", "\nepochs", "\nquiet"}) {
+  for (const char* absent : {"\nout", "\nthreads", "\ntuning", "\nresume", "\nhelp", "\nepochs", "\nquiet"}) {
     EXPECT_FALSE(contains(text, absent)) << absent;
   }
 }
@@ -156,13 +157,15 @@ TEST(ConfigFile, ResumeTakesTheRunsSettingsAndChangesWhatIsFree) {
   const std::string was =
       config_text(read("model = 30\nbatch = 100\nseed = 5\nepochs = 3\n").configuration, {}, "");
   const CommandLine asked =
-      parse_command_line({"resume", "runs/a", "--epochs", "9", "--seed", "5", "--quiet", "--data", "/moved"});
+      parse_command_line({"resume", "runs/a", "--epochs", "9", "--seed", "5", "--quiet", "--data", "/moved",
+                          "--tuning", "overlap=off"});
   const CommandLine line = with_run_settings(asked, "runs/a", was);
   EXPECT_EQ(line.command, Command::resume);
   EXPECT_EQ(line.configuration.batch_size, "100");
   EXPECT_EQ(line.configuration.epochs, 9);
   EXPECT_EQ(line.configuration.data, "/moved");
   EXPECT_TRUE(line.configuration.quiet);
+  EXPECT_EQ(line.configuration.tuning, "overlap=off weight_gradient=auto");
   EXPECT_EQ(line.configuration.out, "runs/a");
   const std::string message = complaint([&] {
     with_run_settings(parse_command_line({"resume", "runs/a", "--batch", "200"}), "runs/a", was);

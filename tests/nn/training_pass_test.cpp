@@ -2,6 +2,10 @@
 // are shared.
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <thread>
+#include <tuple>
+
 #include "against_reference.h"
 #include "batch_source.h"
 #include "random_values.h"
@@ -297,6 +301,80 @@ TEST(TrainingPass, MeasuresAPopulationFromTheInputsAlone) {
   population.store(network, measured.data());
   EXPECT_EQ(measured, stepped);
   EXPECT_NE(measured, values.statistics);
+}
+
+/// Parameters that come in while they are waited for: those of some layers by themselves, of the others when
+/// they are waited for. Until then they are no numbers.
+class LateParameters final : public Arrival {
+ public:
+  LateParameters(const Network& network, const std::vector<float>& values, unsigned by_themselves)
+      : network_(network),
+        values_(values),
+        by_themselves_(by_themselves),
+        here_(network.layers().size()),
+        parameters_(values.size(), std::nanf("")) {}
+  bool is_here(int layer) override {
+    EXPECT_EQ(std::this_thread::get_id(), caller_);
+    const auto at = static_cast<std::size_t>(layer);
+    if (!here_[at] && (by_themselves_ >> at & 1U) != 0) take(at);
+    return here_[at];
+  }
+  void wait(int layer) override {
+    EXPECT_EQ(std::this_thread::get_id(), caller_);
+    take(static_cast<std::size_t>(layer));
+  }
+  float* data() { return parameters_.data(); }
+  bool all_asked_for() const { return std::ranges::all_of(here_, [](bool here) { return here; }); }
+
+ private:
+  void take(std::size_t layer) {
+    const ParameterLayer& place = network_.layers()[layer];
+    std::copy_n(values_.begin() + place.offset, place.size, parameters_.begin() + place.offset);
+    here_[layer] = true;
+  }
+
+  const Network& network_;
+  const std::vector<float>& values_;
+  unsigned by_themselves_;
+  std::vector<bool> here_;
+  std::vector<float> parameters_;
+  std::thread::id caller_ = std::this_thread::get_id();
+};
+
+/// Whichever layer's parameters come late.
+TEST(TrainingPass, ReadsNoParameterBeforeItIsHere) {
+  for (const char* model : {"dense(16) relu dense(20) tanh dense(outputs)",
+                            "batch_norm dense(16) batch_norm relu residual(dense(9) layer_norm tanh dense(12)) "
+                            "dropout(0.2) dense(outputs)"}) {
+    JobSetup setup = classify(model);
+    setup.batches = {130, 37};
+    const Network network(simulation::joined_model(setup), setup.threads);
+    const Values values = random_values(network, 21);
+    const auto layers = static_cast<unsigned>(network.layers().size());
+    simulation::ThreadFold fold(setup.shards, {{{0, setup.shards}}});
+    const Team team(setup.threads);
+    TrainingPass pass(network, Loss::parse(setup.loss), setup.form, team,
+                      {setup.shards, {0, setup.shards}, {{0, setup.shards}}}, setup.batches, fold.of(0));
+    for (const std::int64_t rows : setup.batches) {
+      const reference::Batch batch = random_batch(rows, setup, 22);
+      fold.set_batch(rows);
+      /// Loss, gradient and statistics of a step.
+      const auto step = [&](const float* parameters, Arrival* arrival) {
+        std::vector<float> statistics = values.statistics;
+        const LossSums sums = pass.forward(BatchSource(batch, {0, rows}), rows, 1, 5, parameters,
+                                           statistics.data(), arrival)[0];
+        pass.backward([](int) {});
+        std::vector<float> gradient(pass.gradient(0), pass.gradient(0) + network.parameter_floats());
+        return std::tuple(sums.loss, sums.correct, gradient, statistics);
+      };
+      const auto expected = step(values.parameters.data(), nullptr);
+      for (unsigned by_themselves = 0; by_themselves < 1U << layers; ++by_themselves) {
+        LateParameters late(network, values.parameters, by_themselves);
+        EXPECT_EQ(step(late.data(), &late), expected) << model << ", layers " << by_themselves;
+        EXPECT_TRUE(late.all_asked_for()) << model;
+      }
+    }
+  }
 }
 
 }  // namespace

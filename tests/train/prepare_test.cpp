@@ -5,6 +5,7 @@
 #include "trainer/core/error.h"
 #include "trainer/nn/pass.h"
 #include "trainer/train/step.h"
+#include "trainer/train/tuning.h"
 
 namespace trainer::train {
 namespace {
@@ -69,6 +70,17 @@ TEST(Prepare, TwoClassesMayBeOneOutput) {
   EXPECT_THROW(prepared(configuration), Error);
 }
 
+TEST(Prepare, TuningChoosesTheKernel) {
+  EXPECT_FALSE(Tuning::parse("").of_network(64).own_weight_gradient);
+  EXPECT_TRUE(Tuning::parse("").of_network(128).own_weight_gradient);
+  EXPECT_TRUE(Tuning::parse("weight_gradient=own").of_network(64).own_weight_gradient);
+  EXPECT_FALSE(Tuning::parse("weight_gradient=onednn").of_network(128).own_weight_gradient);
+  Configuration configuration = small();
+  EXPECT_TRUE(prepared(configuration).tuning.overlap);
+  configuration.tuning = "overlap=off";
+  EXPECT_FALSE(prepared(configuration).tuning.overlap);
+}
+
 TEST(Prepare, BadSettingsAreUsageErrors) {
   const auto refused = [](auto change) {
     Configuration configuration = small();
@@ -88,6 +100,7 @@ TEST(Prepare, BadSettingsAreUsageErrors) {
   EXPECT_TRUE(refused([](Configuration& c) { c.checkpoint_every = "often"; }));
   EXPECT_TRUE(refused([](Configuration& c) { c.early_stopping = "test_loss"; }));
   EXPECT_TRUE(refused([](Configuration& c) { c.time_limit = "soon"; }));
+  EXPECT_TRUE(refused([](Configuration& c) { c.tuning = "overlap=maybe"; }));
   EXPECT_FALSE(refused([](Configuration&) {}));
 }
 

@@ -3,7 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <functional>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "trainer/comm/agreement.h"
@@ -39,21 +41,24 @@ class DrawnRows final : public nn::RowSource {
 
 struct Job {
   Job(const comm::Communicator& world, std::int64_t inputs, const std::string& model, std::int64_t batch,
-      std::int64_t shards)
+      std::int64_t shards, const std::function<void(Step::Settings&)>& change = [](Step::Settings&) {})
       : team(2),
         loss(nn::Loss::parse("softmax_cross_entropy")),
         network(nn::join(nn::Model(model, inputs, 10), loss), team.size()),
         optimizer(optim::Optimizer::parse("adam")),
         columns(inputs),
-        step(world, team, network, loss, nn::TargetForm::classes, *optimizer, settings(batch, shards)) {
+        step(world, team, network, loss, nn::TargetForm::classes, *optimizer,
+             settings(batch, shards, change)) {
     network.initialise(3, step.parameters().data(), step.statistics().data());
   }
-  static Step::Settings settings(std::int64_t batch, std::int64_t shards) {
+  static Step::Settings settings(std::int64_t batch, std::int64_t shards,
+                                 const std::function<void(Step::Settings&)>& change) {
     Step::Settings settings;
     settings.batches = {batch};
     settings.shards = shards;
     settings.clip_norm = 0.5;
     settings.penalty = {1e-5, 1e-4, false};
+    change(settings);
     return settings;
   }
   StepResult run(std::int64_t number, std::int64_t batch, std::int64_t poisoned = -1) {
@@ -94,6 +99,75 @@ TEST_F(StepTest, GivesTheBitsOfOneRank) {
       EXPECT_EQ(gathered, wanted) << "optimizer state " << k;
     }
   }
+}
+
+/// Layers as large as messages that wait for their receiver, without and with batch norm; with what else
+/// reads parameters behind a step.
+TEST_F(StepTest, OverlapChangesNoBits) {
+  const comm::Communicator self = world_.split(world_.rank());
+  for (const char* model : {"dense(256) relu dense(256) relu dense(256) tanh dense(10)",
+                            "dense(256) batch_norm relu dense(256) batch_norm relu dense(10)"}) {
+    for (const double max_norm : {0.0, 0.9}) {
+      const auto with_overlap = [&](bool on) {
+        return [=](Step::Settings& settings) {
+          settings.overlap = on;
+          settings.average = 0.9;
+          settings.max_norm = max_norm;
+          settings.tensor_norms = true;
+        };
+      };
+      Job on(world_, 64, model, 96, 8, with_overlap(true)), off(world_, 64, model, 96, 8, with_overlap(false)),
+          alone(self, 64, model, 96, 8, with_overlap(true));
+      for (std::int64_t step = 1; step <= 6; ++step) {
+        std::vector<StepResult> results;
+        for (Job* job : {&on, &off, &alone}) {
+          const DrawnRows rows(job->step.rows(96).begin, step, 64);
+          results.push_back(job->step.run(rows, 96, step, 0.01, {.observe = step == 4}));
+        }
+        for (const StepResult& result : results) {
+          EXPECT_EQ(result.loss_sum, results[0].loss_sum) << model << ", step " << step;
+          EXPECT_EQ(result.gradient_norm, results[0].gradient_norm) << model << ", step " << step;
+        }
+        if (step == 4) {
+          for (std::size_t t = 0; t < on.network.parameters().size(); ++t) {
+            EXPECT_EQ(results[0].observation->tensors[t].value, results[2].observation->tensors[t].value);
+            EXPECT_EQ(results[1].observation->tensors[t].update, results[2].observation->tensors[t].update);
+          }
+        }
+        if (step == 2) {
+          EXPECT_EQ(on.step.penalty(), alone.step.penalty());
+          EXPECT_TRUE(std::ranges::equal(std::as_const(on.step).parameters(), alone.step.parameters()));
+        }
+      }
+      for (Job* job : {&on, &off}) {
+        EXPECT_TRUE(std::ranges::equal(job->step.parameters(), alone.step.parameters())) << model;
+        EXPECT_TRUE(std::ranges::equal(job->step.statistics(), alone.step.statistics())) << model;
+        std::vector<float> average, statistics, wanted, wanted_statistics;
+        job->step.gather_average(average, statistics);
+        alone.step.gather_average(wanted, wanted_statistics);
+        if (world_.rank() == 0) {
+          EXPECT_EQ(average, wanted);
+          EXPECT_EQ(statistics, wanted_statistics);
+        }
+      }
+      EXPECT_EQ(on.step.bytes_sent(), off.step.bytes_sent());
+      on.run(7, 96);  // and destroyed with its parameters on their way
+    }
+  }
+}
+
+/// What is waited for behind the last step counts as communication.
+TEST_F(StepTest, TheTimeOfAStepHoldsWhatIsWaitedForBehindIt) {
+  Job job(world_, 784, "dense(512) relu dense(512) relu dense(10)", 64, 8);
+  job.run(1, 64);
+  const StepSeconds before = job.step.seconds();
+  job.step.wait_for_parameters();
+  const StepSeconds after = job.step.seconds();
+  EXPECT_GE(after.communicate, before.communicate);
+  EXPECT_EQ(after.total > before.total, world_.size() > 1);
+  EXPECT_NEAR(after.communicate - before.communicate, after.total - before.total, 1e-9);
+  job.step.wait_for_parameters();  // there is nothing left to wait for
+  EXPECT_EQ(job.step.seconds().total, after.total);
 }
 
 TEST_F(StepTest, SendsNoMoreThanTheExchangeNeeds) {

@@ -1,12 +1,12 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
 
 #include "trainer/comm/communicator.h"
+#include "trainer/core/function_ref.h"
 #include "trainer/core/tree.h"
 
 namespace trainer::comm {
@@ -87,7 +87,7 @@ class GradientExchange {
 
   /// Begins a step: `present(node)` tells whether a piece has any rows in this step's batch. Posts all
   /// receives of the gradient pieces.
-  void begin_step(const std::function<bool(Range)>& present);
+  void begin_step(FunctionRef<bool(Range)> present);
   /// This rank's sums of `layer` are ready: pieces[j] points to the float at the layer's segment offset of
   /// this rank's piece j (null: absent). The memory is read by others until end_step, and by fold(): it must
   /// stay as it is until then.
@@ -95,6 +95,8 @@ class GradientExchange {
   /// Waits for all pieces of this rank's own slice of `layer`; then fold() may be called. After
   /// send_gradient(layer).
   void wait_gradient(int layer);
+  /// Whether they are all here, so that wait_gradient(layer) would not wait.
+  bool has_gradient(int layer);
   /// sum[i] = the tree's fold of element own_slice(layer).begin + begin + i, for i < count; 0 when no piece
   /// at all has rows. After wait_gradient(layer). Thread-safe; no communication; any cut into stretches gives
   /// the same bits.
@@ -105,7 +107,10 @@ class GradientExchange {
   void share_parameters(int layer, float* parameters);
   /// Waits until every slice of `layer` is here and this rank's is sent.
   void wait_parameters(int layer);
-  /// Waits for all that is in flight.
+  /// Whether wait_parameters(layer) would not wait.
+  bool has_parameters(int layer);
+  /// Waits for all that is in flight. Until then the memory given to send_gradient must stay as it is; other
+  /// work, the next step's forward pass for one, may go on in between.
   void end_step();
   /// Lets messages in flight advance. Cheap.
   void poll() const;

@@ -90,6 +90,17 @@ struct Population {
   void store(const Network& network, float* statistics) const;
 };
 
+/// Parameters that come in while the forward pass is under way already. Called by the calling thread alone;
+/// layers as in Network::layers().
+class Arrival {
+ public:
+  virtual ~Arrival() = default;
+  /// Whether the parameters of a layer are here. Does not wait.
+  virtual bool is_here(int layer) = 0;
+  /// Returns when they are.
+  virtual void wait(int layer) = 0;
+};
+
 /// Forward and backward of one rank's shards of a mini-batch. Memory: activations and gradients of the rank's
 /// rows, one gradient vector for each piece.
 class TrainingPass {
@@ -109,9 +120,11 @@ class TrainingPass {
 
   /// Collective through the fold when the net has batch norm. Forward and loss; `statistics` (running
   /// statistics) are updated. Returns this rank's sums, one for each piece. `step` addresses the random
-  /// numbers.
+  /// numbers. With `arrival` no parameter of a layer is read before it is told to be here, which is asked for
+  /// in the order of computation; null: all are.
   std::span<const LossSums> forward(const RowSource& source, std::int64_t batch, std::uint64_t seed,
-                                    std::uint64_t step, const float* parameters, float* statistics);
+                                    std::uint64_t step, const float* parameters, float* statistics,
+                                    Arrival* arrival = nullptr);
   /// Collective through the fold when the net has batch norm. After forward, with the same parameters. Calls
   /// `done(layer)` when the gradient sums of a layer (not divided by the number of rows) stand in every
   /// present piece; layers come in the order of Network::layers().

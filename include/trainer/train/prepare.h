@@ -19,6 +19,7 @@
 #include "trainer/train/metrics.h"
 #include "trainer/train/rows.h"
 #include "trainer/train/stopping.h"
+#include "trainer/train/tuning.h"
 
 namespace trainer::train {
 
@@ -66,6 +67,7 @@ struct Prepared {
   std::unique_ptr<nn::Network> network;
   std::unique_ptr<optim::Optimizer> optimizer;
   Plan plan;
+  Tuning tuning;
   std::string schedule_text, warmup_text;
   std::unique_ptr<Stopping> stopping;
   std::optional<Goal> goal;

@@ -48,7 +48,7 @@ struct StepSeconds {
   double total = 0;
   double read = 0;         ///< gathering rows (a thread's share)
   double wait = 0;         ///< until the slowest rank had finished its backward pass
-  double communicate = 0;  ///< the rest of the exchange
+  double communicate = 0;  ///< the rest of the exchange, as far as nothing was computed meanwhile
   double compute() const { return total - read - wait - communicate; }
 };
 
@@ -75,6 +75,7 @@ class Step {
     double average = 0;         ///< decay of the exponential average of the parameters; 0: none is kept
     bool tensor_norms = false;  ///< of observed steps
     std::uint64_t seed = 1;
+    bool overlap = true;  ///< parameters come in under the next step's forward pass; the same bits without
   };
   /// Collective.
   Step(const comm::Communicator& world, Team& team, const nn::Network& network, const nn::Loss& loss,
@@ -91,6 +92,10 @@ class Step {
   StepResult run(const nn::RowSource& source, std::int64_t batch, std::int64_t step, double rate,
                  StepRequests requests);
 
+  /// Every rank has sent the others what it changed when this returns on all; until the first use of
+  /// parameters, by whoever it is, they may be on their way. Waits, but not for the same call of others.
+  void wait_for_parameters() const;
+  /// Whole: they wait for what is on its way. Valid until the next run().
   std::span<float> parameters();
   std::span<float> statistics();
   std::span<const float> parameters() const;
