@@ -225,14 +225,18 @@ TEST(CommandLine, TuningIsChosenByName) {
     all.insert(all.end(), {"--tuning", "weight_gradient=own, overlap=off"});
     EXPECT_EQ(parse_command_line(all).configuration.tuning, "overlap=off weight_gradient=own") << words[0];
   }
-  EXPECT_TRUE(complaint({"predict", "m.h5", "--tuning", "overlap=off"}).starts_with("unknown option"));
-  EXPECT_TRUE(complaint({"--tuning", "overlop=off"})
-                  .starts_with("--tuning: \"overlop\" is no name: expected one of overlap, weight_gradient; did "
-                               "you mean overlap?\n"));
-  EXPECT_TRUE(complaint({"--tuning", "overlap=of"})
-                  .starts_with("--tuning: \"of\" is no value of overlap: expected one of on, off; did you mean "));
+  EXPECT_TRUE(contains(complaint({"predict", "m.h5", "--tuning", "overlap=off"}),
+                       "--tuning is no option of `trainer predict`"));
+  EXPECT_TRUE(
+      complaint({"--tuning", "overlop=off"})
+          .starts_with("--tuning: \"overlop\" is no name: expected one of overlap, weight_gradient; did "
+                       "you mean overlap?\n"));
+  EXPECT_TRUE(
+      complaint({"--tuning", "overlap=of"})
+          .starts_with("--tuning: \"of\" is no value of overlap: expected one of on, off; did you mean "));
   EXPECT_TRUE(contains(complaint({"--tuning", "weight_gradient=onedn"}), "did you mean onednn?"));
-  for (const char* bad : {"overlap", "overlap=", "overlap=on(1)", "overlap=on overlap=off", "=on", "on", "x=1"})
+  for (const char* bad :
+       {"overlap", "overlap=", "overlap=on(1)", "overlap=on overlap=off", "=on", "on", "x=1"})
     EXPECT_TRUE(complaint({"--tuning", bad}).starts_with("--tuning: ")) << bad;
 }
 
