@@ -4,14 +4,13 @@
 #include <array>
 #include <cstring>
 
+#include "avx512.h"
+#include "bf16.h"
 #include "onednn.h"
 #include "trainer/core/error.h"
 
-#if defined(__x86_64__) && defined(__GNUC__)
-#define TRAINER_HAS_AVX512_KERNEL 1
+#if TRAINER_HAS_AVX512_KERNEL
 #include <immintrin.h>
-#else
-#define TRAINER_HAS_AVX512_KERNEL 0
 #endif
 
 namespace trainer::nn {
@@ -43,11 +42,21 @@ using Rows = std::array<float*, kInputs>;
 
 #if TRAINER_HAS_AVX512_KERNEL
 
+/// sum + x y; of pairs in bf16 both products are added.
+template <Precision kPrecision>
+__attribute__((target("avx512f,avx512bf16"), always_inline)) inline __m512 multiply_add(__m512 x, __m512 y,
+                                                                                        __m512 sum) {
+  if constexpr (kPrecision == Precision::bf16)
+    return _mm512_dpbf16_ps(sum, (__m512bh)x, (__m512bh)y);
+  else
+    return _mm512_fmadd_ps(x, y, sum);
+}
+
 /// One block of inputs, one panel of outputs (its first 16 kVectors), folded over the leaves.
-template <int kVectors>
-__attribute__((target("avx512f"))) void fold_block(const float* x, const float* dy,
-                                                   std::span<const Leaf> leaves, float* aside,
-                                                   std::int64_t outputs, const Rows& to) {
+template <int kVectors, Precision kPrecision>
+__attribute__((target("avx512f,avx512bf16"))) void fold_block(const float* x, const float* dy,
+                                                              std::span<const Leaf> leaves, float* aside,
+                                                              std::int64_t outputs, const Rows& to) {
   constexpr int kLanes = 16, kRowsAhead = 16;
   __m512 sums[kInputs][kVectors];
   float* top = aside;  // past the partial sum that was set aside last
@@ -58,7 +67,8 @@ __attribute__((target("avx512f"))) void fold_block(const float* x, const float* 
       for (int v = 0; v < kVectors; ++v) sums[i][v] = _mm512_setzero_ps();
     const Range rows = leaves[leaf].rows;
     const float* d = dy + rows.begin * kOutputs;
-    const float* const end = dy + rows.end * kOutputs;
+    const std::int64_t steps = kPrecision == Precision::bf16 ? (rows.size() + 1) / 2 : rows.size();
+    const float* const end = d + steps * kOutputs;
     for (const float* b = x + rows.begin * kInputs; d != end; b += kInputs, d += kOutputs) {
       __m512 y[kVectors];
       // Long shards come from the second cache and beyond; fetching past the end does no harm.
@@ -71,7 +81,7 @@ __attribute__((target("avx512f"))) void fold_block(const float* x, const float* 
       for (int i = 0; i < kInputs; ++i) {
         const __m512 value = _mm512_set1_ps(b[i]);
 #pragma GCC unroll 2
-        for (int v = 0; v < kVectors; ++v) sums[i][v] = _mm512_fmadd_ps(value, y[v], sums[i][v]);
+        for (int v = 0; v < kVectors; ++v) sums[i][v] = multiply_add<kPrecision>(value, y[v], sums[i][v]);
       }
     }
     for (int f = 0; f < leaves[leaf].folds; ++f) {
@@ -102,7 +112,7 @@ __attribute__((target("avx512f"))) void fold_block(const float* x, const float* 
 
 #else
 
-template <int kVectors>
+template <int kVectors, Precision kPrecision>
 void fold_block(const float*, const float*, std::span<const Leaf>, float*, std::int64_t, const Rows&) {
   fail(ErrorKind::internal, "the AVX-512 kernel was asked for where there is none");
 }
@@ -144,8 +154,46 @@ std::int64_t WeightGradient::packed_floats(std::int64_t capacity) const {
   return panels_offset(blocks(), capacity) + (outputs_ + kOutputs - 1) / kOutputs * kOutputs * capacity;
 }
 
-void WeightGradient::pack(const float* x, const float* dy, Range rows, std::int64_t capacity,
+Range whole_pairs(Range rows, Range shard) {
+  const auto even = [&](std::int64_t row) { return row + (row - shard.begin) % 2; };
+  return {std::min(even(rows.begin), shard.end), std::min(even(rows.end), shard.end)};
+}
+
+void WeightGradient::pack(const float* x, const float* dy, Range rows, Range shard, std::int64_t capacity,
                           float* packed) const {
+  if (precision_ == Precision::bf16)
+    pack_pairs(x, dy, whole_pairs(rows, shard), shard, capacity, packed);
+  else
+    pack_rows(x, dy, rows, capacity, packed);
+}
+
+/// Pair p of a shard stands in the place of the shard's row p.
+void WeightGradient::pack_pairs(const float* x, const float* dy, Range rows, Range shard,
+                                std::int64_t capacity, float* packed) const {
+  float* const panels = packed + panels_offset(blocks(), capacity);
+  for (std::int64_t row = rows.begin; row < rows.end; row += 2) {
+    const std::int64_t place = shard.begin + (row - shard.begin) / 2;
+    const bool single = row + 1 == shard.end;
+    const auto pack_columns = [&](const float* from, std::int64_t stride, std::int64_t column,
+                                  std::int64_t width, std::int64_t wanted, float* to) {
+      const float* const upper = from + row * stride + column;
+      pair_rows(upper, single ? nullptr : upper + stride, width, to);
+      std::fill(to + width, to + wanted, 0.0f);
+    };
+    for (std::int64_t block = 0; block < blocks(); ++block) {
+      const std::int64_t input = block * kInputs, width = std::min(kInputs, inputs_ - input);
+      float* const to = packed + (block * capacity + place) * kInputs;
+      pack_columns(x, inputs_, input, width, kInputs, to);
+      if (bias_ && width < kInputs) to[width] = pair_of_ones();
+    }
+    for (std::int64_t output = 0; output < outputs_; output += kOutputs)
+      pack_columns(dy, outputs_, output, std::min(kOutputs, outputs_ - output), kOutputs,
+                   panels + output * capacity + place * kOutputs);
+  }
+}
+
+void WeightGradient::pack_rows(const float* x, const float* dy, Range rows, std::int64_t capacity,
+                               float* packed) const {
   float* const panels = packed + panels_offset(blocks(), capacity);
   // Few rows at a time: rows that are a multiple of a page apart compete for the same lines of a cache.
   constexpr std::int64_t kRows = 8;
@@ -180,7 +228,10 @@ void WeightGradient::fold(const float* packed, std::int64_t capacity, std::span<
         else if (input == inputs_ && place.bias != nullptr)
           row = place.bias + column;
       }
-      const auto kernel = width > kOutputs / 2 ? fold_block<2> : fold_block<1>;
+      const bool wide = width > kOutputs / 2;
+      const auto kernel = precision_ == Precision::bf16
+                              ? (wide ? fold_block<2, Precision::bf16> : fold_block<1, Precision::bf16>)
+                              : (wide ? fold_block<2, Precision::f32> : fold_block<1, Precision::f32>);
       kernel(packed + block * capacity * kInputs, panels + output * capacity, leaves, aside, width, to);
     }
   }

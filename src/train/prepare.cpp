@@ -108,13 +108,8 @@ std::string files_note(const data::OpenedData& opened, const data::Split& split)
               count > kMostNamed ? text(" and ", count - kMostNamed, " more") : "");
 }
 
-void check_supported(const Configuration& configuration) {
-  require(configuration.precision == "f32", ErrorKind::usage, "--precision ", configuration.precision,
-          ": this build computes in f32");
-}
-
 void resolve(Prepared& prepared, const Configuration& configuration, int threads) {
-  check_supported(configuration);
+  const nn::Precision precision = nn::parse_precision(configuration.precision);
   const PreparedData& data = *prepared.data;
   prepared.notes = data.notes;
   const data::DataFacts& facts = data.facts();
@@ -132,9 +127,9 @@ void resolve(Prepared& prepared, const Configuration& configuration, int threads
   require_fitting_targets(prepared.loss, data, model.outputs());
   prepared.optimizer = optim::Optimizer::parse(configuration.optimizer);
   prepared.plan = make_plan(configuration, data.split.training.size(), *prepared.optimizer, prepared.notes);
-  prepared.network =
-      std::make_unique<nn::Network>(nn::join(std::move(model), prepared.loss), threads,
-                                    nn::Tuning::for_rows(prepared.plan.batch / prepared.plan.shards));
+  prepared.network = std::make_unique<nn::Network>(
+      nn::join(std::move(model), prepared.loss), threads,
+      nn::Tuning::for_rows(prepared.plan.batch / prepared.plan.shards, precision));
   prepared.order =
       std::make_unique<data::EpochOrder>(configuration.seed, data.split.training, data.shuffle, facts.blocks);
   const bool measures = configuration.population_statistics == "exact";  // in parts, which may be larger
@@ -331,6 +326,7 @@ std::shared_ptr<const PreparedData> prepare_training_data(const comm::Communicat
                                                           const comm::Communicator& node,
                                                           const Configuration& configuration,
                                                           const std::optional<Scalings>& scalings) {
+  comm::together(world, [&] { nn::parse_precision(configuration.precision); });  // before data are read
   PreparedData data = prepare_data(world, node, configuration, nullptr, scalings ? &*scalings : nullptr);
   data.row_weights = row_weights(world, configuration, data);
   return std::make_shared<const PreparedData>(std::move(data));
