@@ -75,11 +75,9 @@ TRAINER_BF16 inline void transpose(__m512i (&rows)[kLanes]) {
   }
 }
 
-/// Where the weights of an input begin, for outputs from `output` on (within a panel).
-const float* weights_at(const float* weights, const WeightPlace& place, std::int64_t input,
-                        std::int64_t output) {
-  return weights + output / place.panel * place.panel * place.inputs + input * place.panel +
-         output % place.panel;
+/// Where the weights of input 0 for outputs from `output` on begin; those of the next input, a panel further.
+const float* weights_at(const float* weights, const WeightPlace& place, std::int64_t output) {
+  return weights + output / place.panel * place.panel * place.inputs + output % place.panel;
 }
 
 }  // namespace
@@ -92,29 +90,34 @@ TRAINER_BF16 void round_rows(const float* x, std::int64_t rows, std::int64_t wid
 
 TRAINER_BF16 void round_transposed_weights(const float* weights, const WeightPlace& place,
                                            const Bf16Matrix& matrix, std::int64_t panel, Bf16* to) {
+  const std::int64_t first = panel * matrix.panel, pairs_deep = padded_depth(place.inputs) / 2;
   to += panel * matrix.panel_size();
-  for (std::int64_t i = 0; i < padded_depth(place.inputs); i += 2)
-    for (std::int64_t column = 0; column < matrix.panel; column += kLanes, to += 2 * kLanes) {
-      const std::int64_t output = panel * matrix.panel + column;
-      const __mmask16 mask = first_lanes(place.outputs - output);
+  for (std::int64_t column = 0; column < matrix.panel; column += kLanes, to += 2 * kLanes) {
+    const std::int64_t output = first + column;
+    const __mmask16 mask = first_lanes(place.outputs - output);
+    const float* const from = mask != 0 ? weights_at(weights, place, output) : nullptr;
+    for (std::int64_t i = 0; i < pairs_deep; ++i) {
       const auto row = [&](std::int64_t input) {
-        return input < place.inputs && mask != 0 ? weights_at(weights, place, input, output) : nullptr;
+        return from != nullptr && input < place.inputs ? from + input * place.panel : nullptr;
       };
-      _mm512_storeu_si512(to, pairs(load(row(i), mask), load(row(i + 1), mask)));
+      _mm512_storeu_si512(to + i * 2 * matrix.panel,
+                          pairs(load(row(2 * i), mask), load(row(2 * i + 1), mask)));
     }
+  }
 }
 
 TRAINER_BF16 void round_weights(const float* weights, const WeightPlace& place, const Bf16Matrix& matrix,
                                 std::int64_t panel, Bf16* to) {
   constexpr std::int64_t kOutputs = 2 * kLanes;
   to += panel * matrix.panel_size();
-  for (std::int64_t output = 0; output < place.outputs; output += kOutputs)
+  for (std::int64_t output = 0; output < place.outputs; output += kOutputs) {
+    const float* const from = weights_at(weights, place, output);
     for (std::int64_t column = 0; column < matrix.panel; column += kLanes) {
       __m512i block[kLanes];
       for (std::int64_t lane = 0; lane < kLanes; ++lane) {
         const std::int64_t input = panel * matrix.panel + column + lane;
         block[lane] = input < place.inputs
-                          ? adjacent_pairs(weights_at(weights, place, input, output), place.outputs - output)
+                          ? adjacent_pairs(from + input * place.panel, place.outputs - output)
                           : _mm512_setzero_si512();
       }
       transpose(block);
@@ -122,13 +125,18 @@ TRAINER_BF16 void round_weights(const float* weights, const WeightPlace& place, 
       for (std::int64_t pair = 0; pair < count; ++pair)
         _mm512_storeu_si512(to + ((output / 2 + pair) * matrix.panel + column) * 2, block[pair]);
     }
+  }
 }
 
-TRAINER_BF16 void pair_rows(const float* upper, const float* lower, std::int64_t width, float* to) {
-  for (std::int64_t c = 0; c < width; c += kLanes) {
-    const __mmask16 mask = first_lanes(width - c);
-    _mm512_mask_storeu_epi32(to + c, mask,
-                             pairs(load(upper + c, mask), load(lower == nullptr ? lower : lower + c, mask)));
+TRAINER_BF16 void pair_rows(const float* from, std::int64_t stride, std::int64_t rows, std::int64_t width,
+                            std::int64_t padded, float* to) {
+  for (std::int64_t c = 0; c < padded; c += kLanes) {
+    const __mmask16 read = first_lanes(width - c), written = first_lanes(padded - c);
+    for (std::int64_t r = 0; r < rows; r += 2) {
+      const float* const upper = read != 0 ? from + r * stride + c : nullptr;
+      const float* const lower = read != 0 && r + 1 < rows ? upper + stride : nullptr;
+      _mm512_mask_storeu_epi32(to + r / 2 * padded + c, written, pairs(load(upper, read), load(lower, read)));
+    }
   }
 }
 
@@ -147,7 +155,7 @@ void round_transposed_weights(const float*, const WeightPlace&, const Bf16Matrix
   no_bf16();
 }
 void round_weights(const float*, const WeightPlace&, const Bf16Matrix&, std::int64_t, Bf16*) { no_bf16(); }
-void pair_rows(const float*, const float*, std::int64_t, float*) { no_bf16(); }
+void pair_rows(const float*, std::int64_t, std::int64_t, std::int64_t, std::int64_t, float*) { no_bf16(); }
 
 #endif
 

@@ -41,8 +41,11 @@ void round_transposed_weights(const float* weights, const WeightPlace& place, co
 void round_weights(const float* weights, const WeightPlace& place, const Bf16Matrix& matrix,
                    std::int64_t panel, Bf16* to);
 
-/// to: `width` pairs (upper[c], lower[c]), each in the place of a float. lower null: zeros.
-void pair_rows(const float* upper, const float* lower, std::int64_t width, float* to);
+/// Pairs of rows, each row `stride` floats after the one before and `width` long: to[pair][c] is (row 2 pair,
+/// row 2 pair + 1)[c] in the place of a float, [(rows + 1) / 2][padded]; zeros for a row that is missing and
+/// beyond the width.
+void pair_rows(const float* from, std::int64_t stride, std::int64_t rows, std::int64_t width,
+               std::int64_t padded, float* to);
 
 /// A pair of ones.
 float pair_of_ones();

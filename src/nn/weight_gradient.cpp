@@ -37,6 +37,9 @@ std::int64_t panels_offset(std::int64_t blocks, std::int64_t capacity) {
   return (blocks * kInputs * capacity + 15) / 16 * 16;
 }
 
+/// Rows that are a multiple of a page apart compete for the same lines of a cache.
+constexpr std::int64_t kRowsAtATime = 8;
+
 /// Where the rows of a block of inputs go; null: nowhere.
 using Rows = std::array<float*, kInputs>;
 
@@ -171,34 +174,27 @@ void WeightGradient::pack(const float* x, const float* dy, Range rows, Range sha
 void WeightGradient::pack_pairs(const float* x, const float* dy, Range rows, Range shard,
                                 std::int64_t capacity, float* packed) const {
   float* const panels = packed + panels_offset(blocks(), capacity);
-  for (std::int64_t row = rows.begin; row < rows.end; row += 2) {
-    const std::int64_t place = shard.begin + (row - shard.begin) / 2;
-    const bool single = row + 1 == shard.end;
-    const auto pack_columns = [&](const float* from, std::int64_t stride, std::int64_t column,
-                                  std::int64_t width, std::int64_t wanted, float* to) {
-      const float* const upper = from + row * stride + column;
-      pair_rows(upper, single ? nullptr : upper + stride, width, to);
-      std::fill(to + width, to + wanted, 0.0f);
-    };
+  for (std::int64_t first = rows.begin; first < rows.end; first += kRowsAtATime) {
+    const std::int64_t count = std::min(kRowsAtATime, rows.end - first),
+                       place = shard.begin + (first - shard.begin) / 2;
     for (std::int64_t block = 0; block < blocks(); ++block) {
       const std::int64_t input = block * kInputs, width = std::min(kInputs, inputs_ - input);
       float* const to = packed + (block * capacity + place) * kInputs;
-      pack_columns(x, inputs_, input, width, kInputs, to);
-      if (bias_ && width < kInputs) to[width] = pair_of_ones();
+      pair_rows(x + first * inputs_ + input, inputs_, count, width, kInputs, to);
+      if (bias_ && width < kInputs)
+        for (std::int64_t pair = 0; 2 * pair < count; ++pair) to[pair * kInputs + width] = pair_of_ones();
     }
     for (std::int64_t output = 0; output < outputs_; output += kOutputs)
-      pack_columns(dy, outputs_, output, std::min(kOutputs, outputs_ - output), kOutputs,
-                   panels + output * capacity + place * kOutputs);
+      pair_rows(dy + first * outputs_ + output, outputs_, count, std::min(kOutputs, outputs_ - output),
+                kOutputs, panels + output * capacity + place * kOutputs);
   }
 }
 
 void WeightGradient::pack_rows(const float* x, const float* dy, Range rows, std::int64_t capacity,
                                float* packed) const {
   float* const panels = packed + panels_offset(blocks(), capacity);
-  // Few rows at a time: rows that are a multiple of a page apart compete for the same lines of a cache.
-  constexpr std::int64_t kRows = 8;
-  for (std::int64_t first = rows.begin; first < rows.end; first += kRows) {
-    const std::int64_t count = std::min(kRows, rows.end - first);
+  for (std::int64_t first = rows.begin; first < rows.end; first += kRowsAtATime) {
+    const std::int64_t count = std::min(kRowsAtATime, rows.end - first);
     for (std::int64_t block = 0; block < blocks(); ++block) {
       const std::int64_t input = block * kInputs, width = std::min(kInputs, inputs_ - input);
       float* to = packed + (block * capacity + first) * kInputs;
