@@ -70,22 +70,31 @@ __attribute__((target("avx512f,avx512bf16"))) void fold_block(const float* x, co
       for (int v = 0; v < kVectors; ++v) sums[i][v] = _mm512_setzero_ps();
     const Range rows = leaves[leaf].rows;
     const float* d = dy + rows.begin * kOutputs;
+    const float* b = x + rows.begin * kInputs;
+    // Long shards come from the second cache and beyond; fetching past the end does no harm. Pairs leave
+    // places free after a shard, so that its last ones fetch the first ones of the next.
     const std::int64_t steps = kPrecision == Precision::bf16 ? (rows.size() + 1) / 2 : rows.size();
-    const float* const end = d + steps * kOutputs;
-    for (const float* b = x + rows.begin * kInputs; d != end; b += kInputs, d += kOutputs) {
-      __m512 y[kVectors];
-      // Long shards come from the second cache and beyond; fetching past the end does no harm.
+    const std::int64_t with_more =
+        kPrecision == Precision::bf16 ? std::max<std::int64_t>(0, steps - kRowsAhead) : steps;
+    const std::int64_t next =
+        leaf + 1 == leaves.size() ? kRowsAhead : leaves[leaf + 1].rows.begin - rows.begin - with_more;
+    std::int64_t ahead = kRowsAhead;
+    for (const std::int64_t count : {with_more, steps - with_more}) {
+      for (const float* const end = d + count * kOutputs; d != end; b += kInputs, d += kOutputs) {
+        __m512 y[kVectors];
 #pragma GCC unroll 2
-      for (int v = 0; v < kVectors; ++v) _mm_prefetch(d + kRowsAhead * kOutputs + kLanes * v, _MM_HINT_T0);
-      _mm_prefetch(b + 2 * kRowsAhead * kInputs, _MM_HINT_T0);
+        for (int v = 0; v < kVectors; ++v) _mm_prefetch(d + ahead * kOutputs + kLanes * v, _MM_HINT_T0);
+        _mm_prefetch(b + (ahead + kRowsAhead) * kInputs, _MM_HINT_T0);
 #pragma GCC unroll 2
-      for (int v = 0; v < kVectors; ++v) y[v] = _mm512_loadu_ps(d + kLanes * v);
+        for (int v = 0; v < kVectors; ++v) y[v] = _mm512_loadu_ps(d + kLanes * v);
 #pragma GCC unroll 12
-      for (int i = 0; i < kInputs; ++i) {
-        const __m512 value = _mm512_set1_ps(b[i]);
+        for (int i = 0; i < kInputs; ++i) {
+          const __m512 value = _mm512_set1_ps(b[i]);
 #pragma GCC unroll 2
-        for (int v = 0; v < kVectors; ++v) sums[i][v] = multiply_add<kPrecision>(value, y[v], sums[i][v]);
+          for (int v = 0; v < kVectors; ++v) sums[i][v] = multiply_add<kPrecision>(value, y[v], sums[i][v]);
+        }
       }
+      ahead = next;
     }
     for (int f = 0; f < leaves[leaf].folds; ++f) {
       top -= WeightGradient::kBlockFloats;
