@@ -122,10 +122,14 @@ struct TrainingPass::State {
   std::vector<Buffer<float>> scratch;             // by thread: a stack of records
   std::vector<Buffer<float>> aside;               // by thread: see Tiled::fold
   Buffer<float> packed;                           // of one layer at a time
+  Buffer<Bf16> bf16_weights;
+  std::vector<Buffer<Bf16>> bf16_rows;  // by thread
+  std::vector<Bf16*> bf16_row_pointers;
   std::int64_t record_floats = 0;
   Watch watch;
   bool watching = false;
-  Population* population = nullptr;  // that is being measured
+  Population* population = nullptr;                                   // that is being measured
+  std::vector<std::pair<const Dense*, std::int64_t>> parts_to_round;  // see round_weights()
   // Sums for a batch norm, kept from step to step so that a step asks for no memory: [units][record],
   // [shards][record], [pieces][record], [record]; of the shards in float, too.
   std::int64_t widest_record = 0;
@@ -164,9 +168,10 @@ struct TrainingPass::State {
       values = Buffer<float>(max_rows * network.model().outputs());
     samples = Buffer<std::int64_t>(max_rows);
     weights = Buffer<float>(max_rows);
-    prepare_kernels(batches);
-    prepare_kernels(measured);
+    prepare_kernels(batches, true);
+    prepare_kernels(measured, false);
     prepare_tiles();
+    prepare_bf16();
     view.draws = true;
     view.values = buffers.value_pointers.data();
     view.gradients = buffers.gradient_pointers.data();
@@ -216,7 +221,16 @@ struct TrainingPass::State {
       leaves.push_back(leaves_of(piece, [this](std::int64_t shard) { return shard_rows(shard); }));
   }
 
-  void prepare_kernels(std::span<const std::int64_t> batches) {
+  void prepare_bf16() {
+    const Network::Plan& net = network.plan();
+    bf16_weights = Buffer<Bf16>(net.bf16_weights);
+    if (net.bf16.empty()) return;
+    for (int t = 0; t < team.size(); ++t) bf16_rows.emplace_back(unit_limit * net.bf16_depth);
+    for (auto& buffer : bf16_rows) bf16_row_pointers.push_back(buffer.data());
+    view.bf16_rows = bf16_row_pointers.data();
+  }
+
+  void prepare_kernels(std::span<const std::int64_t> batches, bool training) {
     std::set<std::int64_t> sizes;
     for (const std::int64_t size : batches) {
       set_batch(size);
@@ -224,7 +238,7 @@ struct TrainingPass::State {
     }
     for (const std::int64_t rows : sizes) {
       for (const auto& operation : network.plan().operations)
-        operation->prepare(network.factory(), rows, true);
+        operation->prepare(network.factory(), rows, training);
       loss.prepare(network.factory(), rows);
     }
   }
@@ -358,6 +372,23 @@ struct TrainingPass::State {
 
   // ---- forward
 
+  /// The weights of these operations in bf16, for all products of a step: they have just come in.
+  void round_weights(Range operations) {
+    const auto& layers = network.plan().bf16;
+    if (layers.empty() || units.empty()) return;
+    view.bf16_weights = bf16_weights.data();
+    parts_to_round.clear();
+    for (std::int64_t i = operations.begin; i < operations.end; ++i)
+      for (const Dense* layer : layers)
+        if (network.plan().tiled[static_cast<std::size_t>(i)] == layer)
+          for (std::int64_t part = 0; part < layer->bf16_parts(); ++part)
+            parts_to_round.emplace_back(layer, part);
+    team.run(std::ssize(parts_to_round), [&](std::int64_t u, int) {
+      const auto& [layer, part] = parts_to_round[static_cast<std::size_t>(u)];
+      layer->round_part(view, part);
+    });
+  }
+
   /// The running statistics take in the batch; or, where a population is measured, that does.
   void take_in(const BatchNorm& norm, const std::vector<double>& total, float* statistics) {
     const std::int64_t width = norm.width();
@@ -471,6 +502,7 @@ struct TrainingPass::State {
       do {
         const Range now = ready(arrival, left);
         left.begin = now.end;
+        round_weights(now);
         const BatchNorm* next = left.size() == 0 ? leading_norm(region + 1) : nullptr;
         const bool last = left.size() == 0 && region + 1 == regions.size();
         for_units([&](std::int64_t u, int thread) {
@@ -626,7 +658,8 @@ struct TrainingPass::State {
       while (end < list.size() && list[end].layer == list[begin].layer) ++end;
       if (list[begin].layer->packs())
         team.run(static_cast<std::int64_t>(units.size()), [&](std::int64_t u, int) {
-          list[begin].layer->pack(view, units[static_cast<std::size_t>(u)].rows);
+          const Unit& unit = units[static_cast<std::size_t>(u)];
+          list[begin].layer->pack(view, unit.rows, shard_rows(plan.run.begin + unit.shard));
         });
       team.run(static_cast<std::int64_t>(end - begin), [&](std::int64_t i, int thread) {
         compute_tile(list[begin + static_cast<std::size_t>(i)], thread);
@@ -676,6 +709,7 @@ void TrainingPass::measure(const RowSource& source, std::int64_t batch, const fl
   state.view.parameters = parameters;
   state.view.draws = false;
   state.view.active = nullptr;
+  state.view.bf16_weights = nullptr;  // as inference computes
   state.population = &population;
   population.moments.resize(state.norms.size());
   state.measure(source);
@@ -733,6 +767,8 @@ std::int64_t TrainingPass::memory_bytes() const {
   for (const auto& buffer : state_->scratch) sum += buffer.size() * 4;
   for (const auto& buffer : state_->aside) sum += buffer.size() * 4;
   sum += state_->packed.size() * 4;
+  sum += state_->bf16_weights.size() * 2;
+  for (const auto& buffer : state_->bf16_rows) sum += buffer.size() * 2;
   return sum;
 }
 
