@@ -1,10 +1,11 @@
 // Reduce-scatter and all-gather of gradients as a step makes them (GradientExchange), against the bound
 // 2(N-1)/N x n / BW and MPI's own all-reduce, in turn. Usage: mpirun -np N exchange_benchmark [ROUNDS]
 //
-// BW is what a rank sends in a second while all ranks send large messages to the next one at once: the best
-// size of message, the median of the rounds, so that a ratio has nothing of another hour in it. "wire" is the
-// exchange alone; "whole" has the tree's fold in it, as in a step. The bytes are counted by the exchange.
-// Sums and parameters are verified before anything is timed. A time is the slowest rank's.
+// BW is what a rank sends in a second while all ranks send to the next one at once: MPI_Sendrecv through
+// vectors of the net's size (so that they lie in the same caches, or none), in messages of the size that is
+// best; the median of the rounds. "wire" is the exchange alone; "whole" has the tree's fold in it, as in a
+// step. Bytes are counted by the exchange. Sums and parameters are verified before anything is timed. A time
+// is the slowest rank's.
 
 #include <mpi.h>
 
@@ -25,7 +26,7 @@ namespace trainer::benchmarks {
 namespace {
 
 constexpr std::int64_t kBlock = 4096;
-constexpr std::int64_t kMessages[] = {64 << 10, 256 << 10, 1 << 20, 4 << 20, 16 << 20};  // bytes
+constexpr std::int64_t kMessages[] = {1 << 14, 1 << 16, 1 << 18, 1 << 20, 1 << 22};  // floats
 
 struct Net {
   std::string name;
@@ -66,16 +67,23 @@ class Measurement {
     return *std::ranges::max_element(all);
   }
 
-  /// Bytes a second that every rank sends to the next while it receives as many.
-  double bandwidth(std::int64_t bytes, int times) {
+  /// Bytes a second that every rank sends to the next while it receives as many: vectors of `floats`, message
+  /// by message.
+  double bandwidth(std::int64_t floats, std::int64_t message) {
+    if (out_.size() != floats) {
+      out_ = Buffer<float>(floats);
+      in_ = Buffer<float>(floats);
+    }
     const int size = world_.size(), next = (world_.rank() + 1) % size,
               last = (world_.rank() + size - 1) % size;
-    const auto count = static_cast<int>(bytes / static_cast<std::int64_t>(sizeof(float)));
-    const double each = seconds(times, [&] {
-      check(MPI_Sendrecv(out_.data(), count, MPI_FLOAT, next, 0, in_.data(), count, MPI_FLOAT, last, 0, mpi_,
-                         MPI_STATUS_IGNORE));
+    const double each = seconds(1, [&] {
+      for (std::int64_t first = 0; first < floats; first += message) {
+        const auto count = static_cast<int>(std::min(message, floats - first));
+        check(MPI_Sendrecv(out_.data() + first, count, MPI_FLOAT, next, 0, in_.data() + first, count,
+                           MPI_FLOAT, last, 0, mpi_, MPI_STATUS_IGNORE));
+      }
     });
-    return static_cast<double>(bytes) / each;
+    return static_cast<double>(floats) * sizeof(float) / each;
   }
 
   double all_reduce(float* values, std::int64_t floats) const {
@@ -87,8 +95,7 @@ class Measurement {
  private:
   const comm::Communicator& world_;
   MPI_Comm mpi_;
-  Buffer<float> out_{kMessages[std::size(kMessages) - 1] / static_cast<std::int64_t>(sizeof(float))};
-  Buffer<float> in_{out_.size()};
+  Buffer<float> out_, in_;
 };
 
 /// The gradients of a net and their way through a step.
@@ -178,8 +185,7 @@ void measure(const comm::Communicator& world, Measurement& measurement, const Ne
   std::vector<std::vector<double>> bandwidths(std::size(kMessages));
   for (int round = 0; round < rounds; ++round) {
     for (std::size_t m = 0; m < std::size(kMessages); ++m)
-      bandwidths[m].push_back(measurement.bandwidth(
-          kMessages[m], static_cast<int>(std::max<std::int64_t>(2, (32 << 20) / kMessages[m]))));
+      bandwidths[m].push_back(measurement.bandwidth(exchange.floats(), kMessages[m]));
     wire.push_back(measurement.seconds(times, [&] { exchange.step(false); }));
     whole.push_back(measurement.seconds(times, [&] { exchange.step(true); }));
     all_reduce.push_back(measurement.all_reduce(exchange.parameters(), exchange.floats()));
@@ -189,7 +195,7 @@ void measure(const comm::Communicator& world, Measurement& measurement, const Ne
   for (std::size_t m = 0; m < std::size(kMessages); ++m)
     if (median(bandwidths[m]) > best) {
       best = median(bandwidths[m]);
-      best_message = kMessages[m];
+      best_message = std::min(kMessages[m], exchange.floats()) * 4;
     }
   const double n = static_cast<double>(exchange.floats()) * sizeof(float), ranks = world.size();
   const double least = 2 * (ranks - 1) / ranks * n, bound = least / best;
