@@ -5,7 +5,7 @@ Usage: pytorch_comparison.py TRAINER [--nets wide,default,small] [--rounds 10] [
 
 For each net, PyTorch's settings are searched first (pytorch_side.py): its best as one process and as DistributedDataParallel over gloo, in f32
 and in bf16. Before a setting is timed it is verified: from the same first weights, on the same rows in the same order, the losses of its
-first 12 steps are ours to 1 % (10 % in bf16; of losses below 0.1, to 1 % of 0.1). Then these and our program on N ranks x 1 thread and on 1 rank x N threads take turns, round
+first 12 steps are ours to 1 % (10 % in bf16; of losses below 0.1, to 1 % of 0.1). Then these and our program on N ranks x 1 thread, 1 rank x N threads and 1 x 1 take turns, round
 after round. The median of the rounds counts, its spread (greatest less least, over the median) is told; the ratios are of medians.
 
 PyTorch has its data as tensors in memory, shuffled by one randperm an epoch; its processes stay alive between rounds, so that they are warm.
@@ -58,7 +58,7 @@ def compare(trainer, name, processors, rounds, quick):
             settings = {"PyTorch": side.blas_settings(processors)[-1], "PyTorch DDP": side.Setting(1, processors)}
         else:
             settings = side.choose(net, data, losses, processors, steps, lambda line: print(line, flush=True))
-        layouts = [(processors, 1), (1, processors)] if processors > 1 else [(1, 1)]
+        layouts = dict.fromkeys([(processors, 1), (1, processors), (1, 1)])  # 32 rows are one shard: one thread's work
         candidates = {}
         for precision in ("", " bf16") if side.knows_bf16(trainer) else ("",):
             for ranks, threads in layouts:
