@@ -60,7 +60,10 @@ def compare(trainer, name, processors, rounds, quick):
             settings = side.choose(net, data, losses, processors, steps, lambda line: print(line, flush=True))
         layouts = dict.fromkeys([(processors, 1), (1, processors), (1, 1)])  # 32 rows are one shard: one thread's work
         candidates = {}
-        for precision in ("", " bf16") if side.knows_bf16(trainer) else ("",):
+        bf16 = side.knows_bf16(trainer)
+        if bf16:
+            print(f"  our losses in bf16 differ from those in f32 by {losses.verify_our_bf16():.1e}")
+        for precision in ("", " bf16") if bf16 else ("",):
             for ranks, threads in layouts:
                 words = (*scale, "--precision", "bf16") if precision else scale
                 candidates[f"ours{precision}, {ranks} x {threads}"] = (

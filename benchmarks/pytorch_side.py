@@ -400,11 +400,17 @@ class Losses:
 
     def verify(self, torch):
         """The largest relative difference; an exception where it is more than rounding explains."""
-        theirs, ours = torch.ask("losses", count=VERIFIED_STEPS), self.of(torch.setting.ranks)
-        worst = max(abs(a - b) / max(abs(b), 0.1) for a, b in zip(theirs, ours, strict=True))
-        limit = 0.1 if "bf16" in torch.setting.how else 0.01
-        if not worst <= limit:
-            raise RuntimeError(f"another training: losses {theirs} against our {ours}")
+        return self.require_same(torch.ask("losses", count=VERIFIED_STEPS), torch.setting.ranks, "bf16" in torch.setting.how)
+
+    def verify_our_bf16(self):
+        trainer, net, data, count = self.arguments
+        return self.require_same(our_losses(trainer, net, data, count, (*self.options, "--precision", "bf16")), 1, True)
+
+    def require_same(self, losses, ranks, bf16):
+        ours = self.of(ranks)
+        worst = max(abs(a - b) / max(abs(b), 0.1) for a, b in zip(losses, ours, strict=True))
+        if not worst <= (0.1 if bf16 else 0.01):
+            raise RuntimeError(f"another training: losses {losses} against our {ours}")
         return worst
 
 

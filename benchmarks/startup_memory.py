@@ -11,8 +11,8 @@ Memory: 784-2048-2048-2048-10 with Adam (10.0 million parameters; values and gra
 and batch 64, so that rows and activations are small. Looked at from outside: VmHWM, the most that the process ever held, the last of some
 looks, 50 a second; and VmRSS in the steps, the median of the looks between the file of the first step and the last step. What the same job takes with a
 net of two units (libraries, MPI, rows) is taken off. Rank 0 is told apart: it writes the checkpoints, from a copy. More ranks than processors are
-allowed here: only memory is looked at. The promise plus activations is told by the ratio's denominator: (8 + 8/N) bytes a parameter + 8 bytes a value that a
-layer of units gives out, for the rows of the rank.
+allowed here: only memory is looked at. "of the promise" divides by (8 + 8/N) bytes a parameter + 8 bytes (value and gradient) for
+each output of the hidden layers and each row of the rank.
 """
 import os
 import re
@@ -43,7 +43,7 @@ def mpirun(ranks):
 
 
 def start(words, out):
-    """mpirun, in a folder's log when it fails."""
+    """mpirun; what it prints goes to `out`."""
     return subprocess.Popen(words, env=ENVIRONMENT, stdout=out, stderr=subprocess.STDOUT)
 
 
@@ -136,8 +136,8 @@ def memory(trainer, ranks, hidden, steps):
 def main():
     trainer, quick = os.path.realpath(sys.argv[1]), "--quick" in sys.argv
     repetitions = int(option("--repetitions", 2 if quick else 10))
-    fashion = [name for name in (os.path.join(os.environ.get("TRAINER_DATA", "/nowhere"), "fashion-mnist"), "datasets/fashion-mnist",
-                                 "/usr/share/datasets/fashion-mnist") if os.path.isdir(name)]
+    fashion = any(map(os.path.isdir, (os.path.join(os.environ.get("TRAINER_DATA", "/nowhere"), "fashion-mnist"), "datasets/fashion-mnist",
+                                      "/usr/share/datasets/fashion-mnist")))
     large = ["--data", "fashion-mnist"] if fashion else ["--data", "generate:blobs(rows=60000, features=784, classes=10)"]
     small = ["--data", "generate:blobs(rows=64, features=4, classes=2)", "--model", "8", "--batch-size", "32"]
     print(f"start to the first step, {repetitions} repetitions in turn", flush=True)
