@@ -55,7 +55,7 @@ def compare(trainer, name, processors, rounds, quick):
         scale = ("--scale", "none")
         losses = side.Losses(trainer, net, data, scale)
         if quick:
-            settings = {"PyTorch": side.blas_settings(processors)[-1], "PyTorch DDP": side.Setting(1, processors)}
+            settings = {"PyTorch": side.blas_settings(processors)[-2], "PyTorch DDP": side.Setting(1, processors)}
         else:
             settings = side.choose(net, data, losses, processors, steps, lambda line: print(line, flush=True))
         layouts = dict.fromkeys([(processors, 1), (1, processors), (1, 1)])  # 32 rows are one shard: one thread's work

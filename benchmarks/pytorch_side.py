@@ -17,6 +17,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 try:
@@ -26,6 +27,8 @@ except ImportError as absent:
     sys.exit(f"{os.path.basename(sys.argv[0])}: {absent}; Debian has python3-torch, python3-h5py and python3-numpy, for /usr/bin/python3")
 
 VERIFIED_STEPS = 12
+ANSWER_SECONDS = 600  # of a process that hangs
+HOPELESS = 3  # times as slow as the best so far: not looked at any longer
 
 
 @dataclasses.dataclass(frozen=True)
@@ -158,7 +161,7 @@ def blas_settings(threads):
     paths = [path for path in sorted(glob.glob("/usr/lib/*/*/libblas.so.3"))
              if any(fast in path for fast in ("openblas", "blis", "mkl"))]
     return [Setting(threads, blas=path, core=core, wait=wait) for path in paths or [""] for core in (cores if "openblas" in path else [""])
-            for wait in ("", "passive")]
+            for wait in ("passive", "")]
 
 
 def ways():
@@ -324,6 +327,8 @@ class Torch:
                      for rank in range(setting.ranks)]
 
     def ask(self, name, **arguments):
+        limit = threading.Timer(ANSWER_SECONDS, lambda: [job.kill() for job in self.jobs])
+        limit.start()
         try:
             for job in self.jobs:
                 job.stdin.write(json.dumps([name, arguments]) + "\n")
@@ -331,10 +336,12 @@ class Torch:
             answers = [job.stdout.readline() for job in self.jobs]
         except BrokenPipeError:
             answers = [""]
+        finally:
+            limit.cancel()
         if not all(answers):
             self.errors.seek(0)
             lines = [line for line in self.errors.read().splitlines() if line.strip()]
-            raise RuntimeError(lines[-1] if lines else "ended without a word")
+            raise RuntimeError(lines[-1] if lines else f"ended without a word, or gave no answer within {ANSWER_SECONDS} s")
         return json.loads(answers[0])
 
     def end(self):
@@ -428,8 +435,14 @@ def choose(net, folder, losses, processors, steps, say, distributed=True):
         torch = Torch(net, setting, folder)
         try:
             worst = losses.verify(torch)
-            torch.ask("steps", count=max(2, steps // 4))
-            seconds = min(torch.ask("steps", count=max(2, steps // 2)) for _ in range(2)) / max(2, steps // 2)
+            most, count, seconds = max(2, steps // 2), 2, 0.0
+            while seconds < 0.3 and count < most:
+                count = min(most, 3 * count)
+                seconds = torch.ask("steps", count=count)
+            seconds /= count
+            if net.batch / seconds > max(tried.values(), default=0) / HOPELESS:
+                count = max(2, min(most, round(1 / seconds)))
+                seconds = min(torch.ask("steps", count=count) for _ in range(2)) / count
             tried[setting] = net.batch / seconds
             say(f"    {str(setting):78} {tried[setting]:9.0f} samples/s   losses differ by {worst:.1e}")
         except RuntimeError as error:

@@ -67,7 +67,7 @@ def main():
     print(f"{NET}, one cycle to {RATE}, {epochs} epochs, {seeds} seeds", flush=True)
     losses = side.Losses(trainer, NET, data)
     if quick:
-        setting = side.blas_settings(processors)[-1]
+        setting = side.blas_settings(processors)[-2]
     else:
         settings = side.choose(NET, data, losses, processors, 100, lambda line: print(line, flush=True), distributed=False)
         setting = settings["PyTorch"]
