@@ -18,7 +18,8 @@ import os
 import sys
 import tempfile
 
-import pytorch_side as side
+sys.dont_write_bytecode = True  # no folder of it beside the sources
+import pytorch_side as side  # noqa: E402
 
 NETS = {  # and the steps that are timed in a round
     "wide": (side.Net((1024, 1024, 1024), True, 2048), 20),

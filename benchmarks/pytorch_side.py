@@ -134,7 +134,7 @@ class Setting:
     threads: int
     ranks: int = 1
     blas: str = ""  # a libblas.so.3; empty: the system's
-    core: str = ""  # for OPENBLAS_CORETYPE
+    core: str = ""  # for OPENBLAS_CORETYPE or BLIS_ARCH_TYPE
     wait: str = ""  # for OMP_WAIT_POLICY
     how: tuple = ()  # of bf16, compile, foreach, fused, onednn, script
 
@@ -146,7 +146,8 @@ class Setting:
     def environment(self):
         count = str(self.threads)
         found = dict(os.environ, OMP_NUM_THREADS=count, OPENBLAS_NUM_THREADS=count, BLIS_NUM_THREADS=count, MKL_NUM_THREADS=count)
-        for name, value in (("LD_PRELOAD", self.blas), ("OPENBLAS_CORETYPE", self.core), ("OMP_WAIT_POLICY", self.wait)):
+        core = "BLIS_ARCH_TYPE" if "blis" in self.blas else "OPENBLAS_CORETYPE"
+        for name, value in (("LD_PRELOAD", self.blas), (core, self.core), ("OMP_WAIT_POLICY", self.wait)):
             if value:
                 found[name] = value
         return found
@@ -157,10 +158,12 @@ def blas_settings(threads):
     and left out where there is another."""
     with open("/proc/cpuinfo") as file:
         flags = next((line.split() for line in file if line.startswith("flags")), [])
-    cores = [""] + (["SkylakeX"] if "avx512f" in flags else []) + (["Cooperlake"] if "avx512_bf16" in flags else [])
+    wide, bf16 = "avx512f" in flags, "avx512_bf16" in flags
+    cores = {"openblas": ["", *["SkylakeX"] * wide, *["Cooperlake"] * bf16], "blis": ["", *["skx"] * wide]}
     paths = [path for path in sorted(glob.glob("/usr/lib/*/*/libblas.so.3"))
              if any(fast in path for fast in ("openblas", "blis", "mkl"))]
-    return [Setting(threads, blas=path, core=core, wait=wait) for path in paths or [""] for core in (cores if "openblas" in path else [""])
+    return [Setting(threads, blas=path, core=core, wait=wait) for path in paths or [""]
+            for core in next((found for name, found in cores.items() if name in path), [""])
             for wait in ("passive", "")]
 
 

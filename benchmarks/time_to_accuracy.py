@@ -15,7 +15,8 @@ import os
 import sys
 import tempfile
 
-import pytorch_side as side
+sys.dont_write_bytecode = True  # no folder of it beside the sources
+import pytorch_side as side  # noqa: E402
 
 NET = side.Net((512, 512), True, 512)
 RATE, EVERY = 4e-3, 30
