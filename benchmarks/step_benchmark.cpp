@@ -1,10 +1,11 @@
 // Time of a whole training step (forward, backward, exchange, update) as a share of the processor's
-// multiply-add peak, measured in the same run on the same cores. Usage: [mpirun -np N] step_benchmark
+// multiply-add peak, measured in the same run on the same cores, beside the memory's bandwidth. Usage:
+// [mpirun -np N] step_benchmark
 // [--threads=T] [Google Benchmark's options, such as
 // --benchmark_repetitions=10 --benchmark_filter=1024]
 //
-// The peak is taken by all ranks at once, before and after; a step's time is the slowest rank's. Every step
-// computes on fresh random rows; the first steps are checked against a finite loss.
+// The peak and the bandwidth are taken by all ranks at once, before and after; a step's time is the slowest
+// rank's. Every step computes on fresh random rows; the first steps are checked against a finite loss.
 
 #include <benchmark/benchmark.h>
 
@@ -17,6 +18,7 @@
 #include <vector>
 
 #include "fma_peak.h"
+#include "memory_bandwidth.h"
 #include "trainer/comm/communicator.h"
 #include "trainer/core/clock.h"
 #include "trainer/core/random.h"
@@ -83,6 +85,18 @@ double slowest(const comm::Communicator& world, double mine) {
   return *std::max_element(all.begin(), all.end());
 }
 
+/// What all ranks reach together, the better of two measurements, each taken by all at once.
+struct Limits {
+  double peak = 0;       ///< operations a second
+  double bandwidth = 0;  ///< bytes a second
+  void measure(const comm::Communicator& world, int threads) {
+    world.barrier();
+    peak = std::max(peak, sum_over_ranks(world, fma_peak(threads, 0.3)));
+    world.barrier();
+    bandwidth = std::max(bandwidth, sum_over_ranks(world, memory_bandwidth(threads, 0.2)));
+  }
+};
+
 void run_case(benchmark::State& state, const comm::Communicator& world, int threads, const Case& test,
               std::int64_t shards) {
   Team team(threads);
@@ -100,8 +114,8 @@ void run_case(benchmark::State& state, const comm::Communicator& world, int thre
     const auto result = step.run(rows, test.batch, ++number, 1e-4, {});
     if (!std::isfinite(result.loss_sum)) return state.SkipWithError("the loss is not finite");
   }
-  world.barrier();
-  const double peak = sum_over_ranks(world, fma_peak(threads, 0.3));
+  Limits limits;
+  limits.measure(world, threads);
   double seconds = 0;
   const train::StepSeconds before = step.seconds();
   for (auto _ : state) {
@@ -112,13 +126,14 @@ void run_case(benchmark::State& state, const comm::Communicator& world, int thre
     state.SetIterationTime(mine);
     seconds += mine;
   }
-  const double later_peak = sum_over_ranks(world, fma_peak(threads, 0.3));
+  limits.measure(world, threads);
   const auto steps = static_cast<double>(state.iterations());
   const double rate = operations(network, test.batch) * steps / seconds;
   state.counters["samples/s"] = static_cast<double>(test.batch) * steps / seconds;
   state.counters["GF/s"] = rate * 1e-9;
-  state.counters["peak_GF/s"] = std::max(peak, later_peak) * 1e-9;
-  state.counters["share_of_peak"] = rate / std::max(peak, later_peak);
+  state.counters["peak_GF/s"] = limits.peak * 1e-9;
+  state.counters["share_of_peak"] = rate / limits.peak;
+  state.counters["triad_GB/s"] = limits.bandwidth * 1e-9;
   state.counters["shards"] = static_cast<double>(shards);
   state.counters["exchange_share"] =
       (step.seconds().communicate - before.communicate + step.seconds().wait - before.wait) /
