@@ -1,146 +1,112 @@
-#!/usr/bin/env python3
+#!/usr/bin/python3
 """Training speed beside PyTorch: the same nets, batches and optimizer on the same processors, in one run.
 
-Usage: pytorch_comparison.py TRAINER [--nets wide,default,small] [--rounds 5] [--processors 2]
+Usage: pytorch_comparison.py TRAINER [--nets wide,default,small] [--rounds 10] [--processors 2] [--quick]
 
-For each net: our program on N ranks x 1 thread and on 1 rank x N threads; PyTorch as one process of N threads with
-each BLAS that is installed, and with DistributedDataParallel over gloo on N processes. The candidates take turns,
-round after round; the median of the rounds counts, its spread (greatest less least, over the median) is told. PyTorch
-is given its data as tensors in memory, shuffled by one randperm an epoch: what a loader costs is not counted against
-it. Needs Debian's python3-torch and libopenblas0-pthread.
+For each net, PyTorch's settings are searched first (pytorch_side.py): its best as one process and as DistributedDataParallel over gloo, in f32
+and in bf16. Before a setting is timed it is verified: from the same first weights, on the same rows in the same order, the losses of its
+first 12 steps are ours to 1 % (10 % in bf16; of losses below 0.1, to 1 % of 0.1). Then these and our program on N ranks x 1 thread, 1 rank x N threads and 1 x 1 take turns, round
+after round. The median of the rounds counts, its spread (greatest less least, over the median) is told; the ratios are of medians.
+
+PyTorch has its data as tensors in memory, shuffled by one randperm an epoch; its processes stay alive between rounds, so that they are warm.
+Ours is started anew in each round, and as many steps go before those that count, which are timed by the clock on the wall, with all that happens in them.
+--quick: two settings, two rounds of few steps, to see that everything runs. Needs Debian's python3-torch, python3-h5py, libopenblas0-pthread and better also
+libopenblas0-openmp and libblis4-pthread: each BLAS that is installed is tried. With another PyTorch: its interpreter before this file's name.
 """
 import csv
-import glob
-import json
 import os
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
 
-NETS = {  # hidden layers, batch norm, rows of a step, steps that are timed in a round
-    "wide": ([1024, 1024, 1024], True, 2048, 12),
-    "default": ([512, 512], False, 256, 150),
-    "small": ([128], False, 32, 1500),
+sys.dont_write_bytecode = True  # no folder of it beside the sources
+import pytorch_side as side  # noqa: E402
+
+NETS = {  # and the steps that are timed in a round
+    "wide": (side.Net((1024, 1024, 1024), True, 2048), 20),
+    "default": (side.Net((512, 512), False, 256), 300),
+    "small": (side.Net((128,), False, 32), 3000),
 }
-INPUTS, CLASSES, ROWS = 784, 10, 16384
+ROWS = 16384
 
 
 def option(name, default):
     return sys.argv[sys.argv.index(name) + 1] if name in sys.argv else default
 
 
-# ---- PyTorch, in a process of its own: prints samples a second
-
-
-def worker(net, threads, ranks):
-    import torch
-    from torch import nn
-
-    torch.set_num_threads(threads)
-    torch.set_flush_denormal(True)
-    torch.manual_seed(1)
-    hidden, norm, batch, steps = NETS[net]
-    layers, width = [], INPUTS
-    for units in hidden:
-        layers += [nn.Linear(width, units)] + ([nn.BatchNorm1d(units)] if norm else []) + [nn.ReLU()]
-        width = units
-    model = nn.Sequential(*layers, nn.Linear(width, CLASSES))
-    rank = 0
-    if ranks > 1:
-        import torch.distributed as dist
-
-        rank = int(os.environ["RANK"])
-        dist.init_process_group("gloo", rank=rank, world_size=ranks)
-        model = nn.parallel.DistributedDataParallel(model)
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3, foreach=True)
-    loss = nn.CrossEntropyLoss()
-    x, y = torch.randn(ROWS // ranks, INPUTS), torch.randint(0, CLASSES, (ROWS // ranks,))
-    mine = batch // ranks
-
-    def run(count):
-        order, place = torch.randperm(len(x)), 0
-        for _ in range(count):
-            if place + mine > len(x):
-                order, place = torch.randperm(len(x)), 0
-            rows = order[place:place + mine]
-            place += mine
-            optimizer.zero_grad(set_to_none=True)
-            loss(model(x[rows]), y[rows]).backward()
-            optimizer.step()
-
-    run(max(3, steps // 5))
-    begin = time.perf_counter()
-    run(steps)
-    seconds = time.perf_counter() - begin
-    if rank == 0:
-        print(json.dumps(batch * steps / seconds))
-
-
-def torch_speed(net, threads, ranks, preload=None):
-    words = [sys.executable, os.path.abspath(__file__), "--worker", net, str(threads), str(ranks)]
-    environment = dict(os.environ, OMP_NUM_THREADS=str(threads), MASTER_ADDR="127.0.0.1", MASTER_PORT="29511")
-    if preload:
-        environment["LD_PRELOAD"] = preload
-    jobs = [subprocess.Popen(words, env=dict(environment, RANK=str(rank)), stdout=subprocess.PIPE, text=True) for rank in range(ranks)]
-    outputs = [job.communicate()[0] for job in jobs]
-    if any(job.returncode for job in jobs):
-        raise RuntimeError(f"PyTorch failed: {' '.join(words)}")
-    return json.loads(outputs[0])
-
-
-# ---- ours
-
-
-def our_speed(trainer, net, ranks, threads):
-    hidden, norm, batch, steps = NETS[net]
-    model = " ".join(f"dense({units}){' batch_norm' if norm else ''} relu" for units in hidden) + " dense(outputs)"
+def our_seconds(trainer, net, data, steps, ranks, threads, options):
+    """Of a step, by the clock on the wall, in the second half of twice as many: between two rows of timing.csv."""
     with tempfile.TemporaryDirectory() as folder:
-        words = ["mpirun", "--oversubscribe", "--bind-to", "core" if ranks > 1 else "none", "-np", str(ranks), trainer, "--data",
-                 f"generate:blobs(rows={ROWS}, features={INPUTS}, classes={CLASSES})", "--validation", "0", "--scale", "none", "--model", model,
-                 "--optimizer", "adam", "--batch-size", str(batch), "--max-steps", str(steps + max(3, steps // 5)), "--evaluate-every",
-                 f"{max(3, steps // 5)} steps", "--checkpoint-every", "1000000 steps", "--threads", str(threads), "--quiet", "--out",
-                 folder + "/run"]
-        environment = dict(os.environ, OMPI_ALLOW_RUN_AS_ROOT="1", OMPI_ALLOW_RUN_AS_ROOT_CONFIRM="1")
-        subprocess.run(words, env=environment, check=True, stdout=subprocess.DEVNULL)
+        side.run_ours([*side.mpirun(ranks), trainer, "--data", data, "--task", "classification", "--validation", "0", "--test", "none",
+                       "--model", net.text(), "--loss", "softmax_cross_entropy", "--optimizer", "adam", "--batch-size", str(net.batch),
+                       "--max-steps", str(2 * steps), "--evaluate-every", f"{steps} steps", "--checkpoint-every", "1000000 steps",
+                       "--threads", str(threads), "--quiet", "--out", folder + "/run", *options])
         with open(folder + "/run/timing.csv", newline="") as file:
-            rows = [row for row in csv.DictReader(file) if int(row["step"]) > 0]
-    # Seconds of training steps between evaluations; the first ones are not counted, as with PyTorch.
-    return batch * (int(rows[-1]["step"]) - int(rows[0]["step"])) / sum(float(row["samples_per_second"]) ** -1 * batch * (
-        int(row["step"]) - int(before["step"])) for before, row in zip(rows, rows[1:]))
+            seconds = {int(row["step"]): float(row["seconds"]) for row in csv.DictReader(file)}
+    return (seconds[2 * steps] - seconds[steps]) / steps
+
+
+def compare(trainer, name, processors, rounds, quick):
+    net, steps = NETS[name]
+    if quick:
+        steps = steps // 10 + 2
+    print(f"\n{net}", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        data = folder + "/rows"
+        side.write_rows(data, ROWS, net)
+        scale = ("--scale", "none")
+        losses = side.Losses(trainer, net, data, scale)
+        if quick:
+            settings = {"PyTorch": side.blas_settings(processors)[-2], "PyTorch DDP": side.Setting(1, processors)}
+        else:
+            settings = side.choose(net, data, losses, processors, steps, lambda line: print(line, flush=True))
+        layouts = dict.fromkeys([(processors, 1), (1, processors), (1, 1)])  # 32 rows are one shard: one thread's work
+        candidates = {}
+        bf16 = side.knows_bf16(trainer)
+        if bf16:
+            print(f"  our losses in bf16 differ from those in f32 by {losses.verify_our_bf16():.1e}")
+        for precision in ("", " bf16") if bf16 else ("",):
+            for ranks, threads in layouts:
+                words = (*scale, "--precision", "bf16") if precision else scale
+                candidates[f"ours{precision}, {ranks} x {threads}"] = (
+                    lambda ranks=ranks, threads=threads, words=words: our_seconds(trainer, net, data, steps, ranks, threads, words))
+        torches = {}
+        try:
+            for kind, setting in settings.items():
+                torches[kind] = side.Torch(net, setting, data)
+                losses.verify(torches[kind])
+                torches[kind].ask("steps", count=max(3, steps // 5))
+                candidates[kind] = lambda torch=torches[kind]: torch.ask("steps", count=steps) / steps
+            speeds = {kind: [] for kind in candidates}
+            for _ in range(rounds):
+                for kind, measure in candidates.items():
+                    speeds[kind].append(net.batch / measure())
+        finally:
+            for torch in torches.values():
+                torch.end()
+    table = {kind: side.summary(values) for kind, values in speeds.items()}
+    print(f"  {rounds} rounds in turn:")
+    for kind, (median, spread) in table.items():
+        ratios = ""
+        if not kind.startswith("ours"):
+            for precision in ("ours,", "ours bf16,"):
+                best = max((value for other, (value, _) in table.items() if other.startswith(precision)), default=None)
+                if best:
+                    ratios += f"   {precision[:-1]} is {best / median:.2f} times as fast"
+        print(f"  {kind:20} {median:9.0f} samples/s   spread {100 * spread:3.0f} %{ratios}", flush=True)
+        if kind in settings:
+            print(f"    {settings[kind]}")
 
 
 def main():
-    trainer, processors, rounds = os.path.abspath(sys.argv[1]), int(option("--processors", 2)), int(option("--rounds", 5))
-    blas = {"as installed": None}
-    for path in sorted(glob.glob("/usr/lib/x86_64-linux-gnu/*/libblas.so.3")):
-        blas[os.path.basename(os.path.dirname(path))] = path
-    if not any(fast in name for name in blas for fast in ("openblas", "blis", "mkl")):
-        sys.exit("pytorch_comparison: only the reference BLAS is installed, on which PyTorch is some fifty times slower: nothing to compare "
-                 "with; install libopenblas0-pthread")
-    for net in option("--nets", ",".join(NETS)).split(","):
-        hidden, norm, batch, _ = NETS[net]
-        candidates = {f"ours, {processors} ranks x 1 thread": lambda: our_speed(trainer, net, processors, 1),
-                      f"ours, 1 rank x {processors} threads": lambda: our_speed(trainer, net, 1, processors)}
-        for name, path in blas.items():
-            candidates[f"PyTorch, {processors} threads, BLAS {name}"] = lambda path=path: torch_speed(net, processors, 1, path)
-        candidates[f"PyTorch DDP, {processors} processes"] = lambda: torch_speed(net, 1, processors)
-        speeds = {name: [] for name in candidates}
-        for _ in range(rounds):
-            for name, measure in candidates.items():
-                speeds[name].append(measure())
-        median = {name: statistics.median(values) for name, values in speeds.items()}
-        ours = max(value for name, value in median.items() if name.startswith("ours"))
-        print(f"\n{INPUTS}-{'-'.join(map(str, hidden))}-{CLASSES}{', batch norm' if norm else ''}, batch {batch}, Adam")
-        for name, value in median.items():
-            spread = (max(speeds[name]) - min(speeds[name])) / value
-            ratio = "" if name.startswith("ours") else f"   ours is {ours / value:.2f} times as fast"
-            print(f"  {name:42} {value:9.0f} samples/s   spread {100 * spread:3.0f} %{ratio}", flush=True)
+    trainer, processors, quick = os.path.abspath(sys.argv[1]), int(option("--processors", 2)), "--quick" in sys.argv
+    if not side.blas_settings(1)[0].blas and "--any-blas" not in sys.argv:
+        sys.exit("pytorch_comparison: only the reference BLAS is installed, on which Debian's PyTorch is some fifty times slower: nothing to "
+                 "compare with; install libopenblas0-pthread (or say --any-blas, for a PyTorch that brings its own)")
+    for name in option("--nets", ",".join(NETS)).split(","):
+        compare(trainer, name, processors, int(option("--rounds", 2 if quick else 10)), quick)
 
 
 if __name__ == "__main__":
-    if sys.argv[1] == "--worker":
-        worker(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
-    else:
-        main()
+    if len(sys.argv) < 2 or sys.argv[1].startswith("-"):
+        sys.exit(__doc__)
+    main()

@@ -1,10 +1,11 @@
 // Time of a whole training step (forward, backward, exchange, update) as a share of the processor's
-// multiply-add peak, measured in the same run on the same cores. Usage: [mpirun -np N] step_benchmark
+// multiply-add peak, measured in the same run on the same cores, beside the memory's bandwidth. Usage:
+// [mpirun -np N] step_benchmark
 // [--threads=T] [Google Benchmark's options, such as
 // --benchmark_repetitions=10 --benchmark_filter=1024]
 //
-// The peak is taken by all ranks at once, before and after; a step's time is the slowest rank's. Every step
-// computes on fresh random rows; the first steps are checked against a finite loss.
+// The peak and the bandwidth are taken by all ranks at once, before and after; a step's time is the slowest
+// rank's. Every step computes on fresh random rows; the first steps are checked against a finite loss.
 
 #include <benchmark/benchmark.h>
 
@@ -17,6 +18,7 @@
 #include <vector>
 
 #include "fma_peak.h"
+#include "memory_bandwidth.h"
 #include "trainer/comm/communicator.h"
 #include "trainer/core/clock.h"
 #include "trainer/core/random.h"
@@ -83,6 +85,18 @@ double slowest(const comm::Communicator& world, double mine) {
   return *std::max_element(all.begin(), all.end());
 }
 
+/// What all ranks reach together, the better of two measurements, each taken by all at once.
+struct Limits {
+  double peak = 0;       ///< operations a second
+  double bandwidth = 0;  ///< bytes a second
+  void measure(const comm::Communicator& world, int threads) {
+    world.barrier();
+    peak = std::max(peak, sum_over_ranks(world, fma_peak(threads, 0.3)));
+    world.barrier();
+    bandwidth = std::max(bandwidth, sum_over_ranks(world, memory_bandwidth(threads, 0.2)));
+  }
+};
+
 void run_case(benchmark::State& state, const comm::Communicator& world, int threads, const Case& test,
               std::int64_t shards) {
   Team team(threads);
@@ -100,8 +114,8 @@ void run_case(benchmark::State& state, const comm::Communicator& world, int thre
     const auto result = step.run(rows, test.batch, ++number, 1e-4, {});
     if (!std::isfinite(result.loss_sum)) return state.SkipWithError("the loss is not finite");
   }
-  world.barrier();
-  const double peak = sum_over_ranks(world, fma_peak(threads, 0.3));
+  Limits limits;
+  limits.measure(world, threads);
   double seconds = 0;
   const train::StepSeconds before = step.seconds();
   for (auto _ : state) {
@@ -112,13 +126,14 @@ void run_case(benchmark::State& state, const comm::Communicator& world, int thre
     state.SetIterationTime(mine);
     seconds += mine;
   }
-  const double later_peak = sum_over_ranks(world, fma_peak(threads, 0.3));
+  limits.measure(world, threads);
   const auto steps = static_cast<double>(state.iterations());
   const double rate = operations(network, test.batch) * steps / seconds;
   state.counters["samples/s"] = static_cast<double>(test.batch) * steps / seconds;
   state.counters["GF/s"] = rate * 1e-9;
-  state.counters["peak_GF/s"] = std::max(peak, later_peak) * 1e-9;
-  state.counters["share_of_peak"] = rate / std::max(peak, later_peak);
+  state.counters["peak_GF/s"] = limits.peak * 1e-9;
+  state.counters["share_of_peak"] = rate / limits.peak;
+  state.counters["triad_GB/s"] = limits.bandwidth * 1e-9;
   state.counters["shards"] = static_cast<double>(shards);
   state.counters["exchange_share"] =
       (step.seconds().communicate - before.communicate + step.seconds().wait - before.wait) /
@@ -161,10 +176,16 @@ void run_observing(benchmark::State& state, const comm::Communicator& world, int
   state.counters["all_steps_more"] = more / static_cast<double>(train::NoiseScale::kEvery);
 }
 
-/// The step with our own kernel for the gradient of weights and with oneDNN's product, in turn: medians, and
-/// the fastest of each, which other work on the machine disturbs least.
-void run_weight_gradients(benchmark::State& state, const comm::Communicator& world, int threads,
-                          const Case& test) {
+/// A way to compute a network.
+struct Way {
+  std::string name;
+  nn::Tuning tuning;
+};
+
+/// Steps of two ways in turn: medians, and the fastest of each, which other work on the machine disturbs
+/// least, as shares of the peak in f32; and how many times as fast the first is as the second.
+void run_in_turn(benchmark::State& state, const comm::Communicator& world, int threads, const Case& test,
+                 const Way& first, const Way& second) {
   Team team(threads);
   const nn::Loss loss = nn::Loss::parse("softmax_cross_entropy");
   const auto optimizer = optim::Optimizer::parse("adam");
@@ -176,20 +197,19 @@ void run_weight_gradients(benchmark::State& state, const comm::Communicator& wor
     train::Step step;
     std::vector<double> seconds = {};
     Side(const comm::Communicator& ranks, Team& the_team, const Case& what, const nn::Loss& the_loss,
-         const optim::Optimizer& adam, const train::Step::Settings& how, bool own)
-        : network(nn::join(nn::Model(what.model, kInputs, kOutputs), the_loss), the_team.size(),
-                  {.own_weight_gradient = own}),
+         const optim::Optimizer& adam, const train::Step::Settings& how, const nn::Tuning& tuning)
+        : network(nn::join(nn::Model(what.model, kInputs, kOutputs), the_loss), the_team.size(), tuning),
           step(ranks, the_team, network, the_loss, nn::TargetForm::classes, adam, how) {
       network.initialise(1, step.parameters().data(), step.statistics().data());
     }
   };
-  Side own(world, team, test, loss, *optimizer, settings, true);
-  Side product(world, team, test, loss, *optimizer, settings, false);
-  const RandomRows rows(own.step.rows(test.batch).size());
+  Side one(world, team, test, loss, *optimizer, settings, first.tuning);
+  Side other(world, team, test, loss, *optimizer, settings, second.tuning);
+  const RandomRows rows(one.step.rows(test.batch).size());
   std::int64_t number = 0;
   for (auto _ : state) {
     ++number;
-    for (Side* side : {&own, &product}) {
+    for (Side* side : {&one, &other}) {
       world.barrier();
       const Stopwatch watch;
       side->step.run(rows, test.batch, number, 1e-4, {});
@@ -198,12 +218,15 @@ void run_weight_gradients(benchmark::State& state, const comm::Communicator& wor
     }
   }
   const double peak = sum_over_ranks(world, fma_peak(threads, 0.3));
-  for (const auto& [side, name] : {std::pair{&own, "own"}, std::pair{&product, "onednn"}}) {
+  const auto middle = [](const Side& side) { return side.seconds[side.seconds.size() / 2]; };
+  for (const auto& [side, way] : {std::pair{&one, &first}, std::pair{&other, &second}}) {
     std::ranges::sort(side->seconds);
     const double work = operations(side->network, test.batch) / peak;
-    state.counters[std::string(name) + "_median"] = work / side->seconds[side->seconds.size() / 2];
-    state.counters[std::string(name) + "_best"] = work / side->seconds[0];
+    state.counters[way->name + "_median"] = work / middle(*side);
+    state.counters[way->name + "_best"] = work / side->seconds[0];
   }
+  state.counters["times_median"] = middle(other) / middle(one);
+  state.counters["times_best"] = other.seconds[0] / one.seconds[0];
 }
 
 /// Nothing is printed by other ranks than 0.
@@ -251,14 +274,20 @@ int main(int argc, char** argv) {
         ->UseManualTime()
         ->Unit(benchmark::kMillisecond)
         ->Iterations(test.batch > 1000 ? 30 : 300);
-  for (const Case& test : kCases)
-    benchmark::RegisterBenchmark((test.name + "/weight_gradients").c_str(),
-                                 [&world, threads, &test](benchmark::State& state) {
-                                   run_weight_gradients(state, world, threads, test);
+  const Way own{"own", {}}, product{"onednn", {.own_weight_gradient = false}},
+      bf16{"bf16", {.precision = nn::Precision::bf16}}, f32{"f32", {}};
+  const auto in_turn = [&](const Case& test, const char* name, const Way& first, const Way& second) {
+    benchmark::RegisterBenchmark((test.name + name).c_str(),
+                                 [&world, threads, &test, &first, &second](benchmark::State& state) {
+                                   run_in_turn(state, world, threads, test, first, second);
                                  })
         ->UseManualTime()
         ->Unit(benchmark::kMillisecond)
         ->Iterations(test.batch > 1000 ? 30 : 300);
+  };
+  for (const Case& test : kCases) in_turn(test, "/weight_gradients", own, product);
+  if (nn::has_bf16())
+    for (const Case& test : kCases) in_turn(test, "/bf16", bf16, f32);
   benchmark::Initialize(&argc, argv);
   if (world.rank() == 0) {
     std::printf("%d rank(s) x %d thread(s), oneDNN %s %s\n", world.size(), threads,

@@ -333,8 +333,11 @@ void add_length_options(std::vector<Option>& table) {
   group.add(
       whole("seed", &C::seed),
       {.placeholder = "N", .effect = Effect::bits, .help = "of the starting weights, the order and dropout"});
-  group.add(choice("precision", &C::precision, {"f32"}),
-            {.placeholder = "TYPE", .effect = Effect::bits, .help = "of the arithmetic: f32"});
+  group.add(
+      choice("precision", &C::precision, {"f32", "bf16"}),
+      {.placeholder = "TYPE",
+       .effect = Effect::bits,
+       .help = "of the factors of dense layers' products in training, f32 or bf16; all else stays f32"});
 }
 
 void add_machine_options(std::vector<Option>& table) {

@@ -56,7 +56,7 @@ struct GradientExchange::State {
         std::int64_t block, std::int64_t largest_message);
   void lay_out_slots(const TreeDeal& deal);
   void place_received();
-  void read_presence(const std::function<bool(Range)>& present);
+  void read_presence(FunctionRef<bool(Range)> present);
   void post_receives(int layer);
   void send_to(int destination, int tag, const float* from, std::int64_t floats, RequestSet& requests);
   /// The k-th peer in the order that spreads the load: the next rank first.
@@ -143,11 +143,15 @@ void GradientExchange::State::place_received() {
   }
 }
 
-void GradientExchange::State::read_presence(const std::function<bool(Range)>& is_present) {
-  std::vector<bool> now(nodes.size());
-  for (std::size_t slot = 0; slot < nodes.size(); ++slot) now[slot] = is_present(nodes[slot]);
-  if (program && now == present) return;
-  present = std::move(now);
+void GradientExchange::State::read_presence(FunctionRef<bool(Range)> is_present) {
+  bool same = program.has_value();
+  present.resize(nodes.size());
+  for (std::size_t slot = 0; slot < nodes.size(); ++slot) {
+    const bool now = is_present(nodes[slot]);
+    same = same && now == present[slot];
+    present[slot] = now;
+  }
+  if (same) return;
   program.emplace(leaves, nodes, present);
 }
 
@@ -188,7 +192,7 @@ Range GradientExchange::slice(int layer, int rank) const {
   return state_->slices.at(static_cast<std::size_t>(layer)).at(static_cast<std::size_t>(rank));
 }
 
-void GradientExchange::begin_step(const std::function<bool(Range)>& present) {
+void GradientExchange::begin_step(FunctionRef<bool(Range)> present) {
   State& s = *state_;
   require(!s.in_step, ErrorKind::internal, "a step of the exchange was begun before the last one ended");
   s.in_step = true;

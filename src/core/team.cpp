@@ -11,13 +11,13 @@
 namespace trainer {
 namespace {
 
-using Work = std::function<void(std::int64_t, int)>;
+using Work = FunctionRef<void(std::int64_t, int)>;
 using Poll = std::function<void()>;
 
 /// One run(): the units that are left, the threads that still work, the first exception.
 class Loop {
  public:
-  Loop(std::int64_t units, const Work& work, const Poll& poll) : units_(units), work_(work), poll_(poll) {}
+  Loop(std::int64_t units, Work work, const Poll& poll) : units_(units), work_(work), poll_(poll) {}
 
   /// Takes part as `thread` of `threads`, until no unit is left; thread 0 polls until nobody works.
   void take_part(int thread, int threads) noexcept {
@@ -56,7 +56,7 @@ class Loop {
   }
 
   const std::int64_t units_;
-  const Work& work_;
+  const Work work_;
   const Poll& poll_;
   std::atomic<std::int64_t> next_{0};
   std::atomic<int> helpers_done_{0};
@@ -70,7 +70,7 @@ Team::Team(int threads) : threads_(threads) {
   require(threads >= 1, ErrorKind::internal, "a team of ", threads, " threads was asked for");
 }
 
-void Team::run(std::int64_t units, const Work& work) const {
+void Team::run(std::int64_t units, Work work) const {
   if (units <= 0) return;
   Loop loop(units, work, poll_);
   if (threads_ == 1) {

@@ -6,6 +6,7 @@
 
 #include "operations.h"
 #include "trainer/core/random.h"
+#include "trainer/nn/onednn_facts.h"
 
 namespace trainer::nn {
 namespace {
@@ -22,7 +23,7 @@ struct Assembler {
   std::vector<ParameterLayer>& layers;
   std::int64_t& parameter_floats;
   std::int64_t& statistic_floats;
-  bool own_weight_gradient;
+  Tuning tuning;
   std::string path_of_layer = {};  ///< that is being assembled
 
   std::int64_t place(std::vector<Tensor>& tensors, std::int64_t& floats, Tensor::Kind kind, std::string path,
@@ -80,7 +81,8 @@ struct Assembler {
         with_bias ? place(parameters, parameter_floats, Kind::bias, path + "/bias", {outputs}) : -1;
     Slot out = new_value(outputs, true);
     give_gradient(out);
-    Dense* operation = emit<Dense>(in, out, weight, bias, panel, own_weight_gradient);
+    Dense* operation = emit<Dense>(in, out, weight, bias, panel, tuning);
+    if (tuning.precision == Precision::bf16) operation->round(factory, plan);
     operation->layer = end_layer(first);
     plan.tiled.back() = operation;
     return out;
@@ -262,11 +264,15 @@ void draw(const Tensor& tensor, std::uint32_t index, std::uint64_t seed, float* 
 }  // namespace
 
 Network::Network(const Model& model, int threads, Tuning tuning)
-    : model_(model), factory_(std::make_unique<KernelFactory>(threads)), plan_(std::make_unique<Plan>()) {
-  Assembler assembler{*factory_,         *plan_,
-                      parameters_,       statistics_,
-                      layers_,           parameter_floats_,
-                      statistic_floats_, tuning.own_weight_gradient && WeightGradient::possible()};
+    : model_(model),
+      precision_(tuning.precision),
+      factory_(std::make_unique<KernelFactory>(threads)),
+      plan_(std::make_unique<Plan>()) {
+  require(precision_ == Precision::f32 || has_bf16(), ErrorKind::internal,
+          "a network in bf16 where there are no instructions for it");
+  tuning.own_weight_gradient = tuning.own_weight_gradient && WeightGradient::possible();
+  Assembler assembler{*factory_,         *plan_, parameters_, statistics_, layers_, parameter_floats_,
+                      statistic_floats_, tuning};
   plan_->input = assembler.new_value(model_.inputs(), false);
   plan_->output = assembler.sequence(model_.layers(), plan_->input);
   require(!layers_.empty(), ErrorKind::usage, "--model \"", model_.text(),
@@ -282,6 +288,16 @@ Network::Network(const Model& model, int threads, Tuning tuning)
 }
 
 Network::~Network() = default;
+
+Precision parse_precision(const std::string& text) {
+  if (text == "f32") return Precision::f32;
+  require(text == "bf16", ErrorKind::usage, "--precision ", text, ": expected f32 or bf16");
+  require(has_bf16(), ErrorKind::usage,
+          "--precision bf16: oneDNN would only emulate bf16 here: the processor has neither avx512_bf16 nor "
+          "amx_bf16, or a limit (--isa, ONEDNN_MAX_CPU_ISA) leaves them out (oneDNN computes with ",
+          onednn_isa(), "); take --precision f32");
+  return Precision::bf16;
+}
 
 std::int64_t Network::parameter_count() const {
   std::int64_t count = 0;

@@ -5,6 +5,7 @@
 #include <string>
 #include <utility>
 
+#include "avx512.h"
 #include "trainer/core/error.h"
 #include "trainer/nn/onednn_facts.h"
 
@@ -15,8 +16,9 @@ using dnnl::memory;
 using DataType = memory::data_type;
 using Tag = memory::format_tag;
 
-memory::desc matrix(std::int64_t rows, std::int64_t columns, Tag tag = Tag::ab) {
-  return {{rows, columns}, DataType::f32, tag};
+memory::desc matrix(std::int64_t rows, std::int64_t columns, Tag tag = Tag::ab,
+                    DataType type = DataType::f32) {
+  return {{rows, columns}, type, tag};
 }
 
 memory::desc vector(std::int64_t size) { return {{size}, DataType::f32, Tag::a}; }
@@ -24,6 +26,12 @@ memory::desc vector(std::int64_t size) { return {{size}, DataType::f32, Tag::a};
 /// oneDNN's name of a WeightLayout: [outputs / panel][inputs][panel], seen as a matrix [outputs, inputs].
 memory::desc weights(std::int64_t inputs, std::int64_t outputs, std::int64_t panel) {
   return matrix(outputs, inputs, panel == outputs ? Tag::ba : Tag::AB16b64a);
+}
+
+/// oneDNN's name of a Bf16Matrix, seen as a matrix [columns, padded depth].
+memory::desc weights(const Bf16Matrix& bf16) {
+  const Tag tag = bf16.panel == 64 ? Tag::AB8b64a2b : bf16.panel == 32 ? Tag::AB8b32a2b : Tag::AB8b16a2b;
+  return matrix(bf16.columns, padded_depth(bf16.depth), tag, DataType::bf16);
 }
 
 dnnl::primitive_attr attributes() {
@@ -205,6 +213,18 @@ Kernel KernelFactory::dense_backward_data(std::int64_t rows, std::int64_t inputs
   });
 }
 
+Kernel KernelFactory::bf16_product(std::int64_t rows, const Bf16Matrix& bf16, bool bias) {
+  return checked("inner product in bf16", [&] {
+    const auto x = matrix(rows, padded_depth(bf16.depth), Tag::ab, DataType::bf16), w = weights(bf16),
+               b = vector(bf16.columns), y = matrix(rows, bf16.columns);
+    const auto desc = forward_desc(state_->engine, x, w, bias ? &b : nullptr, y);
+    std::vector<std::pair<int, memory::desc>> arguments = {{DNNL_ARG_SRC, x}, {DNNL_ARG_WEIGHTS, w}};
+    if (bias) arguments.emplace_back(DNNL_ARG_BIAS, b);
+    arguments.emplace_back(DNNL_ARG_DST, y);
+    return state_->make(desc, dnnl::inner_product_forward(desc), std::move(arguments));
+  });
+}
+
 bool derivative_from_output(Function function) {
   return function == Function::sigmoid || function == Function::tanh;
 }
@@ -250,6 +270,20 @@ std::int64_t KernelFactory::preferred_panel(std::int64_t inputs, std::int64_t ou
   });
 }
 
+std::int64_t KernelFactory::preferred_bf16_panel(std::int64_t depth, std::int64_t columns) {
+  constexpr std::int64_t kNominalRows = 64;
+  return checked("inner product in bf16", [&]() -> std::int64_t {
+    const auto x = matrix(kNominalRows, padded_depth(depth), Tag::ab, DataType::bf16),
+               y = matrix(kNominalRows, columns);
+    for (const std::int64_t panel : {64, 32, 16}) {
+      const Bf16Matrix bf16{depth, columns, panel};
+      const std::string name = forward_desc(state_->engine, x, weights(bf16), nullptr, y).impl_info_str();
+      if (name.rfind("brgemm", 0) == 0) return panel;
+    }
+    return columns > 32 ? 64 : columns > 16 ? 32 : 16;
+  });
+}
+
 void multiply_transposed(std::int64_t m, std::int64_t n, std::int64_t k, const float* a, std::int64_t lda,
                          const float* b, std::int64_t ldb, float* c, std::int64_t ldc) {
   const dnnl_status_t status = dnnl_sgemm('T', 'N', m, n, k, 1.0f, a, lda, b, ldb, 0.0f, c, ldc);
@@ -257,12 +291,19 @@ void multiply_transposed(std::int64_t m, std::int64_t n, std::int64_t k, const f
           static_cast<int>(status), ")");
 }
 
-bool onednn_has_avx512() {
+namespace {
+
+bool has_isa(dnnl::cpu_isa wanted) {
   // The values are sets of features.
-  const auto isa = static_cast<unsigned>(dnnl::get_effective_cpu_isa());
-  const auto wanted = static_cast<unsigned>(dnnl::cpu_isa::avx512_core);
-  return (isa & wanted) == wanted;
+  const auto isa = static_cast<unsigned>(dnnl::get_effective_cpu_isa()), set = static_cast<unsigned>(wanted);
+  return (isa & set) == set;
 }
+
+}  // namespace
+
+bool onednn_has_avx512() { return has_isa(dnnl::cpu_isa::avx512_core); }
+
+bool has_bf16() { return TRAINER_HAS_AVX512_KERNEL != 0 && has_isa(dnnl::cpu_isa::avx512_core_bf16); }
 
 std::string onednn_version() {
   const dnnl_version_t* version = dnnl_version();

@@ -8,6 +8,7 @@
 #include <span>
 #include <vector>
 
+#include "bf16.h"
 #include "trainer/core/buffer.h"
 
 namespace trainer::nn {
@@ -54,6 +55,9 @@ class KernelFactory {
   /// dx = dy W. Arguments: dy [rows, outputs], weights, dx [rows, inputs].
   Kernel dense_backward_data(std::int64_t rows, std::int64_t inputs, std::int64_t outputs,
                              std::int64_t panel);
+  /// y = x M + b, in bf16 with sums in f32. Arguments: x [rows, padded depth] bf16, the matrix (see
+  /// Bf16Matrix), bias [columns] (left out without bias), y [rows, columns] f32.
+  Kernel bf16_product(std::int64_t rows, const Bf16Matrix& matrix, bool bias);
   /// y = f(x), element by element. Arguments: x, y (may be the same).
   Kernel elementwise(Function function, std::int64_t count);
   /// dx = dy f'(x). Arguments: y or x (see derivative_from_output), dy, dx (may be dy).
@@ -63,6 +67,8 @@ class KernelFactory {
 
   /// The width of the column panels in which this machine's kernels want a weight matrix: see WeightLayout.
   std::int64_t preferred_panel(std::int64_t inputs, std::int64_t outputs);
+  /// The same for a Bf16Matrix.
+  std::int64_t preferred_bf16_panel(std::int64_t depth, std::int64_t columns);
 
  private:
   struct State;

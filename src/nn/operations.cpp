@@ -227,6 +227,7 @@ TRAINER_VECTORISED void drop_backward(const std::uint8_t* mask, float factor, co
 // ---- dense
 
 void Dense::prepare(KernelFactory& factory, std::int64_t rows, bool training) {
+  if (training && bf16_forward_) return prepare_bf16(factory, rows);
   Kernels& kernels = kernels_[rows];
   if (!kernels.forward)
     kernels.forward = factory.dense_forward(rows, in_.width, out_.width, panel_, bias_ >= 0);
@@ -234,11 +235,54 @@ void Dense::prepare(KernelFactory& factory, std::int64_t rows, bool training) {
     kernels.backward = factory.dense_backward_data(rows, in_.width, out_.width, panel_);
 }
 
+void Dense::prepare_bf16(KernelFactory& factory, std::int64_t rows) {
+  Kernels& kernels = kernels_[rows];
+  if (!kernels.bf16_forward) kernels.bf16_forward = factory.bf16_product(rows, *bf16_forward_, bias_ >= 0);
+  if (bf16_backward_ && !kernels.bf16_backward)
+    kernels.bf16_backward = factory.bf16_product(rows, *bf16_backward_, false);
+}
+
+void Dense::round(KernelFactory& factory, Network::Plan& plan) {
+  const auto place = [&](std::optional<Bf16Matrix>& matrix, std::int64_t depth, std::int64_t columns) {
+    matrix = {depth, columns, factory.preferred_bf16_panel(depth, columns), plan.bf16_weights};
+    plan.bf16_weights += matrix->size();
+    plan.bf16_depth = std::max(plan.bf16_depth, padded_depth(depth));
+  };
+  place(bf16_forward_, in_.width, out_.width);
+  if (in_.needs_gradient) place(bf16_backward_, out_.width, in_.width);
+  plan.bf16.push_back(this);
+}
+
+std::int64_t Dense::bf16_parts() const {
+  return bf16_forward_->panels() + (bf16_backward_ ? bf16_backward_->panels() : 0);
+}
+
+void Dense::round_part(const View& view, std::int64_t part) const {
+  const float* const weights = view.parameters + weight_;
+  const WeightPlace place{in_.width, out_.width, panel_};
+  const std::int64_t forward = bf16_forward_->panels();
+  if (part < forward)
+    round_transposed_weights(weights, place, *bf16_forward_, part, view.bf16_weights + bf16_forward_->offset);
+  else
+    round_weights(weights, place, *bf16_backward_, part - forward,
+                  view.bf16_weights + bf16_backward_->offset);
+}
+
 void Dense::forward(const View& view, const Unit& unit, int thread) const {
   const Kernels& kernels = kernels_.at(unit.rows.size());
   float* x = value(view, in_, unit.rows.begin);
   float* y = value(view, out_, unit.rows.begin);
   auto* parameters = const_cast<float*>(view.parameters);  // oneDNN's handles are not const; it only reads
+  if (view.bf16_weights != nullptr) {
+    Bf16* const rows = view.bf16_rows[thread];
+    Bf16* const weights = view.bf16_weights + bf16_forward_->offset;
+    round_rows(x, unit.rows.size(), in_.width, rows);
+    if (bias_ >= 0)
+      kernels.bf16_forward(thread, {rows, weights, parameters + bias_, y});
+    else
+      kernels.bf16_forward(thread, {rows, weights, y});
+    return;
+  }
   if (bias_ >= 0) {
     kernels.forward(thread, {x, parameters + weight_, parameters + bias_, y});
   } else {
@@ -248,6 +292,13 @@ void Dense::forward(const View& view, const Unit& unit, int thread) const {
 
 void Dense::backward(const View& view, const Unit& unit, int thread) const {
   if (!in_.needs_gradient) return;
+  if (view.bf16_weights != nullptr) {
+    Bf16* const rows = view.bf16_rows[thread];
+    round_rows(gradient(view, out_, unit.rows.begin), unit.rows.size(), out_.width, rows);
+    return kernels_.at(unit.rows.size())
+        .bf16_backward(
+            thread, {rows, view.bf16_weights + bf16_backward_->offset, gradient(view, in_, unit.rows.begin)});
+  }
   auto* parameters = const_cast<float*>(view.parameters);
   kernels_.at(unit.rows.size())
       .backward(thread, {gradient(view, out_, unit.rows.begin), parameters + weight_,
@@ -314,8 +365,8 @@ Range blocks_of(const WeightGradient& kernel, const Tile& tile, std::int64_t inp
 
 }  // namespace
 
-void Dense::pack(const View& view, Range rows) const {
-  kernel_->pack(value(view, in_, 0), gradient(view, out_, 0), rows, view.packed_capacity, view.packed);
+void Dense::pack(const View& view, Range rows, Range shard) const {
+  kernel_->pack(value(view, in_, 0), gradient(view, out_, 0), rows, shard, view.packed_capacity, view.packed);
 }
 
 void Dense::fold(const View& view, std::span<const Leaf> leaves, const Tile& tile, float* flat,

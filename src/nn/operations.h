@@ -42,6 +42,8 @@ struct View {
   std::uint8_t* const* active = nullptr;  ///< by thread: set to 1 for each unit of a relu that is not zero in
                                           ///< some row; null: nobody asks
   const std::int64_t* samples = nullptr;  ///< by row: index of the sample in the data set
+  Bf16* bf16_weights = nullptr;           ///< of all dense layers (see Bf16Matrix); null: products are in f32
+  Bf16* const* bf16_rows = nullptr;       ///< by thread: place for a unit's rows, each padded
   float* packed = nullptr;           ///< rows of the one layer that packs() and whose gradient is computed
   std::int64_t packed_capacity = 0;  ///< rows that have place there
 };
@@ -85,7 +87,8 @@ class Tiled : public Operation {
   /// Whether it can fold over the shards by itself; then the rows have to be packed first, after backward.
   virtual bool packs() const { return false; }
   virtual std::int64_t packed_floats(std::int64_t /*capacity*/) const { return 0; }
-  virtual void pack(const View&, Range /*rows*/) const {}
+  /// `shard`: the rows of the shard that has the rows.
+  virtual void pack(const View&, Range /*rows*/, Range /*shard*/) const {}
   /// The same as product() for each leaf, the tree over the records, and store(). `aside`: place for as many
   /// blocks as the leaves set aside.
   virtual void fold(const View&, std::span<const Leaf> /*leaves*/, const Tile&, float* /*gradient*/,
@@ -101,11 +104,16 @@ class Tiled : public Operation {
 
 class Dense final : public Tiled {
  public:
-  /// `own_kernel`: for the gradient of the weights, instead of oneDNN's product.
-  Dense(Slot in, Slot out, std::int64_t weight, std::int64_t bias, std::int64_t panel, bool own_kernel)
+  Dense(Slot in, Slot out, std::int64_t weight, std::int64_t bias, std::int64_t panel, const Tuning& tuning)
       : in_(in), out_(out), weight_(weight), bias_(bias), panel_(panel) {
-    if (own_kernel) kernel_.emplace(in.width, out.width, bias >= 0);
+    if (tuning.own_weight_gradient || tuning.precision == Precision::bf16)
+      kernel_.emplace(in.width, out.width, bias >= 0, tuning.precision);
   }
+  /// Computes in bf16 wherever a view has weights in bf16, which get their places in the plan.
+  void round(KernelFactory& factory, Network::Plan& plan);
+  /// The parts in which weights in bf16 are made.
+  std::int64_t bf16_parts() const;
+  void round_part(const View& view, std::int64_t part) const;
   void prepare(KernelFactory& factory, std::int64_t rows, bool training) override;
   void forward(const View& view, const Unit& unit, int thread) const override;
   void backward(const View& view, const Unit& unit, int thread) const override;
@@ -119,7 +127,7 @@ class Dense final : public Tiled {
   std::int64_t packed_floats(std::int64_t capacity) const override {
     return kernel_->packed_floats(capacity);
   }
-  void pack(const View& view, Range rows) const override;
+  void pack(const View& view, Range rows, Range shard) const override;
   void fold(const View& view, std::span<const Leaf> leaves, const Tile& tile, float* gradient,
             float* aside) const override;
   double absolute_gradients(const View& view, Range rows, const Tile& tile) const override;
@@ -128,7 +136,9 @@ class Dense final : public Tiled {
  private:
   struct Kernels {
     Kernel forward, backward;
+    Kernel bf16_forward, bf16_backward;
   };
+  void prepare_bf16(KernelFactory& factory, std::int64_t rows);
   std::vector<Tile> kernel_tiles() const;
   bool has_bias_of(const Tile& tile) const;
   float* weights_of(const Tile& tile, float* flat) const;
@@ -137,6 +147,7 @@ class Dense final : public Tiled {
   std::int64_t weight_, bias_, panel_;  // offsets in the flat vector; bias_ is -1 without
   std::map<std::int64_t, Kernels> kernels_;
   std::optional<WeightGradient> kernel_;
+  std::optional<Bf16Matrix> bf16_forward_, bf16_backward_;
 };
 
 class BatchNorm final : public Operation {
@@ -342,6 +353,9 @@ struct Network::Plan {
       value_layers;  ///< by buffer index: the path of the layer that fills it; "" the input
   Slot input, output;
   int norms = 0, noises = 0;
+  std::vector<Dense*> bf16;       ///< that compute in bf16
+  std::int64_t bf16_weights = 0;  ///< numbers in bf16 of all their matrices
+  std::int64_t bf16_depth = 0;    ///< padded, of the deepest
   /// The relus whose dead units can be counted, and where their units stand among View::active.
   struct Watched {
     std::string path;

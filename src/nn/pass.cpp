@@ -122,16 +122,25 @@ struct TrainingPass::State {
   std::vector<Buffer<float>> scratch;             // by thread: a stack of records
   std::vector<Buffer<float>> aside;               // by thread: see Tiled::fold
   Buffer<float> packed;                           // of one layer at a time
+  Buffer<Bf16> bf16_weights;
+  std::vector<Buffer<Bf16>> bf16_rows;  // by thread
+  std::vector<Bf16*> bf16_row_pointers;
   std::int64_t record_floats = 0;
   Watch watch;
   bool watching = false;
-  Population* population = nullptr;  // that is being measured
+  Population* population = nullptr;                                   // that is being measured
+  std::vector<std::pair<const Dense*, std::int64_t>> parts_to_round;  // see round_weights()
+  // Sums for a batch norm, kept from step to step so that a step asks for no memory: [units][record],
+  // [shards][record], [pieces][record], [record]; of the shards in float, too.
+  std::int64_t widest_record = 0;
+  std::vector<double> unit_records, shard_records, piece_records, norm_total;
+  std::vector<float> shard_sums;
 
   // Of the current batch.
   std::int64_t batch = 0;
   std::int64_t first_row = 0;
   std::vector<Unit> units;
-  std::vector<LossSums> unit_sums, piece_sums;
+  std::vector<LossSums> unit_sums, shard_losses, piece_sums;
   std::vector<std::vector<Leaf>> leaves;  // by piece
   View view;
 
@@ -151,15 +160,18 @@ struct TrainingPass::State {
         norms(make_norms(net.plan(), std::max<std::int64_t>(1, plan.run.size()), true)),
         watch(net.plan(), plan.run, the_team.size()) {
     for (std::size_t p = 0; p < plan.pieces.size(); ++p) gradients.emplace_back(network.parameter_floats());
+    for (const BatchNorm* norm : net.plan().batch_norm)
+      if (norm != nullptr) widest_record = std::max(widest_record, 2 * norm->width());
     if (form == TargetForm::classes)
       classes = Buffer<std::int32_t>(max_rows);
     else
       values = Buffer<float>(max_rows * network.model().outputs());
     samples = Buffer<std::int64_t>(max_rows);
     weights = Buffer<float>(max_rows);
-    prepare_kernels(batches);
-    prepare_kernels(measured);
+    prepare_kernels(batches, true);
+    prepare_kernels(measured, false);
     prepare_tiles();
+    prepare_bf16();
     view.draws = true;
     view.values = buffers.value_pointers.data();
     view.gradients = buffers.gradient_pointers.data();
@@ -202,13 +214,23 @@ struct TrainingPass::State {
       }
     }
     unit_sums.assign(units.size(), {});
+    unit_records.resize(units.size() * static_cast<std::size_t>(widest_record));
     piece_sums.assign(plan.pieces.size(), {});
     leaves.clear();
     for (const Range& piece : plan.pieces)
       leaves.push_back(leaves_of(piece, [this](std::int64_t shard) { return shard_rows(shard); }));
   }
 
-  void prepare_kernels(std::span<const std::int64_t> batches) {
+  void prepare_bf16() {
+    const Network::Plan& net = network.plan();
+    bf16_weights = Buffer<Bf16>(net.bf16_weights);
+    if (net.bf16.empty()) return;
+    for (int t = 0; t < team.size(); ++t) bf16_rows.emplace_back(unit_limit * net.bf16_depth);
+    for (auto& buffer : bf16_rows) bf16_row_pointers.push_back(buffer.data());
+    view.bf16_rows = bf16_row_pointers.data();
+  }
+
+  void prepare_kernels(std::span<const std::int64_t> batches, bool training) {
     std::set<std::int64_t> sizes;
     for (const std::int64_t size : batches) {
       set_batch(size);
@@ -216,7 +238,7 @@ struct TrainingPass::State {
     }
     for (const std::int64_t rows : sizes) {
       for (const auto& operation : network.plan().operations)
-        operation->prepare(network.factory(), rows, true);
+        operation->prepare(network.factory(), rows, training);
       loss.prepare(network.factory(), rows);
     }
   }
@@ -310,30 +332,62 @@ struct TrainingPass::State {
         combine);
   }
 
-  /// Calls work(shard, columns) for column tiles of every shard of this rank that has rows.
-  void for_shard_columns(std::int64_t width,
-                         const std::function<void(std::int64_t shard, Range columns)>& work) {
+  /// Calls sum(unit, columns, record) for the columns of a batch norm, few at a time: their sums stay in the
+  /// first-level cache, as the unit's rows, which were computed just now, do in the next.
+  template <class Sum>
+  void sum_unit(const BatchNorm& norm, std::int64_t u, const Sum& sum) {
     constexpr std::int64_t kColumns = 128;
-    const std::int64_t parts = (width + kColumns - 1) / kColumns;
-    team.run(plan.run.size() * parts, [&](std::int64_t unit, int) {
-      const std::int64_t shard = plan.run.begin + unit / parts;
-      if (shard_rows(shard).size() > 0) work(shard, cut(width, parts, unit % parts));
-    });
+    const std::int64_t width = norm.width();
+    double* record = unit_records.data() + u * 2 * width;
+    for (std::int64_t c = 0; c < width; c += kColumns)
+      sum(units[static_cast<std::size_t>(u)], Range{c, std::min(width, c + kColumns)}, record + c);
+  }
+
+  /// The records of a shard's units, combined from the first to the last; zeros without rows.
+  template <class CombineRecords>
+  void fold_units(std::int64_t record, const CombineRecords& combine) {
+    shard_records.assign(static_cast<std::size_t>(plan.run.size() * record), 0.0);
+    for (std::size_t u = 0; u < units.size(); ++u) {
+      const double* unit = unit_records.data() + static_cast<std::int64_t>(u) * record;
+      double* shard = shard_records.data() + units[u].shard * record;
+      const std::int64_t before = units[u].rows.begin - shard_rows(plan.run.begin + units[u].shard).begin;
+      if (before == 0)
+        std::copy_n(unit, record, shard);
+      else
+        combine(shard, unit, before, units[u].rows.size());
+    }
   }
 
   /// Folds per-shard records of doubles over this rank's pieces and starts the fold over the ranks.
   void start_fold(int channel, std::vector<double>& records, std::int64_t width,
                   const ShardFold::Combine& combine) {
-    std::vector<double> pieces(plan.pieces.size() * static_cast<std::size_t>(width), 0.0);
+    piece_records.assign(plan.pieces.size() * static_cast<std::size_t>(width), 0.0);
     for (std::size_t p = 0; p < plan.pieces.size(); ++p) {
       const double* folded = fold_records(plan.pieces[p], records.data(), width, combine);
       if (folded != nullptr)
-        std::copy_n(folded, width, pieces.begin() + static_cast<std::ptrdiff_t>(p) * width);
+        std::copy_n(folded, width, piece_records.begin() + static_cast<std::ptrdiff_t>(p) * width);
     }
-    fold.start(channel, pieces, width);
+    fold.start(channel, piece_records, width);
   }
 
   // ---- forward
+
+  /// The weights of these operations in bf16, for all products of a step: they have just come in.
+  void round_weights(Range operations) {
+    const auto& layers = network.plan().bf16;
+    if (layers.empty() || units.empty()) return;
+    view.bf16_weights = bf16_weights.data();
+    parts_to_round.clear();
+    for (std::int64_t i = operations.begin; i < operations.end; ++i)
+      for (const Dense* layer : layers)
+        if (network.plan().tiled[static_cast<std::size_t>(i)] == layer)
+          for (std::int64_t part = 0; part < layer->bf16_parts(); ++part)
+            parts_to_round.emplace_back(layer, part);
+    team.run(std::ssize(parts_to_round), [&](std::int64_t u, int) {
+      const auto& [layer, part] = parts_to_round[static_cast<std::size_t>(u)];
+      layer->round_part(view, part);
+    });
+  }
 
   /// The running statistics take in the batch; or, where a population is measured, that does.
   void take_in(const BatchNorm& norm, const std::vector<double>& total, float* statistics) {
@@ -347,28 +401,33 @@ struct TrainingPass::State {
       merge_records(moments.data(), total.data(), width, population->rows, batch);
   }
 
-  void compute_moments(const BatchNorm& norm, float* statistics) {
+  void sum_moments(const BatchNorm& norm, std::int64_t u) {
+    sum_unit(norm, u, [&](const Unit& unit, Range columns, double* mean) {
+      norm.moments(view, unit.rows, columns, mean, mean + norm.width());
+    });
+  }
+
+  /// From the moments of the units to those of the batch.
+  void fold_moments(const BatchNorm& norm, float* statistics) {
     const std::int64_t width = norm.width(), record = 2 * width;
     NormState& state = norms[static_cast<std::size_t>(norm.index())];
-    std::vector<double> records(static_cast<std::size_t>(plan.run.size() * record));
-    for_shard_columns(width, [&](std::int64_t shard, Range columns) {
-      double* mean = records.data() + (shard - plan.run.begin) * record + columns.begin;
-      norm.moments(view, shard_rows(shard), columns, mean, mean + width);
+    fold_units(record, [width](double* shard, const double* unit, std::int64_t before, std::int64_t rows) {
+      merge_records(shard, unit, width, before, rows);
     });
     if (state.per_shard)
       for (std::int64_t shard = plan.run.begin; shard < plan.run.end; ++shard) {
-        const double* mine = records.data() + (shard - plan.run.begin) * record;
+        const double* mine = shard_records.data() + (shard - plan.run.begin) * record;
         const std::int64_t rows = shard_rows(shard).size();
         if (rows > 0) norm.set_group(state, shard - plan.run.begin, mine, mine + width, rows);
       }
     const auto combine = [&](Range left, Range right, double* into, const double* from) {
       merge_records(into, from, width, node_rows(left), node_rows(right));
     };
-    start_fold(2 * norm.index(), records, record, combine);
-    std::vector<double> total(static_cast<std::size_t>(record));
-    fold.finish(2 * norm.index(), combine, total);
-    if (!state.per_shard) norm.set_group(state, 0, total.data(), total.data() + width, batch);
-    take_in(norm, total, statistics);
+    start_fold(2 * norm.index(), shard_records, record, combine);
+    norm_total.assign(static_cast<std::size_t>(record), 0.0);
+    fold.finish(2 * norm.index(), combine, norm_total);
+    if (!state.per_shard) norm.set_group(state, 0, norm_total.data(), norm_total.data() + width, batch);
+    take_in(norm, norm_total, statistics);
   }
 
   void load_inputs(const RowSource& source, const Unit& unit) {
@@ -421,9 +480,8 @@ struct TrainingPass::State {
     return {left.begin, end};
   }
 
-  void for_units(const std::function<void(std::size_t unit, int thread)>& work) const {
-    team.run(static_cast<std::int64_t>(units.size()),
-             [&](std::int64_t u, int thread) { work(static_cast<std::size_t>(u), thread); });
+  void for_units(FunctionRef<void(std::int64_t unit, int thread)> work) const {
+    team.run(static_cast<std::int64_t>(units.size()), work);
   }
 
   /// A unit goes through a whole region in one go, as its values are near then; but for parameters that are
@@ -435,20 +493,24 @@ struct TrainingPass::State {
       load_inputs(source, unit);
     };
     if (regions[0].size() > 0 && !is_here(arrival, 0)) {
-      for_units([&](std::size_t u, int) { load(units[u]); });
+      for_units([&](std::int64_t u, int) { load(units[static_cast<std::size_t>(u)]); });
       loaded = true;
     }
     for (std::size_t region = 0; region < regions.size(); ++region) {
-      if (const BatchNorm* norm = leading_norm(region)) compute_moments(*norm, statistics);
+      if (const BatchNorm* norm = leading_norm(region)) fold_moments(*norm, statistics);
       Range left = regions[region];
       do {
         const Range now = ready(arrival, left);
         left.begin = now.end;
-        const bool last = region + 1 == regions.size() && left.size() == 0;
-        for_units([&](std::size_t u, int thread) {
-          if (!loaded) load(units[u]);
-          for (std::int64_t i = now.begin; i < now.end; ++i) operation(i).forward(view, units[u], thread);
-          if (last) unit_sums[u] = compute_loss(units[u], thread);
+        round_weights(now);
+        const BatchNorm* next = left.size() == 0 ? leading_norm(region + 1) : nullptr;
+        const bool last = left.size() == 0 && region + 1 == regions.size();
+        for_units([&](std::int64_t u, int thread) {
+          const Unit& unit = units[static_cast<std::size_t>(u)];
+          if (!loaded) load(unit);
+          for (std::int64_t i = now.begin; i < now.end; ++i) operation(i).forward(view, unit, thread);
+          if (next != nullptr) sum_moments(*next, u);
+          if (last) unit_sums[static_cast<std::size_t>(u)] = compute_loss(unit, thread);
         });
         loaded = true;
       } while (left.size() > 0);
@@ -459,25 +521,27 @@ struct TrainingPass::State {
   /// Ends with the moments of the last batch norm: nothing that comes after them is asked for.
   void measure(const RowSource& source) {
     for (std::size_t region = 0; region + 1 < regions.size(); ++region) {
-      for_units([&](std::size_t u, int thread) {
-        if (region == 0) load_inputs(source, units[u]);
+      for_units([&](std::int64_t u, int thread) {
+        const Unit& unit = units[static_cast<std::size_t>(u)];
+        if (region == 0) load_inputs(source, unit);
         for (std::int64_t i = regions[region].begin; i < regions[region].end; ++i)
-          operation(i).forward(view, units[u], thread);
+          operation(i).forward(view, unit, thread);
+        sum_moments(*leading_norm(region + 1), u);
       });
-      compute_moments(*leading_norm(region + 1), nullptr);
+      fold_moments(*leading_norm(region + 1), nullptr);
     }
   }
 
   /// Units within a shard in their order, shards in the tree.
   void sum_losses() {
-    std::vector<LossSums> shards(static_cast<std::size_t>(plan.run.size()));
+    shard_losses.assign(static_cast<std::size_t>(plan.run.size()), {});
     for (std::size_t u = 0; u < units.size(); ++u) {
-      LossSums& sums = shards[static_cast<std::size_t>(units[u].shard)];
+      LossSums& sums = shard_losses[static_cast<std::size_t>(units[u].shard)];
       sums.loss += unit_sums[u].loss;
       sums.correct += unit_sums[u].correct;
     }
     for (std::size_t p = 0; p < plan.pieces.size(); ++p) {
-      const LossSums* sums = fold_records(plan.pieces[p], shards.data(), 1,
+      const LossSums* sums = fold_records(plan.pieces[p], shard_losses.data(), 1,
                                           [](Range, Range, LossSums* left, const LossSums* right) {
                                             left->loss += right->loss;
                                             left->correct += right->correct;
@@ -488,33 +552,39 @@ struct TrainingPass::State {
 
   // ---- backward
 
+  void sum_gradients(const BatchNorm& norm, std::int64_t u) {
+    sum_unit(norm, u, [&](const Unit& unit, Range columns, double* sum) {
+      norm.gradient_sums(view, unit, columns, sum, sum + norm.width());
+    });
+  }
+
   /// Starts the fold of sum(dy) and sum(dy xhat), which its backward needs and which are the gradients of
   /// shift and scale.
-  void start_gradient_sums(const BatchNorm& norm, std::vector<double>& records) {
+  void start_gradient_sums(const BatchNorm& norm) {
     const std::int64_t width = norm.width(), record = 2 * width;
     NormState& state = norms[static_cast<std::size_t>(norm.index())];
-    records.assign(static_cast<std::size_t>(plan.run.size() * record), 0.0);
-    for_shard_columns(width, [&](std::int64_t shard, Range columns) {
-      double* sum = records.data() + (shard - plan.run.begin) * record + columns.begin;
-      norm.gradient_sums(view, {shard_rows(shard), shard - plan.run.begin}, columns, sum, sum + width);
+    const auto add_record = [record](double* left, const double* right) {
+      for (std::int64_t c = 0; c < record; ++c) left[c] += right[c];
+    };
+    fold_units(record, [&](double* shard, const double* unit, std::int64_t, std::int64_t) {
+      add_record(shard, unit);
     });
     if (state.per_shard)
       for (std::int64_t shard = plan.run.begin; shard < plan.run.end; ++shard)
-        set_mean_gradients(norm, shard - plan.run.begin, records.data() + (shard - plan.run.begin) * record,
+        set_mean_gradients(norm, shard - plan.run.begin,
+                           shard_records.data() + (shard - plan.run.begin) * record,
                            shard_rows(shard).size());
-    const auto combine = [record](Range, Range, double* left, const double* right) {
-      for (std::int64_t c = 0; c < record; ++c) left[c] += right[c];
-    };
     // The gradients of shift and scale are gradients like others: float from the shard on, so that the
     // exchange goes on with the very sums that this rank would have made of all shards.
-    std::vector<float> sums(records.begin(), records.end());
+    shard_sums.assign(shard_records.begin(), shard_records.end());
     if (watching)
       for (std::int64_t shard = plan.run.begin; shard < plan.run.end; ++shard)
-        watch.see_norm(norm.index(), shard, sums.data() + (shard - plan.run.begin) * record, record);
-    start_fold(2 * norm.index() + 1, records, record, combine);
+        watch.see_norm(norm.index(), shard, shard_sums.data() + (shard - plan.run.begin) * record, record);
+    start_fold(2 * norm.index() + 1, shard_records, record,
+               [&](Range, Range, double* left, const double* right) { add_record(left, right); });
     for (std::size_t p = 0; p < plan.pieces.size(); ++p) {
       const float* folded =
-          fold_records(plan.pieces[p], sums.data(), record,
+          fold_records(plan.pieces[p], shard_sums.data(), record,
                        [record](Range, Range, float* left, const float* right) { add(right, left, record); });
       if (folded != nullptr) norm.store(folded, folded + width, gradients[p].data());
     }
@@ -522,14 +592,14 @@ struct TrainingPass::State {
 
   void finish_gradient_sums(const BatchNorm& norm) {
     const std::int64_t record = 2 * norm.width();
-    std::vector<double> total(static_cast<std::size_t>(record));
+    norm_total.assign(static_cast<std::size_t>(record), 0.0);
     fold.finish(
         2 * norm.index() + 1,
         [record](Range, Range, double* left, const double* right) {
           for (std::int64_t c = 0; c < record; ++c) left[c] += right[c];
         },
-        total);
-    if (!norm.per_shard()) set_mean_gradients(norm, 0, total.data(), batch);
+        norm_total);
+    if (!norm.per_shard()) set_mean_gradients(norm, 0, norm_total.data(), batch);
   }
 
   void set_mean_gradients(const BatchNorm& norm, std::int64_t group, const double* sums, std::int64_t rows) {
@@ -542,19 +612,19 @@ struct TrainingPass::State {
     }
   }
 
-  void backward(const std::function<void(int)>& done) {
-    std::vector<double> records;
+  void backward(FunctionRef<void(int)> done) {
     for (std::size_t region = regions.size(); region-- > 0;) {
       const BatchNorm* above = leading_norm(region + 1);
       const BatchNorm* norm = leading_norm(region);
       const std::int64_t begin = regions[region].begin + (norm != nullptr ? 1 : 0);
-      if (above != nullptr || begin < regions[region].end)
+      if (above != nullptr || norm != nullptr || begin < regions[region].end)
         team.run(static_cast<std::int64_t>(units.size()), [&](std::int64_t u, int thread) {
           const Unit& unit = units[static_cast<std::size_t>(u)];
           if (above != nullptr) above->backward(view, unit, thread);
           for (std::int64_t i = regions[region].end; i-- > begin;) operation(i).backward(view, unit, thread);
+          if (norm != nullptr) sum_gradients(*norm, u);
         });
-      if (norm != nullptr) start_gradient_sums(*norm, records);
+      if (norm != nullptr) start_gradient_sums(*norm);
       weight_gradients(region, done);
       if (norm != nullptr) {
         finish_gradient_sums(*norm);
@@ -580,7 +650,7 @@ struct TrainingPass::State {
     return aside.empty() ? nullptr : aside[static_cast<std::size_t>(thread)].data();
   }
 
-  void weight_gradients(std::size_t region, const std::function<void(int)>& done) {
+  void weight_gradients(std::size_t region, FunctionRef<void(int)> done) {
     const auto& list = tile_units[region];
     // Layer by layer, so that a layer's exchange goes on while the next one is computed.
     for (std::size_t begin = 0; begin < list.size();) {
@@ -588,7 +658,8 @@ struct TrainingPass::State {
       while (end < list.size() && list[end].layer == list[begin].layer) ++end;
       if (list[begin].layer->packs())
         team.run(static_cast<std::int64_t>(units.size()), [&](std::int64_t u, int) {
-          list[begin].layer->pack(view, units[static_cast<std::size_t>(u)].rows);
+          const Unit& unit = units[static_cast<std::size_t>(u)];
+          list[begin].layer->pack(view, unit.rows, shard_rows(plan.run.begin + unit.shard));
         });
       team.run(static_cast<std::int64_t>(end - begin), [&](std::int64_t i, int thread) {
         compute_tile(list[begin + static_cast<std::size_t>(i)], thread);
@@ -638,6 +709,7 @@ void TrainingPass::measure(const RowSource& source, std::int64_t batch, const fl
   state.view.parameters = parameters;
   state.view.draws = false;
   state.view.active = nullptr;
+  state.view.bf16_weights = nullptr;  // as inference computes
   state.population = &population;
   population.moments.resize(state.norms.size());
   state.measure(source);
@@ -655,7 +727,7 @@ void Population::store(const Network& network, float* statistics) const {
     }
 }
 
-void TrainingPass::backward(const std::function<void(int)>& done) {
+void TrainingPass::backward(FunctionRef<void(int)> done) {
   state_->backward(done);
   if (state_->watching) state_->watch.finish();
 }
@@ -695,6 +767,8 @@ std::int64_t TrainingPass::memory_bytes() const {
   for (const auto& buffer : state_->scratch) sum += buffer.size() * 4;
   for (const auto& buffer : state_->aside) sum += buffer.size() * 4;
   sum += state_->packed.size() * 4;
+  sum += state_->bf16_weights.size() * 2;
+  for (const auto& buffer : state_->bf16_rows) sum += buffer.size() * 2;
   return sum;
 }
 

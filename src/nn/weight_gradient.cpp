@@ -4,14 +4,13 @@
 #include <array>
 #include <cstring>
 
+#include "avx512.h"
+#include "bf16.h"
 #include "onednn.h"
 #include "trainer/core/error.h"
 
-#if defined(__x86_64__) && defined(__GNUC__)
-#define TRAINER_HAS_AVX512_KERNEL 1
+#if TRAINER_HAS_AVX512_KERNEL
 #include <immintrin.h>
-#else
-#define TRAINER_HAS_AVX512_KERNEL 0
 #endif
 
 namespace trainer::nn {
@@ -38,16 +37,29 @@ std::int64_t panels_offset(std::int64_t blocks, std::int64_t capacity) {
   return (blocks * kInputs * capacity + 15) / 16 * 16;
 }
 
+/// Rows that are a multiple of a page apart compete for the same lines of a cache.
+constexpr std::int64_t kRowsAtATime = 8;
+
 /// Where the rows of a block of inputs go; null: nowhere.
 using Rows = std::array<float*, kInputs>;
 
 #if TRAINER_HAS_AVX512_KERNEL
 
+/// sum + x y; of pairs in bf16 both products are added.
+template <Precision kPrecision>
+__attribute__((target("avx512f,avx512bf16"), always_inline)) inline __m512 multiply_add(__m512 x, __m512 y,
+                                                                                        __m512 sum) {
+  if constexpr (kPrecision == Precision::bf16)
+    return _mm512_dpbf16_ps(sum, (__m512bh)x, (__m512bh)y);
+  else
+    return _mm512_fmadd_ps(x, y, sum);
+}
+
 /// One block of inputs, one panel of outputs (its first 16 kVectors), folded over the leaves.
-template <int kVectors>
-__attribute__((target("avx512f"))) void fold_block(const float* x, const float* dy,
-                                                   std::span<const Leaf> leaves, float* aside,
-                                                   std::int64_t outputs, const Rows& to) {
+template <int kVectors, Precision kPrecision>
+__attribute__((target("avx512f,avx512bf16"))) void fold_block(const float* x, const float* dy,
+                                                              std::span<const Leaf> leaves, float* aside,
+                                                              std::int64_t outputs, const Rows& to) {
   constexpr int kLanes = 16, kRowsAhead = 16;
   __m512 sums[kInputs][kVectors];
   float* top = aside;  // past the partial sum that was set aside last
@@ -58,21 +70,31 @@ __attribute__((target("avx512f"))) void fold_block(const float* x, const float* 
       for (int v = 0; v < kVectors; ++v) sums[i][v] = _mm512_setzero_ps();
     const Range rows = leaves[leaf].rows;
     const float* d = dy + rows.begin * kOutputs;
-    const float* const end = dy + rows.end * kOutputs;
-    for (const float* b = x + rows.begin * kInputs; d != end; b += kInputs, d += kOutputs) {
-      __m512 y[kVectors];
-      // Long shards come from the second cache and beyond; fetching past the end does no harm.
+    const float* b = x + rows.begin * kInputs;
+    // Long shards come from the second cache and beyond; fetching past the end does no harm. Pairs leave
+    // places free after a shard, so that its last ones fetch the first ones of the next.
+    const std::int64_t steps = kPrecision == Precision::bf16 ? (rows.size() + 1) / 2 : rows.size();
+    const std::int64_t with_more =
+        kPrecision == Precision::bf16 ? std::max<std::int64_t>(0, steps - kRowsAhead) : steps;
+    const std::int64_t next =
+        leaf + 1 == leaves.size() ? kRowsAhead : leaves[leaf + 1].rows.begin - rows.begin - with_more;
+    std::int64_t ahead = kRowsAhead;
+    for (const std::int64_t count : {with_more, steps - with_more}) {
+      for (const float* const end = d + count * kOutputs; d != end; b += kInputs, d += kOutputs) {
+        __m512 y[kVectors];
 #pragma GCC unroll 2
-      for (int v = 0; v < kVectors; ++v) _mm_prefetch(d + kRowsAhead * kOutputs + kLanes * v, _MM_HINT_T0);
-      _mm_prefetch(b + 2 * kRowsAhead * kInputs, _MM_HINT_T0);
+        for (int v = 0; v < kVectors; ++v) _mm_prefetch(d + ahead * kOutputs + kLanes * v, _MM_HINT_T0);
+        _mm_prefetch(b + (ahead + kRowsAhead) * kInputs, _MM_HINT_T0);
 #pragma GCC unroll 2
-      for (int v = 0; v < kVectors; ++v) y[v] = _mm512_loadu_ps(d + kLanes * v);
+        for (int v = 0; v < kVectors; ++v) y[v] = _mm512_loadu_ps(d + kLanes * v);
 #pragma GCC unroll 12
-      for (int i = 0; i < kInputs; ++i) {
-        const __m512 value = _mm512_set1_ps(b[i]);
+        for (int i = 0; i < kInputs; ++i) {
+          const __m512 value = _mm512_set1_ps(b[i]);
 #pragma GCC unroll 2
-        for (int v = 0; v < kVectors; ++v) sums[i][v] = _mm512_fmadd_ps(value, y[v], sums[i][v]);
+          for (int v = 0; v < kVectors; ++v) sums[i][v] = multiply_add<kPrecision>(value, y[v], sums[i][v]);
+        }
       }
+      ahead = next;
     }
     for (int f = 0; f < leaves[leaf].folds; ++f) {
       top -= WeightGradient::kBlockFloats;
@@ -102,7 +124,7 @@ __attribute__((target("avx512f"))) void fold_block(const float* x, const float* 
 
 #else
 
-template <int kVectors>
+template <int kVectors, Precision kPrecision>
 void fold_block(const float*, const float*, std::span<const Leaf>, float*, std::int64_t, const Rows&) {
   fail(ErrorKind::internal, "the AVX-512 kernel was asked for where there is none");
 }
@@ -144,13 +166,44 @@ std::int64_t WeightGradient::packed_floats(std::int64_t capacity) const {
   return panels_offset(blocks(), capacity) + (outputs_ + kOutputs - 1) / kOutputs * kOutputs * capacity;
 }
 
-void WeightGradient::pack(const float* x, const float* dy, Range rows, std::int64_t capacity,
+Range whole_pairs(Range rows, Range shard) {
+  const auto even = [&](std::int64_t row) { return row + (row - shard.begin) % 2; };
+  return {std::min(even(rows.begin), shard.end), std::min(even(rows.end), shard.end)};
+}
+
+void WeightGradient::pack(const float* x, const float* dy, Range rows, Range shard, std::int64_t capacity,
                           float* packed) const {
+  if (precision_ == Precision::bf16)
+    pack_pairs(x, dy, whole_pairs(rows, shard), shard, capacity, packed);
+  else
+    pack_rows(x, dy, rows, capacity, packed);
+}
+
+/// Pair p of a shard stands in the place of the shard's row p.
+void WeightGradient::pack_pairs(const float* x, const float* dy, Range rows, Range shard,
+                                std::int64_t capacity, float* packed) const {
   float* const panels = packed + panels_offset(blocks(), capacity);
-  // Few rows at a time: rows that are a multiple of a page apart compete for the same lines of a cache.
-  constexpr std::int64_t kRows = 8;
-  for (std::int64_t first = rows.begin; first < rows.end; first += kRows) {
-    const std::int64_t count = std::min(kRows, rows.end - first);
+  for (std::int64_t first = rows.begin; first < rows.end; first += kRowsAtATime) {
+    const std::int64_t count = std::min(kRowsAtATime, rows.end - first),
+                       place = shard.begin + (first - shard.begin) / 2;
+    for (std::int64_t block = 0; block < blocks(); ++block) {
+      const std::int64_t input = block * kInputs, width = std::min(kInputs, inputs_ - input);
+      float* const to = packed + (block * capacity + place) * kInputs;
+      pair_rows(x + first * inputs_ + input, inputs_, count, width, kInputs, to);
+      if (bias_ && width < kInputs)
+        for (std::int64_t pair = 0; 2 * pair < count; ++pair) to[pair * kInputs + width] = pair_of_ones();
+    }
+    for (std::int64_t output = 0; output < outputs_; output += kOutputs)
+      pair_rows(dy + first * outputs_ + output, outputs_, count, std::min(kOutputs, outputs_ - output),
+                kOutputs, panels + output * capacity + place * kOutputs);
+  }
+}
+
+void WeightGradient::pack_rows(const float* x, const float* dy, Range rows, std::int64_t capacity,
+                               float* packed) const {
+  float* const panels = packed + panels_offset(blocks(), capacity);
+  for (std::int64_t first = rows.begin; first < rows.end; first += kRowsAtATime) {
+    const std::int64_t count = std::min(kRowsAtATime, rows.end - first);
     for (std::int64_t block = 0; block < blocks(); ++block) {
       const std::int64_t input = block * kInputs, width = std::min(kInputs, inputs_ - input);
       float* to = packed + (block * capacity + first) * kInputs;
@@ -180,7 +233,10 @@ void WeightGradient::fold(const float* packed, std::int64_t capacity, std::span<
         else if (input == inputs_ && place.bias != nullptr)
           row = place.bias + column;
       }
-      const auto kernel = width > kOutputs / 2 ? fold_block<2> : fold_block<1>;
+      const bool wide = width > kOutputs / 2;
+      const auto kernel = precision_ == Precision::bf16
+                              ? (wide ? fold_block<2, Precision::bf16> : fold_block<1, Precision::bf16>)
+                              : (wide ? fold_block<2, Precision::f32> : fold_block<1, Precision::f32>);
       kernel(packed + block * capacity * kInputs, panels + output * capacity, leaves, aside, width, to);
     }
   }

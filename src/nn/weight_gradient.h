@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "trainer/core/tree.h"
+#include "trainer/nn/network.h"
 
 namespace trainer::nn {
 
@@ -28,7 +29,8 @@ std::int64_t most_set_aside(std::span<const Leaf> leaves);
 
 /// One layer's kernel. An element of a shard's gradient is the sum of x dy over the shard's rows in ascending
 /// order, by fused multiply-add from 0: its bits depend on nothing else. The bias is the weight of a further
-/// input that is always 1.
+/// input that is always 1. In bf16 x and dy are rounded, and rows are taken two at a time from the shard's
+/// first on (zeros stand beside an odd last one); sums are in f32.
 class WeightGradient {
  public:
   static constexpr std::int64_t kInputs = 12;   ///< of a block
@@ -38,16 +40,18 @@ class WeightGradient {
   /// Whether this build, this processor and oneDNN's limit of its instructions allow it.
   static bool possible();
 
-  WeightGradient(std::int64_t inputs, std::int64_t outputs, bool bias)
-      : inputs_(inputs), outputs_(outputs), bias_(bias) {}
+  WeightGradient(std::int64_t inputs, std::int64_t outputs, bool bias, Precision precision = Precision::f32)
+      : inputs_(inputs), outputs_(outputs), bias_(bias), precision_(precision) {}
 
   /// Blocks of inputs, the one for the bias among them.
   std::int64_t blocks() const { return (inputs_ + (bias_ ? 1 : 0) + kInputs - 1) / kInputs; }
   /// Floats that the packed rows take, of which there are at most `capacity`.
   std::int64_t packed_floats(std::int64_t capacity) const;
   /// Brings rows of x [.., inputs] and dy [.., outputs] into the order in which fold() reads them. By any
-  /// thread, for different rows.
-  void pack(const float* x, const float* dy, Range rows, std::int64_t capacity, float* packed) const;
+  /// thread, for different rows. `shard`: the rows of the shard that they belong to; in bf16 pairs are whole
+  /// (see whole_pairs()).
+  void pack(const float* x, const float* dy, Range rows, Range shard, std::int64_t capacity,
+            float* packed) const;
 
   /// Where the gradient of weights goes: element (input, output) of the ranges below, counted from their
   /// beginnings, to weights[input * stride + output]; null: no biases are wanted.
@@ -62,8 +66,17 @@ class WeightGradient {
             Range outputs, float* aside, const Place& place) const;
 
  private:
+  void pack_rows(const float* x, const float* dy, Range rows, std::int64_t capacity, float* packed) const;
+  void pack_pairs(const float* x, const float* dy, Range rows, Range shard, std::int64_t capacity,
+                  float* packed) const;
+
   std::int64_t inputs_, outputs_;
   bool bias_;
+  Precision precision_;
 };
+
+/// Of some rows of a shard those from whose first one the shard has an even number of rows before; a whole
+/// shard's parts cover it again.
+Range whole_pairs(Range rows, Range shard);
 
 }  // namespace trainer::nn

@@ -47,7 +47,8 @@ void describe_run(const comm::Communicator& world, const Prepared& prepared, con
                     " parameters, loss ", prepared.loss.text));
   records.note(text("training: ", prepared.optimizer->text(), ", lr ", format_number(plan.rate),
                     ", schedule ", prepared.schedule_text, ", batch ", plan.batch, " in ", plan.shards,
-                    " shards, ", plan.steps_per_epoch, " steps an epoch, ", plan.total_steps, " steps"));
+                    " shards, ", plan.steps_per_epoch, " steps an epoch, ", plan.total_steps, " steps",
+                    prepared.network->precision() == nn::Precision::bf16 ? ", products in bf16" : ""));
   const std::int64_t file_bytes = checkpoint_bytes(prepared);
   records.note(text(
       "job: ", world.size(), " rank", world.size() == 1 ? "" : "s", " x ", request.threads, " thread",

@@ -108,13 +108,8 @@ std::string files_note(const data::OpenedData& opened, const data::Split& split)
               count > kMostNamed ? text(" and ", count - kMostNamed, " more") : "");
 }
 
-void check_supported(const Configuration& configuration) {
-  require(configuration.precision == "f32", ErrorKind::usage, "--precision ", configuration.precision,
-          ": this build computes in f32");
-}
-
 void resolve(Prepared& prepared, const Configuration& configuration, int threads) {
-  check_supported(configuration);
+  const nn::Precision precision = nn::parse_precision(configuration.precision);
   const PreparedData& data = *prepared.data;
   prepared.notes = data.notes;
   const data::DataFacts& facts = data.facts();
@@ -133,9 +128,9 @@ void resolve(Prepared& prepared, const Configuration& configuration, int threads
   prepared.optimizer = optim::Optimizer::parse(configuration.optimizer);
   prepared.plan = make_plan(configuration, data.split.training.size(), *prepared.optimizer, prepared.notes);
   prepared.tuning = Tuning::parse(configuration.tuning);
-  prepared.network =
-      std::make_unique<nn::Network>(nn::join(std::move(model), prepared.loss), threads,
-                                    prepared.tuning.of_network(prepared.plan.batch / prepared.plan.shards));
+  prepared.network = std::make_unique<nn::Network>(
+      nn::join(std::move(model), prepared.loss), threads,
+      prepared.tuning.of_network(prepared.plan.batch / prepared.plan.shards, precision));
   prepared.order =
       std::make_unique<data::EpochOrder>(configuration.seed, data.split.training, data.shuffle, facts.blocks);
   const bool measures = configuration.population_statistics == "exact";  // in parts, which may be larger
@@ -332,6 +327,7 @@ std::shared_ptr<const PreparedData> prepare_training_data(const comm::Communicat
                                                           const comm::Communicator& node,
                                                           const Configuration& configuration,
                                                           const std::optional<Scalings>& scalings) {
+  comm::together(world, [&] { nn::parse_precision(configuration.precision); });  // before data are read
   PreparedData data = prepare_data(world, node, configuration, nullptr, scalings ? &*scalings : nullptr);
   data.row_weights = row_weights(world, configuration, data);
   return std::make_shared<const PreparedData>(std::move(data));
@@ -357,8 +353,9 @@ std::int64_t estimated_bytes(const Prepared& prepared, int ranks) {
   const std::int64_t rows = (prepared.plan.batch * shards + prepared.plan.shards - 1) / prepared.plan.shards;
   const auto states = static_cast<std::int64_t>(prepared.optimizer->state_names().size()) +
                       (prepared.averages ? 1 : 0) + (prepared.tensor_norms ? 1 : 0);
-  // Parameters, a gradient a piece, and the average that is evaluated.
-  const auto copies = static_cast<std::int64_t>(pieces) + 1 + (prepared.averages ? 1 : 0);
+  // Parameters, a gradient a piece, the average that is evaluated, and weights in bf16 in two orders.
+  const bool bf16 = prepared.network->precision() == nn::Precision::bf16;
+  const auto copies = static_cast<std::int64_t>(pieces) + 1 + (prepared.averages ? 1 : 0) + (bf16 ? 1 : 0);
   return 4 * floats * copies + 4 * floats * (1 + states) / ranks +
          rows * prepared.network->activation_bytes_per_row() +
          static_cast<std::int64_t>(prepared.data->row_weights.size()) * 4;

@@ -8,7 +8,7 @@
 namespace trainer::train {
 
 double* fold_pieces(const comm::SmallFold& index, Range node, double* pieces, std::int64_t width,
-                    const std::function<bool(Range)>& present, const nn::ShardFold::Combine& combine) {
+                    FunctionRef<bool(Range)> present, nn::ShardFold::Combine combine) {
   return fold_in_place<double>(
       node,
       [&](Range at) -> std::optional<double*> {

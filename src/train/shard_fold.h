@@ -13,7 +13,7 @@ namespace trainer::train {
 /// Folds gathered records in the tree: `pieces` as from SmallFold::finish (changed in place), `width` doubles
 /// each. Returns the record that holds the total, null when no piece is present.
 double* fold_pieces(const comm::SmallFold& index, Range node, double* pieces, std::int64_t width,
-                    const std::function<bool(Range)>& present, const nn::ShardFold::Combine& combine);
+                    FunctionRef<bool(Range)> present, nn::ShardFold::Combine combine);
 
 /// nn's fold over the shards of all ranks, by comm's small folds: one a channel.
 class JobFold final : public nn::ShardFold {

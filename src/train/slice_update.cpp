@@ -118,16 +118,16 @@ void SliceUpdate::sum_squares(const Chunk& chunk, const float* values, double* s
 
 /// Collective. `mine`: a sum for each of this rank's blocks.
 void SliceUpdate::start_total(std::span<const double> mine) {
-  std::vector<double> sent(most_blocks_, 0.0);
-  std::ranges::copy(mine, sent.begin());
-  norm_fold_->start(sent.data());
+  sent_sums_.assign(most_blocks_, 0.0);
+  std::ranges::copy(mine, sent_sums_.begin());
+  norm_fold_->start(sent_sums_.data());
 }
 
 double SliceUpdate::finish_total() {
-  std::vector<double> all(most_blocks_ * static_cast<std::size_t>(world_.size()));
-  std::memcpy(all.data(), norm_fold_->finish(), all.size() * sizeof(double));
+  all_sums_.resize(most_blocks_ * static_cast<std::size_t>(world_.size()));
+  std::memcpy(all_sums_.data(), norm_fold_->finish(), all_sums_.size() * sizeof(double));
   double sum = 0;
-  for (const std::size_t place : block_places_) sum += all[place];
+  for (const std::size_t place : block_places_) sum += all_sums_[place];
   return sum;
 }
 

@@ -122,6 +122,7 @@ class SliceUpdate {
   std::vector<double> loss_block_sums_;    ///< the same without penalties
 
   std::unique_ptr<comm::SmallFold> norm_fold_;    ///< one sum a block
+  std::vector<double> sent_sums_, all_sums_;      // of a fold of norms, kept from step to step
   std::unique_ptr<comm::SmallFold> tensor_fold_;  ///< kSums a block
   std::vector<int> block_tensors_;                ///< of every block of the job, in order: its tensor
   std::size_t most_blocks_ = 1;                   ///< of any rank

@@ -129,7 +129,7 @@ checkpoint::Checkpoint describe_attributes(const Prepared& prepared, const RunFa
   checkpoint::Checkpoint file;
   file.root = {{"created", now()},
                {"command", facts.command},
-               {"precision", std::string("f32")},
+               {"precision", std::string(network.precision() == nn::Precision::bf16 ? "bf16" : "f32")},
                {"isa", nn::onednn_isa()},
                {"arithmetic", facts.arithmetic},
                {"config", facts.config},

@@ -97,6 +97,13 @@ struct Step::State final : nn::Arrival {
   bool in_step = false;  ///< run() is under way
   bool sharing = false;  ///< the parameters of the last step may still be on their way
   double arrival_seconds = 0;
+  // Kept from step to step, so that a step asks for no memory.
+  std::vector<double> loss_records;
+  struct Columns {
+    std::vector<double> sums;
+    std::vector<float> factors;
+  };
+  std::vector<Columns> columns;  ///< by thread: of limit_norms()
 
   State(const comm::Communicator& ranks, Team& the_team, const nn::Network& net, const nn::Loss& loss,
         nn::TargetForm form, const optim::Optimizer& opt, Settings given)
@@ -119,6 +126,7 @@ struct Step::State final : nn::Arrival {
         slices(world, team, network, optimizer, exchange, block,
                {settings.penalty, settings.average, settings.tensor_norms}) {
     settings.overlap = settings.overlap && world.size() > 1;
+    if (settings.max_norm > 0) columns.resize(static_cast<std::size_t>(team.size()));
     if (settings.average > 0) average_statistics = Buffer<float>(network.statistic_floats());
     team.set_poll([this] { exchange.poll(); });
   }
@@ -147,10 +155,11 @@ struct Step::State final : nn::Arrival {
         mine.not_finite_statistic = static_cast<double>(t);
     if (world.size() == 1) return mine;
     flag_fold.start(&mine);
-    std::vector<Flags> all(static_cast<std::size_t>(world.size()));
-    std::memcpy(all.data(), flag_fold.finish(), all.size() * sizeof(Flags));
+    const std::byte* all = flag_fold.finish();
     Flags merged;
-    for (const Flags& flags : all) {
+    for (int rank = 0; rank < world.size(); ++rank) {
+      Flags flags;
+      std::memcpy(&flags, all + static_cast<std::size_t>(rank) * sizeof(Flags), sizeof(Flags));
       take_lowest(merged.not_finite_layer, flags.not_finite_layer);
       take_lowest(merged.not_finite_statistic, flags.not_finite_statistic);
       merged.stop = std::max(merged.stop, flags.stop);
@@ -160,21 +169,21 @@ struct Step::State final : nn::Arrival {
   }
 
   void start_loss(std::span<const nn::LossSums> sums) {
-    std::vector<double> records;
+    loss_records.clear();
     for (const nn::LossSums& piece : sums) {
-      records.push_back(piece.loss);
-      records.push_back(piece.correct);
+      loss_records.push_back(piece.loss);
+      loss_records.push_back(piece.correct);
     }
-    loss_fold.start(records.data());
+    loss_fold.start(loss_records.data());
   }
 
   void finish_loss(std::int64_t batch, StepResult& result) {
     std::size_t pieces = 0;
     for (const auto& list : deal.pieces) pieces += list.size();
-    std::vector<double> records(2 * pieces);
-    std::memcpy(records.data(), loss_fold.finish(), records.size() * sizeof(double));
+    loss_records.resize(2 * pieces);
+    std::memcpy(loss_records.data(), loss_fold.finish(), loss_records.size() * sizeof(double));
     const double* total = fold_pieces(
-        loss_fold, {0, deal.leaves}, records.data(), 2,
+        loss_fold, {0, deal.leaves}, loss_records.data(), 2,
         [&](Range node) { return nn::TrainingPass::present(node, batch, deal.leaves); },
         [](Range, Range, double* left, const double* right) {
           left[0] += right[0];
@@ -305,11 +314,12 @@ struct Step::State final : nn::Arrival {
     for (const nn::Tensor& tensor : network.parameters()) {
       if (!tensor.is_dense_weight()) continue;
       const std::int64_t inputs = tensor.shape[1], width = tensor.panel;
-      team.run(tensor.shape[0] / width, [&](std::int64_t panel, int) {
+      team.run(tensor.shape[0] / width, [&](std::int64_t panel, int thread) {
         float* weights = parameters.data() + tensor.offset + panel * inputs * width;
-        std::vector<double> sums(static_cast<std::size_t>(width), 0.0);
+        auto& [sums, factors] = columns[static_cast<std::size_t>(thread)];
+        sums.assign(static_cast<std::size_t>(width), 0.0);
         optim::add_column_squares(weights, inputs, width, sums.data());
-        std::vector<float> factors;
+        factors.clear();
         for (const double sum : sums)
           factors.push_back(static_cast<float>(optim::max_norm_factor(std::sqrt(sum), settings.max_norm)));
         if (std::ranges::any_of(factors, [](float factor) { return factor != 1; }))
@@ -345,16 +355,18 @@ struct Step::State final : nn::Arrival {
 
   /// The same after the update, which every rank makes for its slices alone.
   void require_finite_update(std::int64_t step) {
-    std::vector<double> all(static_cast<std::size_t>(world.size()));
-    std::memcpy(all.data(), update_fold.finish(), all.size() * sizeof(double));
-    const auto bad = std::ranges::find_if(all, [](double layer) { return layer >= 0; });
-    if (bad == all.end()) return;
+    const std::byte* all = update_fold.finish();
+    std::size_t rank = 0;
+    double bad = -1;
+    for (; rank < static_cast<std::size_t>(world.size()) && bad < 0; ++rank)
+      std::memcpy(&bad, all + rank * sizeof(double), sizeof(double));
+    if (bad < 0) return;
+    --rank;
     finish_sharing();
     const std::vector<std::string> hosts = world.all_gather(comm::host_name());
-    const auto rank = static_cast<std::size_t>(bad - all.begin());
     throw comm::AgreedError(
         ErrorKind::numeric,
-        text("step ", step, ": the update of layer ", network.layers()[static_cast<std::size_t>(*bad)].path,
+        text("step ", step, ": the update of layer ", network.layers()[static_cast<std::size_t>(bad)].path,
              " on rank ", rank, " (", hosts[rank],
              ") gave parameters or a state of the optimizer that are not finite; they are not saved and the "
              "last "

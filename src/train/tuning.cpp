@@ -53,8 +53,8 @@ std::string Tuning::text() const {
                        " weight_gradient=", kGradients[static_cast<std::size_t>(weight_gradient)]);
 }
 
-nn::Tuning Tuning::of_network(std::int64_t rows_of_shard) const {
-  nn::Tuning tuning = nn::Tuning::for_rows(rows_of_shard);
+nn::Tuning Tuning::of_network(std::int64_t rows_of_shard, nn::Precision precision) const {
+  nn::Tuning tuning = nn::Tuning::for_rows(rows_of_shard, precision);
   if (weight_gradient != WeightGradient::automatic)
     tuning.own_weight_gradient = weight_gradient == WeightGradient::own;
   return tuning;

@@ -225,7 +225,8 @@ TEST(CommandLine, TuningIsChosenByName) {
     all.insert(all.end(), {"--tuning", "weight_gradient=own, overlap=off"});
     EXPECT_EQ(parse_command_line(all).configuration.tuning, "overlap=off weight_gradient=own") << words[0];
   }
-  EXPECT_TRUE(contains(complaint({"predict", "m.h5", "--tuning", "overlap=off"}), "is no option of"));
+  EXPECT_TRUE(contains(complaint({"predict", "m.h5", "--tuning", "overlap=off"}),
+                       "--tuning is no option of `trainer predict`"));
   EXPECT_TRUE(
       complaint({"--tuning", "overlop=off"})
           .starts_with("--tuning: \"overlop\" is no name: expected one of overlap, weight_gradient; did "

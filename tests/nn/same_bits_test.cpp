@@ -4,6 +4,7 @@
 #include "random_values.h"
 #include "simulated_job.h"
 #include "trainer/core/error.h"
+#include "trainer/nn/onednn_facts.h"
 
 namespace trainer::nn {
 namespace {
@@ -96,6 +97,41 @@ INSTANTIATE_TEST_SUITE_P(
                  .outputs = 2,
                  .shards = 32,
                  .batches = {400, 31}}));
+
+class SameBitsInBf16 : public SameBits {};
+
+TEST_P(SameBitsInBf16, ForAnyNumberOfRanksAndThreads) {
+  if (!has_bf16()) GTEST_SKIP() << "no bf16 here";
+  JobSetup setup = GetParam();
+  const auto in_f32 = train(setup);
+  setup.precision = Precision::bf16;
+  const auto expected = train(setup);
+  EXPECT_FALSE(expected[0] == in_f32[0]);
+  for (const auto& [ranks, threads] : {std::pair{1, 2}, {2, 1}, {3, 2}, {5, 1}, {7, 3}}) {
+    setup.ranks = ranks;
+    setup.threads = threads;
+    const auto results = train(setup);
+    for (std::size_t i = 0; i < results.size(); ++i)
+      EXPECT_TRUE(results[i] == expected[i])
+          << setup.model << ": " << ranks << " ranks of " << threads << " threads, step " << i;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Nets, SameBitsInBf16,
+    testing::Values(
+        JobSetup{
+            .model = "dense(outputs)", .inputs = 13, .outputs = 10, .shards = 8, .batches = {100, 61, 5}},
+        JobSetup{.model = "dense(128) batch_norm relu dense(192) relu dense(outputs)",
+                 .inputs = 32,
+                 .outputs = 10,
+                 .shards = 7,
+                 .batches = {900, 900, 63, 3}},
+        JobSetup{.model = "dense(33) relu residual(dense(17) tanh dense(24)) dense(outputs)",
+                 .inputs = 9,
+                 .outputs = 4,
+                 .shards = 13,
+                 .batches = {90, 89, 40, 7}}));
 
 TEST(SameBits, DependOnTheShards) {
   // Otherwise the comparisons above would show nothing.

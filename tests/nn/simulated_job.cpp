@@ -15,7 +15,7 @@ Model joined_model(const JobSetup& setup) {
 
 struct SimulatedJob::Rank {
   Rank(const JobSetup& setup, ThreadFold& fold, std::size_t number, ShardPlan plan)
-      : network(joined_model(setup), setup.threads),
+      : network(joined_model(setup), setup.threads, {.precision = setup.precision}),
         team(setup.threads),
         pieces(plan.pieces),
         pass(network, Loss::parse(setup.loss), setup.form, team, std::move(plan), setup.batches,

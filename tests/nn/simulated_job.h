@@ -22,6 +22,7 @@ struct JobSetup {
   std::vector<std::int64_t> batches;  ///< sizes; the first is the largest
   int ranks = 1;
   int threads = 1;
+  Precision precision = Precision::f32;
   bool weighted = false;  ///< tests that draw batches draw weights of their rows too
 };
 

@@ -7,7 +7,9 @@
 #include <cstring>
 #include <optional>
 
+#include "rounded.h"
 #include "trainer/core/random.h"
+#include "trainer/nn/onednn_facts.h"
 
 namespace trainer::nn {
 namespace {
@@ -26,19 +28,24 @@ void PrintTo(const Shape& shape, std::ostream* out) {
 /// A piece's rows, packed, and what is expected of their gradient: [inputs and the bias][outputs].
 class Case {
  public:
-  explicit Case(const Shape& shape)
-      : shape_(shape), first_(cut(shape.rows, shape.shards, shape.piece.begin).begin) {
+  /// `portion`: of the rows of a shard that are packed at a time.
+  explicit Case(const Shape& shape, Precision precision = Precision::f32, std::int64_t portion = 5)
+      : shape_(shape), precision_(precision), first_(cut(shape.rows, shape.shards, shape.piece.begin).begin) {
     const std::int64_t rows = cut(shape.rows, shape.shards, shape.piece.end - 1).end - first_;
     capacity_ = rows + 3;
     x_ = random_floats(rows * shape.inputs, 1);
     dy_ = random_floats(rows * shape.outputs, 2);
     packed_.assign(static_cast<std::size_t>(kernel().packed_floats(capacity_)), NAN);
-    for (std::int64_t r = 0; r < rows; r += 5)  // rows may come in any portions
-      kernel().pack(x_.data(), dy_.data(), {r, std::min(rows, r + 5)}, capacity_, packed_.data());
+    for (std::int64_t s = shape.piece.begin; s < shape.piece.end; ++s) {
+      const Range shard = rows_of(s);
+      for (std::int64_t r = shard.begin; r < shard.end; r += portion)
+        kernel().pack(x_.data(), dy_.data(), {r, std::min(shard.end, r + portion)}, shard, capacity_,
+                      packed_.data());
+    }
     leaves_ = leaves_of(shape.piece, [this](std::int64_t s) { return rows_of(s); });
   }
 
-  WeightGradient kernel() const { return {shape_.inputs, shape_.outputs, shape_.bias}; }
+  WeightGradient kernel() const { return {shape_.inputs, shape_.outputs, shape_.bias, precision_}; }
   bool empty() const { return leaves_.empty(); }
   std::int64_t input_rows() const { return shape_.inputs + (shape_.bias ? 1 : 0); }
 
@@ -80,12 +87,20 @@ class Case {
     return result;
   }
 
-  double exact(std::int64_t i, std::int64_t o) const {
-    double sum = 0;
-    for (std::int64_t r = 0; r < std::ssize(x_) / shape_.inputs; ++r)
-      sum += static_cast<double>(x(r, i)) * static_cast<double>(dy(r, o));
-    return sum;
+  /// The sum, and the sum of the absolute products.
+  struct Exact {
+    double sum = 0, scale = 0;
+  };
+  Exact exact(std::int64_t i, std::int64_t o) const {
+    Exact exact;
+    for (std::int64_t r = 0; r < rows(); ++r) {
+      const double product = factor(x(r, i)) * factor(dy(r, o));
+      exact.sum += product;
+      exact.scale += std::abs(product);
+    }
+    return exact;
   }
+  std::int64_t rows() const { return std::ssize(x_) / shape_.inputs; }
 
  private:
   static std::vector<float> random_floats(std::int64_t count, std::uint64_t seed) {
@@ -97,6 +112,9 @@ class Case {
   Range rows_of(std::int64_t shard) const {
     const Range rows = cut(shape_.rows, shape_.shards, shard);
     return {rows.begin - first_, rows.end - first_};
+  }
+  double factor(float value) const {
+    return static_cast<double>(precision_ == Precision::bf16 ? rounded(value) : value);
   }
   float x(std::int64_t r, std::int64_t i) const {
     return i == shape_.inputs ? 1.0f : x_[static_cast<std::size_t>(r * shape_.inputs + i)];
@@ -113,6 +131,7 @@ class Case {
   }
 
   Shape shape_;
+  Precision precision_;
   std::int64_t first_, capacity_;
   std::vector<float> x_, dy_, packed_;
   std::vector<Leaf> leaves_;
@@ -140,8 +159,33 @@ TEST_P(Kernel, IsAProduct) {
   const std::vector<float> folded = test.folded(3, 2);
   for (std::int64_t i = 0; i < test.input_rows(); ++i)
     for (std::int64_t o = 0; o < GetParam().outputs; ++o)
-      ASSERT_NEAR(folded[static_cast<std::size_t>(i * GetParam().outputs + o)], test.exact(i, o), 1e-4)
+      ASSERT_NEAR(folded[static_cast<std::size_t>(i * GetParam().outputs + o)], test.exact(i, o).sum, 1e-4)
           << i << ", " << o;
+}
+
+TEST_P(Kernel, IsAProductOfRoundedFactorsInBf16) {
+  if (!has_bf16()) GTEST_SKIP() << "no bf16 here";
+  const Case test(GetParam(), Precision::bf16);
+  const std::vector<float> folded = test.folded(3, 2);
+  for (std::int64_t i = 0; i < test.input_rows(); ++i)
+    for (std::int64_t o = 0; o < GetParam().outputs; ++o) {
+      const auto [sum, scale] = test.exact(i, o);
+      // Every addition rounds once, and a product of two factors not at all.
+      const double tolerance = static_cast<double>(test.rows() + 1) * 0x1p-23 * scale;
+      const double found = static_cast<double>(folded[static_cast<std::size_t>(i * GetParam().outputs + o)]);
+      ASSERT_TRUE(std::abs(found - sum) <= tolerance)
+          << found << " is not " << sum << " at " << i << ", " << o;
+    }
+}
+
+TEST_P(Kernel, HasTheSameBitsInAnyTilesAndPortionsInBf16) {
+  if (!has_bf16()) GTEST_SKIP() << "no bf16 here";
+  const std::vector<float> expected = Case(GetParam(), Precision::bf16, 1000).folded(100, 100);
+  for (const std::int64_t portion : {1, 4, 7}) {
+    const std::vector<float> folded = Case(GetParam(), Precision::bf16, portion).folded(portion, 1);
+    ASSERT_EQ(folded.size(), expected.size());
+    EXPECT_EQ(std::memcmp(folded.data(), expected.data(), folded.size() * sizeof(float)), 0) << portion;
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Shapes, Kernel,

@@ -93,6 +93,7 @@ expect 2 'validation' "${good[@]}" --validation -0.1
 expect 2 'lr' "${good[@]}" --lr nan
 expect 2 'stray' "${good[@]}" stray
 expect 2 'precision' "${good[@]}" --precision bf17
+expect 2 'take --precision f32' "${good[@]}" --isa AVX2 --precision bf16
 
 # Texts, with a caret under the place.
 expect 2 '\^' "${good[@]}" --model "dense(8) rleu dense(outputs)"

@@ -44,6 +44,29 @@ h5_digest() {
   for group in $(h5ls "$file" | sed -n "s/^\(average\) .*/\/\1/p") /model /optimizer /progress /scaling /history; do h5dump -g "$group" "$file" | tail -n +2; done | md5sum
 }
 
+# Products in bf16, where the processor has it: other bits than in f32, the same for any ranks x threads, resumed too; and all ranks end
+# alike where one has no bf16.
+check_bf16() {
+  local of=(train --data "$small" --precision bf16) run=(--model "$rich" --batch-size 90 --shards 7 --validation "97 rows" --quiet) whole parts
+  if ! on 1 1 "${of[@]}" --epochs 1 --out bf16-probe > probe.txt 2>&1; then
+    grep -q "take --precision f32" probe.txt || fail "--precision bf16: $(cat probe.txt)"
+    echo "bf16: skipped: $(cat probe.txt)"
+    return
+  fi
+  schedule=constant check_grid bf16 "1 2 3 5" "1 2" "${rich_uneven[@]}" --precision bf16 --population-statistics exact
+  whole=$(on 1 2 "${of[@]}" "${run[@]}" --epochs 4 --out bf16-whole | digest_of)
+  [ "$(on 1 1 train --data "$small" "${run[@]}" --epochs 4 --out bf16-f32 | digest_of)" != "$whole" ] || fail "bf16 has the bits of f32"
+  on 2 1 "${of[@]}" "${run[@]}" --epochs 2 --out bf16-parts > /dev/null
+  parts=$(on 3 1 resume bf16-parts --epochs 4 --quiet | digest_of)
+  [ "$parts" = "$whole" ] || fail "bf16: resumed to $parts, not $whole"
+  h5dump -a /precision bf16-parts/best.h5 | grep -q '"bf16"' || fail "best.h5 does not say bf16"
+  if on 1 1 resume bf16-parts --epochs 5 --precision f32 > /dev/null 2>&1; then fail "a run in bf16 went on in f32"; fi
+  if mpirun -np 1 "$trainer" "${of[@]}" --out bf16-no : -np 1 env ONEDNN_MAX_CPU_ISA=AVX2 "$trainer" "${of[@]}" --out bf16-no > no.txt 2>&1; then
+    fail "one rank computed in bf16, the other did not"
+  fi
+  [ "$(grep -c 'rank 1 on .*: --precision bf16: .*take --precision f32' no.txt)" = 1 ] || fail "one rank without bf16: $(cat no.txt)"
+}
+
 # 300 small pictures of 5 classes.
 "$python" - << 'PYTHON'
 import os, struct, numpy as np
@@ -64,6 +87,7 @@ blocked=(--data "$small" --model "$wide" --batch-size 100 --shards 8 --epochs 2)
 if [ -n "${TRAINER_TEST_QUICK:-}" ]; then
   check_grid grid "1 2 3" "1 2" "${rich_uneven[@]}"
   check_grid augment "1 3" "1 2" "${pictures[@]}" --epochs 2 --augment "$everything"
+  check_bf16
   finish
   exit
 fi
@@ -89,6 +113,7 @@ check_grid beside "1 2 3 7" "1 2" "${uneven[@]}" --model "$rich" --average 0.9 -
 check_grid augment "1 2 3 5" "1 2" "${pictures[@]}" --epochs 3 --augment "$everything"
 check_grid autoencoder "1 2 3" "1 2" --data pictures --task autoencoder --batch-size 90 --shards 7 --epochs 3 \
   --model "dense(20) relu dense(outputs) sigmoid" --loss mse --augment "shift(1) erase(3) noise(0.2) mixup(1)"
+check_bf16
 export ONEDNN_MAX_CPU_ISA=AVX2
 check_grid avx2 "1 2 3 4 5 7" "1 2 3" "${rich_uneven[@]}"
 check_grid avx2-wide "1 2 3" "1 2" "${blocked[@]}"

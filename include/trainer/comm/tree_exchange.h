@@ -1,12 +1,12 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
 
 #include "trainer/comm/communicator.h"
+#include "trainer/core/function_ref.h"
 #include "trainer/core/tree.h"
 
 namespace trainer::comm {
@@ -87,7 +87,7 @@ class GradientExchange {
 
   /// Begins a step: `present(node)` tells whether a piece has any rows in this step's batch. Posts all
   /// receives of the gradient pieces.
-  void begin_step(const std::function<bool(Range)>& present);
+  void begin_step(FunctionRef<bool(Range)> present);
   /// This rank's sums of `layer` are ready: pieces[j] points to the float at the layer's segment offset of
   /// this rank's piece j (null: absent). The memory is read by others until end_step, and by fold(): it must
   /// stay as it is until then.

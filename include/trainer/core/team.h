@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <functional>
 
+#include "trainer/core/function_ref.h"
+
 namespace trainer {
 
 /// The threads of one rank. Work is given as independent units; the threads take them in any order, so a
@@ -17,7 +19,7 @@ class Team {
   void set_poll(std::function<void()> poll) { poll_ = std::move(poll); }
   /// Calls work(unit, thread) for every unit in [0, units), thread in [0, size()); returns when all are done.
   /// An exception from a unit ends the loop early and is rethrown here (the first one).
-  void run(std::int64_t units, const std::function<void(std::int64_t unit, int thread)>& work) const;
+  void run(std::int64_t units, FunctionRef<void(std::int64_t unit, int thread)> work) const;
 
  private:
   int threads_;

@@ -35,12 +35,23 @@ struct ParameterLayer {
 class Operation;
 class KernelFactory;
 
+/// Of the factors of dense layers' products in training. Sums are in f32, and so is all else: weights,
+/// values, statistics, losses, gradients, and every inference.
+enum class Precision { f32, bf16 };
+
 /// How a network is computed, where there is a choice.
 struct Tuning {
-  bool own_weight_gradient = true;  ///< by a kernel of our own, where the processor allows it
+  bool own_weight_gradient = true;  ///< by a kernel of our own, where the processor allows it; in bf16 always
+  Precision precision = Precision::f32;
   /// What measures best for shards of so many rows (benchmarks/README.md).
-  static Tuning for_rows(std::int64_t rows_of_shard) { return {.own_weight_gradient = rows_of_shard >= 128}; }
+  static Tuning for_rows(std::int64_t rows_of_shard, Precision precision = Precision::f32) {
+    return {.own_weight_gradient = rows_of_shard >= 128, .precision = precision};
+  }
 };
+
+/// "f32" or "bf16". Throws Error(usage) for bf16 where the processor has no instructions for it, or oneDNN
+/// may not use them (--isa, ONEDNN_MAX_CPU_ISA): it would only emulate them.
+Precision parse_precision(const std::string& text);
 
 /// A network ready to compute: operations over oneDNN and the layout of its parameters. Holds no parameter
 /// values. The flat parameter vector has parameter_floats() floats; every tensor begins at a multiple of 16.
@@ -54,6 +65,7 @@ class Network {
   Network& operator=(const Network&) = delete;
 
   const Model& model() const { return model_; }
+  Precision precision() const { return precision_; }
   const std::vector<Tensor>& parameters() const { return parameters_; }
   const std::vector<Tensor>& statistics() const { return statistics_; }
   /// In the order in which backward completes their gradients.
@@ -85,6 +97,7 @@ class Network {
 
  private:
   Model model_;
+  Precision precision_;
   std::unique_ptr<KernelFactory> factory_;
   std::unique_ptr<Plan> plan_;
   std::vector<Tensor> parameters_;

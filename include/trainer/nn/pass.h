@@ -1,13 +1,13 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
+#include "trainer/core/function_ref.h"
 #include "trainer/core/team.h"
 #include "trainer/core/tree.h"
 #include "trainer/nn/loss.h"
@@ -41,7 +41,7 @@ enum class TargetForm { classes, values };
 class ShardFold {
  public:
   /// left <- left (+) right, for the nodes that the records belong to.
-  using Combine = std::function<void(Range left_node, Range right_node, double* left, const double* right)>;
+  using Combine = FunctionRef<void(Range left_node, Range right_node, double* left, const double* right)>;
   virtual ~ShardFold() = default;
   /// `records`: this rank's pieces, one after the other, `width` doubles each.
   virtual void start(int channel, std::span<const double> records, std::int64_t width) = 0;
@@ -128,7 +128,7 @@ class TrainingPass {
   /// Collective through the fold when the net has batch norm. After forward, with the same parameters. Calls
   /// `done(layer)` when the gradient sums of a layer (not divided by the number of rows) stand in every
   /// present piece; layers come in the order of Network::layers().
-  void backward(const std::function<void(int layer)>& done);
+  void backward(FunctionRef<void(int layer)> done);
   /// Collective through the fold when the net has batch norm. The forward pass of training, every batch norm
   /// with the statistics of the batch, but without dropout and noise, as far as the last batch norm: no
   /// targets are asked of the source and no loss is computed. Merges what the batch norms were given into

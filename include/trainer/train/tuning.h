@@ -19,7 +19,7 @@ struct Tuning {
   /// Every choice, as parse() reads it.
   std::string text() const;
   /// `rows_of_shard`: what the automatic choice follows from.
-  nn::Tuning of_network(std::int64_t rows_of_shard) const;
+  nn::Tuning of_network(std::int64_t rows_of_shard, nn::Precision precision = nn::Precision::f32) const;
 };
 
 }  // namespace trainer::train
