@@ -122,6 +122,7 @@ void run_case(benchmark::State& state, const comm::Communicator& world, int thre
     world.barrier();
     const Stopwatch watch;
     step.run(rows, test.batch, ++number, 1e-4, {});
+    step.wait_for_parameters();  // the step's own, though they may come in under the next one
     const double mine = slowest(world, watch.seconds());
     state.SetIterationTime(mine);
     seconds += mine;
