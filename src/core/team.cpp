@@ -73,7 +73,7 @@ Team::Team(int threads) : threads_(threads) {
 void Team::run(std::int64_t units, Work work) const {
   if (units <= 0) return;
   Loop loop(units, work, poll_);
-  if (threads_ == 1) {
+  if (threads_ == 1 || units == 1) {  // to wake the others would take longer than they could help
     loop.take_part(0, 1);
   } else {
     // OpenMP may give fewer threads than asked for: the units go round all the same.
