@@ -3,10 +3,10 @@
 # Does nothing when all is there. Without root it prints the line to run.
 set -euo pipefail
 
-packages=(g++ cmake ninja-build openmpi-bin libopenmpi-dev libdnnl-dev libhdf5-dev libboost-program-options-dev
+packages=(g++ cmake ninja-build openmpi-bin libopenmpi-dev libdnnl-dev ocl-icd-opencl-dev libhdf5-dev libboost-program-options-dev
           zlib1g-dev libxxhash-dev libcsv-dev gnuplot-nox dataset-fashion-mnist)
 if [ "${1:-}" = --tests ]; then
-  packages+=(libgtest-dev libbenchmark-dev hdf5-tools python3-h5py python3-numpy clang-format clang-tidy util-linux)
+  packages+=(libgtest-dev libbenchmark-dev hdf5-tools python3-h5py python3-numpy clang-format clang-tidy util-linux ccache)
 fi
 
 missing=()
