@@ -96,6 +96,15 @@ void backward_data(benchmark::State& state, const Shape& shape, double peak) {
   count(state, shape, peak);
 }
 
+/// Once a step.
+void turn(benchmark::State& state, const Shape& shape) {
+  Layer layer(shape, nn::Precision::f32);
+  Buffer<float> turned(layer.weights.size());
+  for (auto _ : state)
+    for (std::int64_t part = 0; part < shape.inputs / layer.panel; ++part)
+      nn::turn_weights(layer.weights.data(), {shape.inputs, shape.outputs, layer.panel}, part, turned.data());
+}
+
 void bf16_forward(benchmark::State& state, const Shape& shape, double peak, bool rounding) {
   const Layer layer(shape, nn::Precision::bf16);
   nn::KernelFactory factory(1);
@@ -134,15 +143,18 @@ void weight_gradient(benchmark::State& state, const Shape& shape, double peak, n
   for (auto _ : state) {
     if (packing) pack();
     // In tiles, as a step's threads take them.
-    constexpr std::int64_t kBlocks = 22, kColumns = 64;
+    constexpr std::int64_t kColumns = 64;
+    const auto [inputs, outputs, lanes] = layer.products.block();
+    const std::int64_t blocks = 264 / inputs;
     for (std::int64_t column = 0; column < shape.outputs; column += kColumns)
-      for (std::int64_t block = 0; block < layer.products.blocks(); block += kBlocks)
+      for (std::int64_t block = 0; block < layer.products.blocks(); block += blocks)
         layer.products.fold(
             layer.packed.data(), shape.batch, leaves,
-            {block, std::min(layer.products.blocks(), block + kBlocks)},
+            {block, std::min(layer.products.blocks(), block + blocks)},
             {column, std::min(shape.outputs, column + kColumns)}, aside.data(),
-            {layer.gradient.data() + (column * shape.inputs + block * nn::WeightGradient::kInputs * kColumns),
-             kColumns, nullptr});
+            {.weights = layer.gradient.data() + column * shape.inputs + block * inputs * kColumns,
+             .stride = kColumns,
+             .next_vector = lanes});
   }
   count(state, shape, peak);
 }
@@ -161,6 +173,9 @@ void add(const Shape& shape, double peak) {
                [=](benchmark::State& state) { weight_gradient(state, shape, peak, Precision::f32, false); });
   register_one("weight_gradient+pack",
                [=](benchmark::State& state) { weight_gradient(state, shape, peak, Precision::f32, true); });
+  if (nn::KernelFactory::turns(shape.outputs,
+                               nn::KernelFactory(1).preferred_panel(shape.inputs, shape.outputs)))
+    register_one("turn_weights", [=](benchmark::State& state) { turn(state, shape); });
   if (!nn::has_bf16()) return;
   register_one("bf16/forward", [=](benchmark::State& state) { bf16_forward(state, shape, peak, false); });
   register_one("bf16/forward+round",

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <bit>
 
-#include "avx512.h"
+#include "own_kernels.h"
 #include "trainer/core/error.h"
 
 #if TRAINER_HAS_AVX512_KERNEL

@@ -82,7 +82,7 @@ struct Assembler {
     Slot out = new_value(outputs, true);
     give_gradient(out);
     Dense* operation = emit<Dense>(in, out, weight, bias, panel, tuning);
-    if (tuning.precision == Precision::bf16) operation->round(factory, plan);
+    operation->arrange(factory, plan, tuning.precision);
     operation->layer = end_layer(first);
     plan.tiled.back() = operation;
     return out;
@@ -297,6 +297,14 @@ Precision parse_precision(const std::string& text) {
           "amx_bf16, or a limit (--isa, ONEDNN_MAX_CPU_ISA) leaves them out (oneDNN computes with ",
           onednn_isa(), "); take --precision f32");
   return Precision::bf16;
+}
+
+Tuning Tuning::for_rows(std::int64_t rows_of_shard, Precision precision) {
+  return {.own_weight_gradient = rows_of_shard >= WeightGradient::least_rows(), .precision = precision};
+}
+
+std::int64_t Network::arranged_bytes() const {
+  return 4 * plan_->turned_weights + std::int64_t{sizeof(Bf16)} * plan_->bf16_weights;
 }
 
 std::int64_t Network::parameter_count() const {

@@ -5,7 +5,7 @@
 #include <string>
 #include <utility>
 
-#include "avx512.h"
+#include "own_kernels.h"
 #include "trainer/core/error.h"
 #include "trainer/nn/onednn_facts.h"
 
@@ -23,8 +23,23 @@ memory::desc matrix(std::int64_t rows, std::int64_t columns, Tag tag = Tag::ab,
 
 memory::desc vector(std::int64_t size) { return {{size}, DataType::f32, Tag::a}; }
 
-/// oneDNN's name of a WeightLayout: [outputs / panel][inputs][panel], seen as a matrix [outputs, inputs].
+/// The panels of weights in which AVX2's kernels read them.
+constexpr std::int64_t kNarrowPanel = 8;
+
+/// Where oneDNN has AVX2 alone its inner product copies the weights at every call; a convolution of 1 x 1
+/// reads them where they stand: rows are the pixels of an image of inputs channels.
+bool is_convolved(std::int64_t outputs, std::int64_t panel) {
+  return panel == kNarrowPanel && outputs != panel;
+}
+
+/// A matrix [rows, columns] as an image of `columns` channels.
+memory::desc image(std::int64_t rows, std::int64_t columns) {
+  return {{1, columns, rows, 1}, DataType::f32, Tag::nhwc};
+}
+
+/// oneDNN's name of a weight matrix: [outputs / panel][inputs][panel], seen as a matrix [outputs, inputs].
 memory::desc weights(std::int64_t inputs, std::int64_t outputs, std::int64_t panel) {
+  if (is_convolved(outputs, panel)) return {{outputs, inputs, 1, 1}, DataType::f32, Tag::OIhw8i8o};
   return matrix(outputs, inputs, panel == outputs ? Tag::ba : Tag::AB16b64a);
 }
 
@@ -50,6 +65,15 @@ auto forward_desc(const dnnl::engine& engine, const memory::desc& x, const memor
   const auto kind = dnnl::prop_kind::forward_training;
   return b != nullptr ? P(engine, kind, x, w, *b, y, attributes()) : P(engine, kind, x, w, y, attributes());
 }
+auto convolution_desc(const dnnl::engine& engine, const memory::desc& x, const memory::desc& w,
+                      const memory::desc* b, const memory::desc& y) {
+  using P = dnnl::convolution_forward::primitive_desc;
+  const auto kind = dnnl::prop_kind::forward_training;
+  const auto algorithm = dnnl::algorithm::convolution_direct;
+  const memory::dims one{1, 1}, none{0, 0};
+  return b != nullptr ? P(engine, kind, algorithm, x, w, *b, y, one, none, none, attributes())
+                      : P(engine, kind, algorithm, x, w, y, one, none, none, attributes());
+}
 auto backward_data_desc(const dnnl::engine& engine, const memory::desc& dx, const memory::desc& w,
                         const memory::desc& dy) {
   const auto hint = forward_desc(engine, dx, w, nullptr, dy);
@@ -73,6 +97,16 @@ auto forward_desc(const dnnl::engine& engine, const memory::desc& x, const memor
   using P = dnnl::inner_product_forward;
   const auto kind = dnnl::prop_kind::forward_training;
   const auto desc = b != nullptr ? P::desc(kind, x, w, *b, y) : P::desc(kind, x, w, y);
+  return P::primitive_desc(desc, attributes(), engine);
+}
+auto convolution_desc(const dnnl::engine& engine, const memory::desc& x, const memory::desc& w,
+                      const memory::desc* b, const memory::desc& y) {
+  using P = dnnl::convolution_forward;
+  const auto kind = dnnl::prop_kind::forward_training;
+  const auto algorithm = dnnl::algorithm::convolution_direct;
+  const memory::dims one{1, 1}, none{0, 0};
+  const auto desc = b != nullptr ? P::desc(kind, algorithm, x, w, *b, y, one, none, none)
+                                 : P::desc(kind, algorithm, x, w, y, one, none, none);
   return P::primitive_desc(desc, attributes(), engine);
 }
 auto backward_data_desc(const dnnl::engine& engine, const memory::desc& dx, const memory::desc& w,
@@ -193,18 +227,26 @@ KernelFactory::~KernelFactory() = default;
 Kernel KernelFactory::dense_forward(std::int64_t rows, std::int64_t inputs, std::int64_t outputs,
                                     std::int64_t panel, bool bias) {
   return checked("inner product", [&] {
-    const auto x = matrix(rows, inputs), w = weights(inputs, outputs, panel), b = vector(outputs),
-               y = matrix(rows, outputs);
-    const auto desc = forward_desc(state_->engine, x, w, bias ? &b : nullptr, y);
+    const bool convolved = is_convolved(outputs, panel);
+    const auto x = convolved ? image(rows, inputs) : matrix(rows, inputs),
+               w = weights(inputs, outputs, panel), b = vector(outputs),
+               y = convolved ? image(rows, outputs) : matrix(rows, outputs);
+    const memory::desc* const with_bias = bias ? &b : nullptr;
     std::vector<std::pair<int, memory::desc>> arguments = {{DNNL_ARG_SRC, x}, {DNNL_ARG_WEIGHTS, w}};
     if (bias) arguments.emplace_back(DNNL_ARG_BIAS, b);
     arguments.emplace_back(DNNL_ARG_DST, y);
+    if (convolved) {
+      const auto desc = convolution_desc(state_->engine, x, w, with_bias, y);
+      return state_->make(desc, dnnl::convolution_forward(desc), std::move(arguments));
+    }
+    const auto desc = forward_desc(state_->engine, x, w, with_bias, y);
     return state_->make(desc, dnnl::inner_product_forward(desc), std::move(arguments));
   });
 }
 
 Kernel KernelFactory::dense_backward_data(std::int64_t rows, std::int64_t inputs, std::int64_t outputs,
                                           std::int64_t panel) {
+  if (turns(outputs, panel)) return dense_forward(rows, outputs, inputs, panel, false);
   return checked("inner product, backward", [&] {
     const auto dx = matrix(rows, inputs), w = weights(inputs, outputs, panel), dy = matrix(rows, outputs);
     const auto desc = backward_data_desc(state_->engine, dx, w, dy);
@@ -258,6 +300,17 @@ Kernel KernelFactory::softmax(std::int64_t rows, std::int64_t columns) {
 
 std::int64_t KernelFactory::preferred_panel(std::int64_t inputs, std::int64_t outputs) {
   constexpr std::int64_t kPanel = 64, kInputBlock = 16, kNominalRows = 64;
+  if (!onednn_has_avx512()) {
+    const auto convolves = [&](std::int64_t from, std::int64_t to) {
+      if (to == kNarrowPanel || to % kNarrowPanel != 0) return false;
+      const auto desc = convolution_desc(state_->engine, image(kNominalRows, from),
+                                         weights(from, to, kNarrowPanel), nullptr, image(kNominalRows, to));
+      return std::string(desc.impl_info_str()).rfind("jit_1x1", 0) == 0;
+    };
+    return checked("convolution", [&] {
+      return convolves(inputs, outputs) && convolves(outputs, inputs) ? kNarrowPanel : outputs;
+    });
+  }
   if (outputs % kPanel != 0 || outputs == kPanel || inputs % kInputBlock != 0)
     return outputs;  // would be padded
   return checked("inner product", [&] {
@@ -269,6 +322,8 @@ std::int64_t KernelFactory::preferred_panel(std::int64_t inputs, std::int64_t ou
     return fast ? kPanel : outputs;
   });
 }
+
+bool KernelFactory::turns(std::int64_t outputs, std::int64_t panel) { return is_convolved(outputs, panel); }
 
 std::int64_t KernelFactory::preferred_bf16_panel(std::int64_t depth, std::int64_t columns) {
   constexpr std::int64_t kNominalRows = 64;
@@ -302,6 +357,8 @@ bool has_isa(dnnl::cpu_isa wanted) {
 }  // namespace
 
 bool onednn_has_avx512() { return has_isa(dnnl::cpu_isa::avx512_core); }
+
+bool onednn_has_avx2() { return has_isa(dnnl::cpu_isa::avx2); }
 
 bool has_bf16() { return TRAINER_HAS_AVX512_KERNEL != 0 && has_isa(dnnl::cpu_isa::avx512_core_bf16); }
 

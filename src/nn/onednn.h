@@ -48,11 +48,11 @@ class KernelFactory {
   explicit KernelFactory(int threads);
   ~KernelFactory();
 
-  /// y = x W^T + b. Arguments: x [rows, inputs], weights, bias [outputs] (left out without bias), y [rows,
-  /// outputs].
+  /// y = x W^T + b. Arguments: x [rows, inputs], weights (see Tensor::panel), bias [outputs] (left out
+  /// without bias), y [rows, outputs].
   Kernel dense_forward(std::int64_t rows, std::int64_t inputs, std::int64_t outputs, std::int64_t panel,
                        bool bias);
-  /// dx = dy W. Arguments: dy [rows, outputs], weights, dx [rows, inputs].
+  /// dx = dy W. Arguments: dy [rows, outputs], weights (turned, where turns() says so), dx [rows, inputs].
   Kernel dense_backward_data(std::int64_t rows, std::int64_t inputs, std::int64_t outputs,
                              std::int64_t panel);
   /// y = x M + b, in bf16 with sums in f32. Arguments: x [rows, padded depth] bf16, the matrix (see
@@ -65,8 +65,10 @@ class KernelFactory {
   /// Row-wise softmax. Arguments: x [rows, columns], y (may be x).
   Kernel softmax(std::int64_t rows, std::int64_t columns);
 
-  /// The width of the column panels in which this machine's kernels want a weight matrix: see WeightLayout.
+  /// The width of the column panels in which this machine's kernels want a weight matrix: see Tensor::panel.
   std::int64_t preferred_panel(std::int64_t inputs, std::int64_t outputs);
+  /// Whether backward-data of a weight matrix in such panels reads turn_weights() of it.
+  static bool turns(std::int64_t outputs, std::int64_t panel);
   /// The same for a Bf16Matrix.
   std::int64_t preferred_bf16_panel(std::int64_t depth, std::int64_t columns);
 
@@ -80,7 +82,8 @@ class KernelFactory {
 void multiply_transposed(std::int64_t m, std::int64_t n, std::int64_t k, const float* a, std::int64_t lda,
                          const float* b, std::int64_t ldb, float* c, std::int64_t ldc);
 
-/// Whether oneDNN computes with AVX-512 here, after its limit ONEDNN_MAX_CPU_ISA.
+/// Whether oneDNN computes with AVX-512 here, with AVX2 at least, after its limit ONEDNN_MAX_CPU_ISA.
 bool onednn_has_avx512();
+bool onednn_has_avx2();
 
 }  // namespace trainer::nn

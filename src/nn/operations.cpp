@@ -242,6 +242,16 @@ void Dense::prepare_bf16(KernelFactory& factory, std::int64_t rows) {
     kernels.bf16_backward = factory.bf16_product(rows, *bf16_backward_, false);
 }
 
+void Dense::arrange(KernelFactory& factory, Network::Plan& plan, Precision precision) {
+  if (precision == Precision::bf16) {
+    round(factory, plan);
+  } else if (in_.needs_gradient && KernelFactory::turns(out_.width, panel_)) {
+    turned_ = plan.turned_weights;
+    plan.turned_weights += in_.width * out_.width;
+  }
+  if (arranged_parts() > 0) plan.arranged.push_back(this);
+}
+
 void Dense::round(KernelFactory& factory, Network::Plan& plan) {
   const auto place = [&](std::optional<Bf16Matrix>& matrix, std::int64_t depth, std::int64_t columns) {
     matrix = {depth, columns, factory.preferred_bf16_panel(depth, columns), plan.bf16_weights};
@@ -250,21 +260,28 @@ void Dense::round(KernelFactory& factory, Network::Plan& plan) {
   };
   place(bf16_forward_, in_.width, out_.width);
   if (in_.needs_gradient) place(bf16_backward_, out_.width, in_.width);
-  plan.bf16.push_back(this);
 }
 
-std::int64_t Dense::bf16_parts() const {
-  return bf16_forward_->panels() + (bf16_backward_ ? bf16_backward_->panels() : 0);
+std::int64_t Dense::arranged_parts() const {
+  if (turned_ >= 0) return in_.width / panel_;
+  return (bf16_forward_ ? bf16_forward_->panels() : 0) + (bf16_backward_ ? bf16_backward_->panels() : 0);
+}
+
+void Dense::arrange_part(const View& view, std::int64_t part) const {
+  if (turned_ >= 0)
+    turn_weights(view.parameters + weight_, weight_place(), part, view.turned_weights + turned_);
+  else
+    round_part(view, part);
 }
 
 void Dense::round_part(const View& view, std::int64_t part) const {
   const float* const weights = view.parameters + weight_;
-  const WeightPlace place{in_.width, out_.width, panel_};
   const std::int64_t forward = bf16_forward_->panels();
   if (part < forward)
-    round_transposed_weights(weights, place, *bf16_forward_, part, view.bf16_weights + bf16_forward_->offset);
+    round_transposed_weights(weights, weight_place(), *bf16_forward_, part,
+                             view.bf16_weights + bf16_forward_->offset);
   else
-    round_weights(weights, place, *bf16_backward_, part - forward,
+    round_weights(weights, weight_place(), *bf16_backward_, part - forward,
                   view.bf16_weights + bf16_backward_->offset);
 }
 
@@ -299,24 +316,25 @@ void Dense::backward(const View& view, const Unit& unit, int thread) const {
         .bf16_backward(
             thread, {rows, view.bf16_weights + bf16_backward_->offset, gradient(view, in_, unit.rows.begin)});
   }
-  auto* parameters = const_cast<float*>(view.parameters);
+  float* const weights = turned_ >= 0 ? view.turned_weights + turned_
+                                      : const_cast<float*>(view.parameters) + weight_;  // only read
   kernels_.at(unit.rows.size())
-      .backward(thread, {gradient(view, out_, unit.rows.begin), parameters + weight_,
-                         gradient(view, in_, unit.rows.begin)});
+      .backward(thread,
+                {gradient(view, out_, unit.rows.begin), weights, gradient(view, in_, unit.rows.begin)});
 }
 
-/// Whole blocks and whole panels, up to the width of a panel of weights: a tile is one run of rows in the
-/// flat vector.
+/// Whole blocks and whole panels.
 std::vector<Tile> Dense::kernel_tiles() const {
-  constexpr std::int64_t kBlocks = 22, kColumns = 64, kInputs = WeightGradient::kInputs;
-  require(panel_ == out_.width || panel_ % kColumns == 0, ErrorKind::internal, "a panel of ", panel_,
-          " outputs is cut by tiles of ", kColumns);
-  const std::int64_t parts = (kernel_->blocks() + kBlocks - 1) / kBlocks;
+  constexpr std::int64_t kMostInputs = 264, kColumns = 64;
+  const auto [inputs, outputs, lanes] = kernel_->block();
+  require(panel_ == out_.width || panel_ % kColumns == 0 || panel_ == lanes, ErrorKind::internal,
+          "a panel of ", panel_, " outputs is cut by tiles of ", kColumns, " or vectors of ", lanes);
+  const std::int64_t blocks = kMostInputs / inputs, parts = (kernel_->blocks() + blocks - 1) / blocks;
   std::vector<Tile> tiles;
   for (std::int64_t o = 0; o < out_.width; o += kColumns)
     for (std::int64_t part = 0; part < parts; ++part) {
-      const Range blocks = cut(kernel_->blocks(), parts, part);
-      tiles.push_back({{blocks.begin * kInputs, std::min(blocks.end * kInputs, in_.width)},
+      const Range part_blocks = cut(kernel_->blocks(), parts, part);
+      tiles.push_back({{part_blocks.begin * inputs, std::min(part_blocks.end * inputs, in_.width)},
                        {o, std::min(o + kColumns, out_.width)}});
     }
   return tiles;
@@ -349,7 +367,7 @@ bool Dense::has_bias_of(const Tile& tile) const {
   return bias_ >= 0 && (kernel_ ? tile.inputs.end == in_.width : tile.inputs.begin == 0);
 }
 
-/// Of a tile within a panel: row `i` of it is panel_ floats further.
+/// Of the first weight of a tile: that of the next input is panel_ floats further.
 float* Dense::weights_of(const Tile& tile, float* flat) const {
   const std::int64_t output = tile.outputs.begin;
   return flat + weight_ + output / panel_ * panel_ * in_.width + tile.inputs.begin * panel_ + output % panel_;
@@ -359,8 +377,8 @@ namespace {
 
 /// The blocks of a tile, the last one's with the bias.
 Range blocks_of(const WeightGradient& kernel, const Tile& tile, std::int64_t inputs) {
-  return {tile.inputs.begin / WeightGradient::kInputs,
-          tile.inputs.end == inputs ? kernel.blocks() : tile.inputs.end / WeightGradient::kInputs};
+  return {tile.inputs.begin / kernel.block().inputs,
+          tile.inputs.end == inputs ? kernel.blocks() : tile.inputs.end / kernel.block().inputs};
 }
 
 }  // namespace
@@ -371,9 +389,13 @@ void Dense::pack(const View& view, Range rows, Range shard) const {
 
 void Dense::fold(const View& view, std::span<const Leaf> leaves, const Tile& tile, float* flat,
                  float* aside) const {
-  kernel_->fold(
-      view.packed, view.packed_capacity, leaves, blocks_of(*kernel_, tile, in_.width), tile.outputs, aside,
-      {weights_of(tile, flat), panel_, has_bias_of(tile) ? flat + bias_ + tile.outputs.begin : nullptr});
+  const std::int64_t lanes = kernel_->block().lanes;
+  kernel_->fold(view.packed, view.packed_capacity, leaves, blocks_of(*kernel_, tile, in_.width), tile.outputs,
+                aside,
+                {.weights = weights_of(tile, flat),
+                 .stride = panel_,
+                 .next_vector = panel_ == lanes ? panel_ * in_.width : lanes,
+                 .bias = has_bias_of(tile) ? flat + bias_ + tile.outputs.begin : nullptr});
 }
 
 void Dense::product(const View& view, Range rows, const Tile& tile, float* record, float* aside) const {
@@ -383,7 +405,11 @@ void Dense::product(const View& view, Range rows, const Tile& tile, float* recor
     std::fill_n(biases, n, 0.0f);
     const Leaf leaf{rows};
     return kernel_->fold(view.packed, view.packed_capacity, {&leaf, 1}, blocks_of(*kernel_, tile, in_.width),
-                         tile.outputs, aside, {record, n, has_bias_of(tile) ? biases : nullptr});
+                         tile.outputs, aside,
+                         {.weights = record,
+                          .stride = n,
+                          .next_vector = kernel_->block().lanes,
+                          .bias = has_bias_of(tile) ? biases : nullptr});
   }
   const float* x = value(view, in_, rows.begin) + tile.inputs.begin;
   const float* dy = gradient(view, out_, rows.begin) + tile.outputs.begin;

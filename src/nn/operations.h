@@ -42,6 +42,7 @@ struct View {
   std::uint8_t* const* active = nullptr;  ///< by thread: set to 1 for each unit of a relu that is not zero in
                                           ///< some row; null: nobody asks
   const std::int64_t* samples = nullptr;  ///< by row: index of the sample in the data set
+  float* turned_weights = nullptr;        ///< of the dense layers that read them so
   Bf16* bf16_weights = nullptr;           ///< of all dense layers (see Bf16Matrix); null: products are in f32
   Bf16* const* bf16_rows = nullptr;       ///< by thread: place for a unit's rows, each padded
   float* packed = nullptr;           ///< rows of the one layer that packs() and whose gradient is computed
@@ -109,11 +110,12 @@ class Dense final : public Tiled {
     if (tuning.own_weight_gradient || tuning.precision == Precision::bf16)
       kernel_.emplace(in.width, out.width, bias >= 0, tuning.precision);
   }
-  /// Computes in bf16 wherever a view has weights in bf16, which get their places in the plan.
-  void round(KernelFactory& factory, Network::Plan& plan);
-  /// The parts in which weights in bf16 are made.
-  std::int64_t bf16_parts() const;
-  void round_part(const View& view, std::int64_t part) const;
+  /// Gets places for its weights in the orders in which products read them beside their own, if any. With
+  /// `precision` bf16 it then computes in bf16 wherever a view has weights in bf16.
+  void arrange(KernelFactory& factory, Network::Plan& plan, Precision precision);
+  /// The parts in which weights are brought into these orders, for every step anew.
+  std::int64_t arranged_parts() const;
+  void arrange_part(const View& view, std::int64_t part) const;
   void prepare(KernelFactory& factory, std::int64_t rows, bool training) override;
   void forward(const View& view, const Unit& unit, int thread) const override;
   void backward(const View& view, const Unit& unit, int thread) const override;
@@ -138,13 +140,17 @@ class Dense final : public Tiled {
     Kernel forward, backward;
     Kernel bf16_forward, bf16_backward;
   };
+  void round(KernelFactory& factory, Network::Plan& plan);
+  void round_part(const View& view, std::int64_t part) const;
   void prepare_bf16(KernelFactory& factory, std::int64_t rows);
+  WeightPlace weight_place() const { return {in_.width, out_.width, panel_}; }
   std::vector<Tile> kernel_tiles() const;
   bool has_bias_of(const Tile& tile) const;
   float* weights_of(const Tile& tile, float* flat) const;
 
   Slot in_, out_;
   std::int64_t weight_, bias_, panel_;  // offsets in the flat vector; bias_ is -1 without
+  std::int64_t turned_ = -1;            // offset among View::turned_weights; -1: they are not read so
   std::map<std::int64_t, Kernels> kernels_;
   std::optional<WeightGradient> kernel_;
   std::optional<Bf16Matrix> bf16_forward_, bf16_backward_;
@@ -353,9 +359,10 @@ struct Network::Plan {
       value_layers;  ///< by buffer index: the path of the layer that fills it; "" the input
   Slot input, output;
   int norms = 0, noises = 0;
-  std::vector<Dense*> bf16;       ///< that compute in bf16
-  std::int64_t bf16_weights = 0;  ///< numbers in bf16 of all their matrices
-  std::int64_t bf16_depth = 0;    ///< padded, of the deepest
+  std::vector<Dense*> arranged;     ///< whose weights stand in further orders
+  std::int64_t turned_weights = 0;  ///< floats of all that are turned
+  std::int64_t bf16_weights = 0;    ///< numbers in bf16 of all their matrices
+  std::int64_t bf16_depth = 0;      ///< padded, of the deepest
   /// The relus whose dead units can be counted, and where their units stand among View::active.
   struct Watched {
     std::string path;

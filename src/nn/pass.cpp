@@ -122,14 +122,15 @@ struct TrainingPass::State {
   std::vector<Buffer<float>> scratch;             // by thread: a stack of records
   std::vector<Buffer<float>> aside;               // by thread: see Tiled::fold
   Buffer<float> packed;                           // of one layer at a time
+  Buffer<float> turned_weights;
   Buffer<Bf16> bf16_weights;
   std::vector<Buffer<Bf16>> bf16_rows;  // by thread
   std::vector<Bf16*> bf16_row_pointers;
   std::int64_t record_floats = 0;
   Watch watch;
   bool watching = false;
-  Population* population = nullptr;                                   // that is being measured
-  std::vector<std::pair<const Dense*, std::int64_t>> parts_to_round;  // see round_weights()
+  Population* population = nullptr;                                     // that is being measured
+  std::vector<std::pair<const Dense*, std::int64_t>> parts_to_arrange;  // see arrange_weights()
   // Sums for a batch norm, kept from step to step so that a step asks for no memory: [units][record],
   // [shards][record], [pieces][record], [record]; of the shards in float, too.
   std::int64_t widest_record = 0;
@@ -171,7 +172,7 @@ struct TrainingPass::State {
     prepare_kernels(batches, true);
     prepare_kernels(measured, false);
     prepare_tiles();
-    prepare_bf16();
+    prepare_arranged();
     view.draws = true;
     view.values = buffers.value_pointers.data();
     view.gradients = buffers.gradient_pointers.data();
@@ -221,10 +222,12 @@ struct TrainingPass::State {
       leaves.push_back(leaves_of(piece, [this](std::int64_t shard) { return shard_rows(shard); }));
   }
 
-  void prepare_bf16() {
+  void prepare_arranged() {
     const Network::Plan& net = network.plan();
+    turned_weights = Buffer<float>(net.turned_weights);
+    view.turned_weights = turned_weights.data();
     bf16_weights = Buffer<Bf16>(net.bf16_weights);
-    if (net.bf16.empty()) return;
+    if (net.bf16_weights == 0) return;
     for (int t = 0; t < team.size(); ++t) bf16_rows.emplace_back(unit_limit * net.bf16_depth);
     for (auto& buffer : bf16_rows) bf16_row_pointers.push_back(buffer.data());
     view.bf16_rows = bf16_row_pointers.data();
@@ -372,20 +375,21 @@ struct TrainingPass::State {
 
   // ---- forward
 
-  /// The weights of these operations in bf16, for all products of a step: they have just come in.
-  void round_weights(Range operations) {
-    const auto& layers = network.plan().bf16;
+  /// The weights of these operations in all orders in which products of a step read them: they have just come
+  /// in.
+  void arrange_weights(Range operations) {
+    const auto& layers = network.plan().arranged;
     if (layers.empty() || units.empty()) return;
-    view.bf16_weights = bf16_weights.data();
-    parts_to_round.clear();
+    if (bf16_weights.size() > 0) view.bf16_weights = bf16_weights.data();
+    parts_to_arrange.clear();
     for (std::int64_t i = operations.begin; i < operations.end; ++i)
       for (const Dense* layer : layers)
         if (network.plan().tiled[static_cast<std::size_t>(i)] == layer)
-          for (std::int64_t part = 0; part < layer->bf16_parts(); ++part)
-            parts_to_round.emplace_back(layer, part);
-    team.run(std::ssize(parts_to_round), [&](std::int64_t u, int) {
-      const auto& [layer, part] = parts_to_round[static_cast<std::size_t>(u)];
-      layer->round_part(view, part);
+          for (std::int64_t part = 0; part < layer->arranged_parts(); ++part)
+            parts_to_arrange.emplace_back(layer, part);
+    team.run(std::ssize(parts_to_arrange), [&](std::int64_t u, int) {
+      const auto& [layer, part] = parts_to_arrange[static_cast<std::size_t>(u)];
+      layer->arrange_part(view, part);
     });
   }
 
@@ -502,7 +506,7 @@ struct TrainingPass::State {
       do {
         const Range now = ready(arrival, left);
         left.begin = now.end;
-        round_weights(now);
+        arrange_weights(now);
         const BatchNorm* next = left.size() == 0 ? leading_norm(region + 1) : nullptr;
         const bool last = left.size() == 0 && region + 1 == regions.size();
         for_units([&](std::int64_t u, int thread) {
@@ -767,7 +771,7 @@ std::int64_t TrainingPass::memory_bytes() const {
   for (const auto& buffer : state_->scratch) sum += buffer.size() * 4;
   for (const auto& buffer : state_->aside) sum += buffer.size() * 4;
   sum += state_->packed.size() * 4;
-  sum += state_->bf16_weights.size() * 2;
+  sum += state_->network.arranged_bytes();
   for (const auto& buffer : state_->bf16_rows) sum += buffer.size() * 2;
   return sum;
 }

@@ -52,7 +52,7 @@ class Case {
   /// In tiles of some blocks x some panels; what the kernel must not touch is left as nan.
   std::vector<float> folded(std::int64_t blocks_of_tile, std::int64_t panels_of_tile) const {
     const std::int64_t stride = shape_.outputs + 5,
-                       outputs_of_tile = panels_of_tile * WeightGradient::kOutputs;
+                       outputs_of_tile = panels_of_tile * kernel().block().outputs;
     std::vector<float> gradient(static_cast<std::size_t>(input_rows() * stride), NAN);
     std::vector<float> aside(
         static_cast<std::size_t>(most_set_aside(leaves_) * WeightGradient::kBlockFloats));
@@ -61,8 +61,10 @@ class Case {
         kernel().fold(packed_.data(), capacity_, leaves_,
                       {b, std::min(kernel().blocks(), b + blocks_of_tile)},
                       {o, std::min(shape_.outputs, o + outputs_of_tile)}, aside.data(),
-                      {gradient.data() + b * WeightGradient::kInputs * stride + o, stride,
-                       shape_.bias ? gradient.data() + shape_.inputs * stride + o : nullptr});
+                      {.weights = gradient.data() + b * kernel().block().inputs * stride + o,
+                       .stride = stride,
+                       .next_vector = kernel().block().lanes,
+                       .bias = shape_.bias ? gradient.data() + shape_.inputs * stride + o : nullptr});
     std::vector<float> result;
     for (std::int64_t i = 0; i < input_rows(); ++i)
       for (std::int64_t o = 0; o < stride; ++o) {
@@ -140,7 +142,7 @@ class Case {
 class Kernel : public testing::TestWithParam<Shape> {};
 
 TEST_P(Kernel, HasTheBitsOfTheTreeInAnyTiles) {
-  if (!WeightGradient::possible()) GTEST_SKIP() << "no AVX-512 here";
+  if (!WeightGradient::possible()) GTEST_SKIP() << "neither AVX-512 nor AVX2 here";
   const Case test(GetParam());
   ASSERT_FALSE(test.empty());
   const std::vector<float> expected = test.expected();
@@ -154,7 +156,7 @@ TEST_P(Kernel, HasTheBitsOfTheTreeInAnyTiles) {
 }
 
 TEST_P(Kernel, IsAProduct) {
-  if (!WeightGradient::possible()) GTEST_SKIP() << "no AVX-512 here";
+  if (!WeightGradient::possible()) GTEST_SKIP() << "neither AVX-512 nor AVX2 here";
   const Case test(GetParam());
   const std::vector<float> folded = test.folded(3, 2);
   for (std::int64_t i = 0; i < test.input_rows(); ++i)

@@ -43,10 +43,8 @@ enum class Precision { f32, bf16 };
 struct Tuning {
   bool own_weight_gradient = true;  ///< by a kernel of our own, where the processor allows it; in bf16 always
   Precision precision = Precision::f32;
-  /// What measures best for shards of so many rows (benchmarks/README.md).
-  static Tuning for_rows(std::int64_t rows_of_shard, Precision precision = Precision::f32) {
-    return {.own_weight_gradient = rows_of_shard >= 128, .precision = precision};
-  }
+  /// What measures best for shards of so many rows with the instructions here (benchmarks/README.md).
+  static Tuning for_rows(std::int64_t rows_of_shard, Precision precision = Precision::f32);
 };
 
 /// "f32" or "bf16". Throws Error(usage) for bf16 where the processor has no instructions for it, or oneDNN
@@ -74,6 +72,8 @@ class Network {
   std::int64_t statistic_floats() const { return statistic_floats_; }
   /// Trainable values, gaps not counted.
   std::int64_t parameter_count() const;
+  /// Memory of a training pass for weights in the orders in which products read them beside their own.
+  std::int64_t arranged_bytes() const;
   /// Memory of a training pass for each row of the batch that a rank computes.
   std::int64_t activation_bytes_per_row() const;
 
