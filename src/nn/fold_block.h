@@ -2,7 +2,6 @@
 
 // The inner loops of the weight gradient, one for each instruction set. Private to this room.
 
-#include <array>
 #include <cstdint>
 #include <span>
 
@@ -11,12 +10,14 @@
 
 namespace trainer::nn {
 
-/// Where the sums of an input go.
-struct RowPlace {
-  float* first = nullptr;        ///< the first output's; null: nowhere
+/// Where the sums of a block of inputs go.
+struct BlockPlace {
+  float* weights = nullptr;      ///< the first input's first output
+  std::int64_t stride = 0;       ///< floats from an input to the next
   std::int64_t next_vector = 0;  ///< floats from a vector of outputs to the next
+  std::int64_t inputs = 0;       ///< that are wanted, from the first on
+  float* bias = nullptr;  ///< where those of the input after them go, vector after vector; null: nowhere
 };
-using BlockPlace = std::array<RowPlace, WeightGradient::kMostInputs>;
 
 /// One block of inputs, one panel of outputs (the first `outputs` of it), folded over the leaves. `x`: packed
 /// [rows][inputs of the block], `dy`: packed [rows][outputs of the panel], `aside`: a stack of blocks.

@@ -64,17 +64,21 @@ void fold_block(const float* x, const float* dy, std::span<const Leaf> leaves, f
   }
   // Masked stores are slow on some processors: only where there is a mask.
   const bool whole = outputs >= kVectors * kLanes;
+  const auto store = [&](float* to, int v, __m256 sum) {
+    if (whole)
+      _mm256_storeu_ps(to, sum);
+    else
+      _mm256_maskstore_ps(to, first_lanes(outputs - v * kLanes), sum);
+  };
 #pragma GCC unroll 6
   for (int i = 0; i < kInputs; ++i)
-    if (const RowPlace& row = place[static_cast<std::size_t>(i)]; row.first != nullptr)
+    if (i < place.inputs)
 #pragma GCC unroll 2
-      for (int v = 0; v < kVectors; ++v) {
-        float* const to = row.first + v * row.next_vector;
-        if (whole)
-          _mm256_storeu_ps(to, sums[i][v]);
-        else
-          _mm256_maskstore_ps(to, first_lanes(outputs - v * kLanes), sums[i][v]);
-      }
+      for (int v = 0; v < kVectors; ++v)
+        store(place.weights + i * place.stride + v * place.next_vector, v, sums[i][v]);
+    else if (i == place.inputs && place.bias != nullptr)
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) store(place.bias + v * kLanes, v, sums[i][v]);
 }
 
 }  // namespace

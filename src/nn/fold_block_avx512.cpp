@@ -83,10 +83,13 @@ __attribute__((target("avx512f,avx512bf16"))) void fold_block(const float* x, co
     masks[v] = static_cast<__mmask16>((1u << std::min<std::int64_t>(kLanes, outputs - v * kLanes)) - 1);
 #pragma GCC unroll 12
   for (int i = 0; i < kInputs; ++i)
-    if (const RowPlace& row = place[static_cast<std::size_t>(i)]; row.first != nullptr)
+    if (i < place.inputs)
 #pragma GCC unroll 2
       for (int v = 0; v < kVectors; ++v)
-        _mm512_mask_storeu_ps(row.first + v * row.next_vector, masks[v], sums[i][v]);
+        _mm512_mask_storeu_ps(place.weights + i * place.stride + v * place.next_vector, masks[v], sums[i][v]);
+    else if (i == place.inputs && place.bias != nullptr)
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; ++v) _mm512_mask_storeu_ps(place.bias + v * kLanes, masks[v], sums[i][v]);
 }
 
 }  // namespace

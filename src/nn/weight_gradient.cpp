@@ -147,17 +147,14 @@ void WeightGradient::fold(const float* packed, std::int64_t capacity, std::span<
     const FoldBlock fold_block =
         block_ == kAvx512 ? fold_block_avx512(half, precision_) : fold_block_avx2(half);
     for (std::int64_t block = blocks_wanted.begin; block < blocks_wanted.end; ++block) {
-      BlockPlace to{};
-      for (std::int64_t i = 0; i < block_.inputs; ++i) {
-        const std::int64_t input = block * block_.inputs + i;
-        RowPlace& row = to[static_cast<std::size_t>(i)];
-        if (input < inputs_)
-          row = {place.weights + (input - blocks_wanted.begin * block_.inputs) * place.stride +
-                     column / block_.lanes * place.next_vector,
-                 place.next_vector};
-        else if (input == inputs_ && place.bias != nullptr)
-          row = {place.bias + column, block_.lanes};
-      }
+      const std::int64_t input = block * block_.inputs, wanted = std::min(block_.inputs, inputs_ - input);
+      const BlockPlace to{.weights = place.weights +
+                                     (block - blocks_wanted.begin) * block_.inputs * place.stride +
+                                     column / block_.lanes * place.next_vector,
+                          .stride = place.stride,
+                          .next_vector = place.next_vector,
+                          .inputs = wanted,
+                          .bias = place.bias != nullptr ? place.bias + column : nullptr};
       fold_block(packed + block * capacity * block_.inputs, panels + output * capacity, leaves, aside, width,
                  to);
     }

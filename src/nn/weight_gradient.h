@@ -38,7 +38,6 @@ class WeightGradient {
     std::int64_t inputs = 0, outputs = 0, lanes = 0;
     bool operator==(const Block&) const = default;
   };
-  static constexpr std::int64_t kMostInputs = 12;        ///< of any block
   static constexpr std::int64_t kBlockFloats = 12 * 32;  ///< of the largest block and panel
 
   /// Whether this build, this processor and oneDNN's limit of its instructions allow it.
