@@ -19,6 +19,7 @@
 #include "trainer/core/tree.h"
 #include "trainer/nn/onednn_facts.h"
 #include "trainer/nn/pass.h"
+#include "turned_weights.h"
 #include "weight_gradient.h"
 
 namespace trainer::benchmarks {
@@ -99,10 +100,11 @@ void backward_data(benchmark::State& state, const Shape& shape, double peak) {
 /// Once a step.
 void turn(benchmark::State& state, const Shape& shape) {
   Layer layer(shape, nn::Precision::f32);
-  Buffer<float> turned(layer.weights.size());
+  const nn::TurnedWeights place{shape.inputs, shape.outputs};
+  Buffer<float> turned(place.size());
   for (auto _ : state)
-    for (std::int64_t part = 0; part < shape.inputs / layer.panel; ++part)
-      nn::turn_weights(layer.weights.data(), {shape.inputs, shape.outputs, layer.panel}, part, turned.data());
+    for (std::int64_t part = 0; part < place.parts(); ++part)
+      place.turn(layer.weights.data(), part, turned.data());
 }
 
 void bf16_forward(benchmark::State& state, const Shape& shape, double peak, bool rounding) {

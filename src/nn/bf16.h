@@ -6,7 +6,6 @@
 #include <cstdint>
 
 #include "trainer/core/tree.h"
-#include "turned_weights.h"
 
 namespace trainer::nn {
 
@@ -14,6 +13,11 @@ using Bf16 = std::uint16_t;
 
 /// The length of rows of `width` numbers in bf16, zeros after them: products read whole pieces.
 constexpr std::int64_t padded_depth(std::int64_t width) { return (width + 15) / 16 * 16; }
+
+/// A dense layer's weights W[outputs, inputs] as they stand in the flat vector: see Tensor::panel.
+struct WeightPlace {
+  std::int64_t inputs, outputs, panel;
+};
 
 /// The weights of a product y[rows, columns] = x[rows, depth] M in bf16: [columns / panel][padded depth /
 /// 2][panel][2], zeros beyond columns and depth.

@@ -8,6 +8,7 @@
 #include "own_kernels.h"
 #include "trainer/core/error.h"
 #include "trainer/nn/onednn_facts.h"
+#include "turned_weights.h"
 
 namespace trainer::nn {
 namespace {
@@ -24,7 +25,7 @@ memory::desc matrix(std::int64_t rows, std::int64_t columns, Tag tag = Tag::ab,
 memory::desc vector(std::int64_t size) { return {{size}, DataType::f32, Tag::a}; }
 
 /// The panels of weights in which AVX2's kernels read them.
-constexpr std::int64_t kNarrowPanel = 8;
+constexpr std::int64_t kNarrowPanel = TurnedWeights::kPanel;
 
 /// Where oneDNN has AVX2 alone its inner product copies the weights at every call; a convolution of 1 x 1
 /// reads them where they stand: rows are the pixels of an image of inputs channels.

@@ -67,7 +67,7 @@ class KernelFactory {
 
   /// The width of the column panels in which this machine's kernels want a weight matrix: see Tensor::panel.
   std::int64_t preferred_panel(std::int64_t inputs, std::int64_t outputs);
-  /// Whether backward-data of a weight matrix in such panels reads turn_weights() of it.
+  /// Whether backward-data of a weight matrix in such panels reads TurnedWeights.
   static bool turns(std::int64_t outputs, std::int64_t panel);
   /// The same for a Bf16Matrix.
   std::int64_t preferred_bf16_panel(std::int64_t depth, std::int64_t columns);

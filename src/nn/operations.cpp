@@ -247,7 +247,7 @@ void Dense::arrange(KernelFactory& factory, Network::Plan& plan, Precision preci
     round(factory, plan);
   } else if (in_.needs_gradient && KernelFactory::turns(out_.width, panel_)) {
     turned_ = plan.turned_weights;
-    plan.turned_weights += in_.width * out_.width;
+    plan.turned_weights += turned().size();
   }
   if (arranged_parts() > 0) plan.arranged.push_back(this);
 }
@@ -263,13 +263,13 @@ void Dense::round(KernelFactory& factory, Network::Plan& plan) {
 }
 
 std::int64_t Dense::arranged_parts() const {
-  if (turned_ >= 0) return in_.width / panel_;
+  if (turned_ >= 0) return turned().parts();
   return (bf16_forward_ ? bf16_forward_->panels() : 0) + (bf16_backward_ ? bf16_backward_->panels() : 0);
 }
 
 void Dense::arrange_part(const View& view, std::int64_t part) const {
   if (turned_ >= 0)
-    turn_weights(view.parameters + weight_, weight_place(), part, view.turned_weights + turned_);
+    turned().turn(view.parameters + weight_, part, view.turned_weights + turned_);
   else
     round_part(view, part);
 }

@@ -14,6 +14,7 @@
 #include "trainer/core/random.h"
 #include "trainer/core/tree.h"
 #include "trainer/nn/network.h"
+#include "turned_weights.h"
 #include "weight_gradient.h"
 
 namespace trainer::nn {
@@ -144,6 +145,7 @@ class Dense final : public Tiled {
   void round_part(const View& view, std::int64_t part) const;
   void prepare_bf16(KernelFactory& factory, std::int64_t rows);
   WeightPlace weight_place() const { return {in_.width, out_.width, panel_}; }
+  TurnedWeights turned() const { return {in_.width, out_.width}; }
   std::vector<Tile> kernel_tiles() const;
   bool has_bias_of(const Tile& tile) const;
   float* weights_of(const Tile& tile, float* flat) const;

@@ -6,13 +6,15 @@
 
 namespace trainer::nn {
 
-/// A dense layer's weights W[outputs, inputs] as they stand in the flat vector: see Tensor::panel.
-struct WeightPlace {
-  std::int64_t inputs, outputs, panel;
+/// The weights of a dense layer that stand in panels of 8 outputs (see Tensor::panel) as those of a layer
+/// from its outputs to its inputs: [inputs / 8][outputs][8]. Both widths are multiples of 8.
+struct TurnedWeights {
+  static constexpr std::int64_t kPanel = 8;
+  std::int64_t inputs, outputs;
+  std::int64_t parts() const { return inputs / kPanel; }
+  std::int64_t size() const { return inputs * outputs; }
+  /// Makes panel `part`. `to`: where the first one begins.
+  void turn(const float* weights, std::int64_t part, float* to) const;
 };
-
-/// The weights as those of a layer from outputs to inputs, in panels of the same width: to[inputs /
-/// panel][outputs] [panel]. Makes panel `part` of them; inputs and outputs are multiples of a panel.
-void turn_weights(const float* weights, const WeightPlace& place, std::int64_t part, float* to);
 
 }  // namespace trainer::nn
