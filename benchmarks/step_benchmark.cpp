@@ -180,7 +180,9 @@ void run_observing(benchmark::State& state, const comm::Communicator& world, int
 /// A way to compute a network.
 struct Way {
   std::string name;
-  nn::Tuning tuning;
+  nn::Tuning tuning = {};
+  bool shared_gradients = true;
+  std::int64_t shards = 0;  ///< 0: the default
 };
 
 /// Steps of two ways in turn: medians, and the fastest of each, which other work on the machine disturbs
@@ -190,22 +192,25 @@ void run_in_turn(benchmark::State& state, const comm::Communicator& world, int t
   Team team(threads);
   const nn::Loss loss = nn::Loss::parse("softmax_cross_entropy");
   const auto optimizer = optim::Optimizer::parse("adam");
-  train::Step::Settings settings;
-  settings.shards = default_shards(test.batch);
-  settings.batches = {test.batch};
   struct Side {
     nn::Network network;
     train::Step step;
     std::vector<double> seconds = {};
     Side(const comm::Communicator& ranks, Team& the_team, const Case& what, const nn::Loss& the_loss,
-         const optim::Optimizer& adam, const train::Step::Settings& how, const nn::Tuning& tuning)
-        : network(nn::join(nn::Model(what.model, kInputs, kOutputs), the_loss), the_team.size(), tuning),
-          step(ranks, the_team, network, the_loss, nn::TargetForm::classes, adam, how) {
+         const optim::Optimizer& adam, const Way& way)
+        : network(nn::join(nn::Model(what.model, kInputs, kOutputs), the_loss), the_team.size(), way.tuning),
+          step(ranks, the_team, network, the_loss, nn::TargetForm::classes, adam, settings_of(what, way)) {
       network.initialise(1, step.parameters().data(), step.statistics().data());
     }
+    static train::Step::Settings settings_of(const Case& what, const Way& way) {
+      train::Step::Settings settings;
+      settings.shards = way.shards > 0 ? way.shards : default_shards(what.batch);
+      settings.batches = {what.batch};
+      settings.shared_gradients = way.shared_gradients;
+      return settings;
+    }
   };
-  Side one(world, team, test, loss, *optimizer, settings, first.tuning);
-  Side other(world, team, test, loss, *optimizer, settings, second.tuning);
+  Side one(world, team, test, loss, *optimizer, first), other(world, team, test, loss, *optimizer, second);
   const RandomRows rows(one.step.rows(test.batch).size());
   std::int64_t number = 0;
   for (auto _ : state) {
@@ -214,6 +219,7 @@ void run_in_turn(benchmark::State& state, const comm::Communicator& world, int t
       world.barrier();
       const Stopwatch watch;
       side->step.run(rows, test.batch, number, 1e-4, {});
+      side->step.wait_for_parameters();
       side->seconds.push_back(slowest(world, watch.seconds()));
       state.SetIterationTime(side->seconds.back());
     }
@@ -276,7 +282,9 @@ int main(int argc, char** argv) {
         ->Unit(benchmark::kMillisecond)
         ->Iterations(test.batch > 1000 ? 30 : 300);
   const Way own{"own", {}}, product{"onednn", {.own_weight_gradient = false}},
-      bf16{"bf16", {.precision = nn::Precision::bf16}}, f32{"f32", {}};
+      bf16{"bf16", {.precision = nn::Precision::bf16}}, f32{"f32", {}}, shared{"shared"},
+      messages{"messages", {}, false}, same_bits{"same_bits"},
+      few{"few", {}, true, std::int64_t{world.size()} * threads};
   const auto in_turn = [&](const Case& test, const char* name, const Way& first, const Way& second) {
     benchmark::RegisterBenchmark((test.name + name).c_str(),
                                  [&world, threads, &test, &first, &second](benchmark::State& state) {
@@ -287,6 +295,9 @@ int main(int argc, char** argv) {
         ->Iterations(test.batch > 1000 ? 30 : 300);
   };
   for (const Case& test : kCases) in_turn(test, "/weight_gradients", own, product);
+  for (const Case& test : kCases) in_turn(test, "/few_shards", same_bits, few);
+  if (world.size() > 1)
+    for (const Case& test : kCases) in_turn(test, "/shared_gradients", shared, messages);
   if (nn::has_bf16())
     for (const Case& test : kCases) in_turn(test, "/bf16", bf16, f32);
   benchmark::Initialize(&argc, argv);

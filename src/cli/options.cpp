@@ -358,7 +358,8 @@ void add_machine_options(std::vector<Option>& table) {
             {.placeholder = "CHOICES",
              .help = "how it is computed, for comparisons; the results are the same: overlap=on|off "
                      "(parameters are exchanged under the next step's forward pass), "
-                     "weight_gradient=auto|own|onednn (the kernel)"});
+                     "weight_gradient=auto|own|onednn (the kernel), "
+                     "shared_gradients=on|off (ranks of a node fold each other's gradients where they lie)"});
   group.add(
       number("stall-timeout", &C::stall_timeout_seconds, 0, true),
       {.placeholder = "SECONDS",

@@ -1,6 +1,7 @@
 #include <mpi.h>
 
 #include <algorithm>
+#include <atomic>
 #include <optional>
 #include <utility>
 
@@ -8,6 +9,7 @@
 #include "fold_program.h"
 #include "requests.h"
 #include "slices.h"
+#include "trainer/comm/shared_pieces.h"
 #include "trainer/comm/tree_exchange.h"
 #include "trainer/core/buffer.h"
 #include "trainer/core/error.h"
@@ -44,21 +46,32 @@ void check_tags(MPI_Comm ranks, std::size_t layers) {
 struct GradientExchange::State {
   /// What moves for one layer.
   struct Traffic {
-    RequestSet gradients;          // receives of pieces of the own slice
-    RequestSet parameters;         // sends of the own slice, receives of the others'
-    std::vector<float*> received;  // by slot: where a piece of the own slice arrives; null for own pieces
+    RequestSet gradients;                // receives of pieces of the own slice
+    RequestSet parameters;               // sends of the own slice, receives of the others'
+    std::vector<float*> received;        // by slot: where a piece of the own slice arrives; null: it does not
+    float* words = nullptr;              // by rank: where its word arrives that its pieces are ready
     std::vector<const float*> operands;  // by slot: the piece's first float of the own slice
     bool sent = false;
     bool shared = false;
   };
 
   State(const Communicator& ranks_in, const TreeDeal& deal, std::vector<Segment> segments_in,
-        std::int64_t block, std::int64_t largest_message);
+        std::int64_t block, std::int64_t largest_message, const SharedPieces* pieces);
   void lay_out_slots(const TreeDeal& deal);
+  void look_for_shared(const SharedPieces* pieces);
   void place_received();
+  /// Whether a rank's pieces can be read where they lie, and so this rank's by it.
+  bool shares(int other) const { return sharing[static_cast<std::size_t>(other)]; }
+  bool any_present(int of_rank) const {
+    const Range slots = slots_of_rank[static_cast<std::size_t>(of_rank)];
+    return std::any_of(present.begin() + slots.begin, present.begin() + slots.end,
+                       [](bool is) { return is; });
+  }
   void read_presence(FunctionRef<bool(Range)> present);
   void post_receives(int layer);
   void send_to(int destination, int tag, const float* from, std::int64_t floats, RequestSet& requests);
+  /// Tells a rank that shares this one's memory that the gradient of a layer lies there.
+  void send_word(int destination, int tag);
   /// The k-th peer in the order that spreads the load: the next rank first.
   int peer(int k) const { return (rank + k) % size; }
   MPI_Comm handle() const { return *static_cast<MPI_Comm*>(ranks.handle()); }
@@ -83,6 +96,8 @@ struct GradientExchange::State {
   std::vector<Range> nodes;
   std::vector<Range> slots_of_rank;  // first slot, past the last
   std::vector<bool> present;         // by slot, in this step
+  std::vector<const float*> direct;  // by slot: the flat vector of a piece that can be read where it lies
+  std::vector<bool> sharing;         // by rank
   std::optional<FoldProgram> program;
 
   std::vector<Traffic> layers;
@@ -96,7 +111,7 @@ struct GradientExchange::State {
 
 GradientExchange::State::State(const Communicator& ranks_in, const TreeDeal& deal,
                                std::vector<Segment> segments_in, std::int64_t block,
-                               std::int64_t largest_message)
+                               std::int64_t largest_message, const SharedPieces* pieces)
     : ranks(ranks_in.duplicate()),
       rank(ranks.rank()),
       size(ranks.size()),
@@ -111,7 +126,22 @@ GradientExchange::State::State(const Communicator& ranks_in, const TreeDeal& dea
           deal.pieces.size(), " ranks was given to ", size);
   check_tags(handle(), segments.size());
   lay_out_slots(deal);
+  look_for_shared(pieces);
   place_received();
+}
+
+void GradientExchange::State::look_for_shared(const SharedPieces* pieces) {
+  direct.assign(nodes.size(), nullptr);
+  sharing.assign(static_cast<std::size_t>(size), false);
+  if (pieces == nullptr) return;
+  for (int other = 0; other < size; ++other) {
+    if (pieces->of(other, 0) == nullptr) continue;
+    sharing[static_cast<std::size_t>(other)] = true;
+    const Range slots = slots_of_rank[static_cast<std::size_t>(other)];
+    for (std::int64_t slot = slots.begin; slot < slots.end; ++slot)
+      direct[static_cast<std::size_t>(slot)] =
+          pieces->of(other, static_cast<std::size_t>(slot - slots.begin));
+  }
 }
 
 void GradientExchange::State::lay_out_slots(const TreeDeal& deal) {
@@ -124,19 +154,26 @@ void GradientExchange::State::lay_out_slots(const TreeDeal& deal) {
 
 void GradientExchange::State::place_received() {
   const Range mine = slots_of_rank[static_cast<std::size_t>(rank)];
-  const std::int64_t others = static_cast<std::int64_t>(nodes.size()) - mine.size();
+  const auto arrives = [&](std::int64_t slot) {
+    return (slot < mine.begin || slot >= mine.end) && direct[static_cast<std::size_t>(slot)] == nullptr;
+  };
+  std::int64_t others = 0;
+  for (std::int64_t slot = 0; slot < static_cast<std::int64_t>(nodes.size()); ++slot) others += arrives(slot);
+  const std::int64_t words = std::count(sharing.begin(), sharing.end(), true) > 1 ? padded(size) : 0;
   std::int64_t floats = 0;
   for (std::size_t layer = 0; layer < layers.size(); ++layer)
-    floats += others * padded(own(static_cast<int>(layer)).size());
+    floats += others * padded(own(static_cast<int>(layer)).size()) + words;
   storage = std::make_shared<Buffer<float>>(floats);
   float* next = storage->data();
   for (std::size_t layer = 0; layer < layers.size(); ++layer) {
+    layers[layer].words = next;
+    next += words;
     layers[layer].received.assign(nodes.size(), nullptr);
     layers[layer].operands.assign(nodes.size(), nullptr);
     const std::int64_t stride = padded(own(static_cast<int>(layer)).size());
     if (stride == 0) continue;
     for (std::int64_t slot = 0; slot < static_cast<std::int64_t>(nodes.size()); ++slot) {
-      if (mine.begin <= slot && slot < mine.end) continue;
+      if (!arrives(slot)) continue;
       layers[layer].received[static_cast<std::size_t>(slot)] = next;
       next += stride;
     }
@@ -163,8 +200,15 @@ void GradientExchange::State::post_receives(int layer) {
   for (int k = 1; k < size; ++k) {
     const int source = peer(k);
     const Range slots = slots_of_rank[static_cast<std::size_t>(source)];
+    if (shares(source) && any_present(source))
+      receive(traffic.gradients, handle(), traffic.words + source, kFloat, source, gradient_tag(layer),
+              largest_bytes);
     for (auto slot = static_cast<std::size_t>(slots.begin); slot < static_cast<std::size_t>(slots.end);
          ++slot) {
+      if (shares(source)) {
+        traffic.operands[slot] = present[slot] ? direct[slot] + own(layer).begin : nullptr;
+        continue;
+      }
       traffic.operands[slot] = present[slot] ? traffic.received[slot] : nullptr;
       if (!present[slot]) continue;
       receive(traffic.gradients, handle(), traffic.received[slot], bytes, source, gradient_tag(layer),
@@ -179,10 +223,15 @@ void GradientExchange::State::send_to(int destination, int tag, const float* fro
   bytes_sent += floats * kFloat;
 }
 
+void GradientExchange::State::send_word(int destination, int tag) {
+  static constexpr float kWord = 1;
+  send(gradient_sends, handle(), &kWord, kFloat, destination, tag, largest_bytes);
+}
+
 GradientExchange::GradientExchange(const Communicator& ranks, const TreeDeal& deal,
                                    std::vector<Segment> layers, std::int64_t block,
-                                   std::int64_t largest_message)
-    : state_(std::make_unique<State>(ranks, deal, std::move(layers), block, largest_message)) {}
+                                   std::int64_t largest_message, const SharedPieces* pieces)
+    : state_(std::make_unique<State>(ranks, deal, std::move(layers), block, largest_message, pieces)) {}
 GradientExchange::~GradientExchange() = default;
 GradientExchange::GradientExchange(GradientExchange&&) noexcept = default;
 
@@ -218,13 +267,23 @@ void GradientExchange::send_gradient(int layer, std::span<const float* const> pi
     const std::size_t slot = static_cast<std::size_t>(slots.begin) + j;
     require((pieces[j] != nullptr) == s.present[slot], ErrorKind::internal, "layer ", layer, ": piece ", j,
             " is ", s.present[slot] ? "missing" : "not empty", " against what begin_step was told");
+    require(s.direct[slot] == nullptr || pieces[j] == nullptr || pieces[j] == s.direct[slot] + offset,
+            ErrorKind::internal, "layer ", layer, ": piece ", j, " lies elsewhere than where others read it");
     traffic.operands[slot] = pieces[j] == nullptr ? nullptr : pieces[j] + (s.own(layer).begin - offset);
   }
   traffic.sent = true;
+  std::atomic_thread_fence(std::memory_order_release);  // for those who read it where it lies
   for (int k = 1; k < s.size; ++k) {
     const Range slice = this->slice(layer, s.peer(k));
+    if (slice.size() == 0) continue;
+    const bool shared = s.shares(s.peer(k));
+    if (shared && s.any_present(s.rank)) s.send_word(s.peer(k), gradient_tag(layer));
     for (const float* piece : pieces) {
-      if (piece == nullptr || slice.size() == 0) continue;
+      if (piece == nullptr) continue;
+      if (shared) {
+        s.bytes_sent += slice.size() * kFloat;
+        continue;
+      }
       s.send_to(s.peer(k), gradient_tag(layer), piece + (slice.begin - offset), slice.size(),
                 s.gradient_sends);
     }
@@ -236,11 +295,14 @@ void GradientExchange::wait_gradient(int layer) {
   require(traffic.sent, ErrorKind::internal, "the gradient of layer ", layer,
           " was waited for before it was sent");
   wait(traffic.gradients, state_->ranks.watchdog());
+  std::atomic_thread_fence(std::memory_order_acquire);
 }
 
 bool GradientExchange::has_gradient(int layer) {
   State::Traffic& traffic = state_->at(layer);
-  return traffic.sent && test(traffic.gradients);
+  if (!traffic.sent || !test(traffic.gradients)) return false;
+  std::atomic_thread_fence(std::memory_order_acquire);
+  return true;
 }
 
 void GradientExchange::fold(int layer, std::int64_t begin, std::int64_t count, float* sum) const {

@@ -104,11 +104,12 @@ struct TrainingPass::State {
   std::int64_t max_rows;
   Buffers buffers;
   std::vector<NormState> norms;
-  std::vector<Buffer<float>> gradients;  // by piece: flat
-  Buffer<std::int32_t> classes;          // [max_rows]
-  Buffer<float> values;                  // [max_rows, outputs]
-  Buffer<std::int64_t> samples;          // [max_rows]
-  Buffer<float> weights;                 // [max_rows]
+  std::vector<Buffer<float>> own_gradients;  // where the plan brings none
+  std::vector<float*> gradients;             // by piece: flat
+  Buffer<std::int32_t> classes;              // [max_rows]
+  Buffer<float> values;                      // [max_rows, outputs]
+  Buffer<std::int64_t> samples;              // [max_rows]
+  Buffer<float> weights;                     // [max_rows]
   bool weighted = false;
 
   // One unit of the parameters' gradients: a layer's tile over a piece.
@@ -160,7 +161,9 @@ struct TrainingPass::State {
         buffers(net.plan(), max_rows, true),
         norms(make_norms(net.plan(), std::max<std::int64_t>(1, plan.run.size()), true)),
         watch(net.plan(), plan.run, the_team.size()) {
-    for (std::size_t p = 0; p < plan.pieces.size(); ++p) gradients.emplace_back(network.parameter_floats());
+    gradients = plan.gradients;
+    for (std::size_t p = gradients.size(); p < plan.pieces.size(); ++p)
+      gradients.push_back(own_gradients.emplace_back(network.parameter_floats()).data());
     for (const BatchNorm* norm : net.plan().batch_norm)
       if (norm != nullptr) widest_record = std::max(widest_record, 2 * norm->width());
     if (form == TargetForm::classes)
@@ -590,7 +593,7 @@ struct TrainingPass::State {
       const float* folded =
           fold_records(plan.pieces[p], shard_sums.data(), record,
                        [record](Range, Range, float* left, const float* right) { add(right, left, record); });
-      if (folded != nullptr) norm.store(folded, folded + width, gradients[p].data());
+      if (folded != nullptr) norm.store(folded, folded + width, gradients[p]);
     }
   }
 
@@ -638,7 +641,7 @@ struct TrainingPass::State {
   }
 
   void compute_tile(const TileUnit& unit, int thread) {
-    float* gradient = gradients[unit.piece].data();
+    float* gradient = gradients[unit.piece];
     if (unit.layer->packs() && !watching) {
       const auto& mine = leaves[unit.piece];
       if (!mine.empty()) unit.layer->fold(view, mine, unit.tile, gradient, set_aside(thread));
@@ -763,11 +766,11 @@ std::optional<TrainingPass::NotFinite> TrainingPass::find_not_finite() const {
   return std::nullopt;
 }
 
-const float* TrainingPass::gradient(std::size_t piece) const { return state_->gradients[piece].data(); }
+const float* TrainingPass::gradient(std::size_t piece) const { return state_->gradients[piece]; }
 
 std::int64_t TrainingPass::memory_bytes() const {
   std::int64_t sum = state_->buffers.bytes();
-  for (const auto& buffer : state_->gradients) sum += buffer.size() * 4;
+  for (const auto& buffer : state_->own_gradients) sum += buffer.size() * 4;
   for (const auto& buffer : state_->scratch) sum += buffer.size() * 4;
   for (const auto& buffer : state_->aside) sum += buffer.size() * 4;
   sum += state_->packed.size() * 4;

@@ -352,10 +352,11 @@ std::int64_t estimated_bytes(const Prepared& prepared, int ranks) {
   const std::int64_t floats = prepared.network->parameter_floats();
   const std::int64_t rows = (prepared.plan.batch * shards + prepared.plan.shards - 1) / prepared.plan.shards;
   const auto states = static_cast<std::int64_t>(prepared.optimizer->state_names().size()) +
-                      (prepared.averages ? 1 : 0) + (prepared.tensor_norms ? 1 : 0);
+                      (prepared.averages ? 1 : 0) + (prepared.tensor_norms ? 1 : 0) +
+                      (prepared.optimizer->is_layerwise() ? 1 : 0);
   // Parameters, a gradient a piece, the average that is evaluated.
   const auto copies = static_cast<std::int64_t>(pieces) + 1 + (prepared.averages ? 1 : 0);
-  return 4 * floats * copies + 4 * floats * (1 + states) / ranks + prepared.network->arranged_bytes() +
+  return 4 * floats * copies + 4 * floats * states / ranks + prepared.network->arranged_bytes() +
          rows * prepared.network->activation_bytes_per_row() +
          static_cast<std::int64_t>(prepared.data->row_weights.size()) * 4;
 }

@@ -44,7 +44,10 @@ SliceUpdate::SliceUpdate(const comm::Communicator& world, const Team& team, cons
     add_chunks(static_cast<int>(layer));
     floats += exchange_.own_slice(static_cast<int>(layer)).size();
   }
-  gradient_ = Buffer<float>(floats);
+  if (optimizer_.is_layerwise())
+    gradient_ = Buffer<float>(floats);
+  else
+    for (int t = 0; t < team_.size(); ++t) chunk_gradients_.emplace_back(std::max(block_, kChunkFloats));
   for (std::size_t k = 0; k < optimizer_.state_names().size(); ++k) state_.emplace_back(floats);
   if (settings_.average > 0) average_ = Buffer<float>(floats);
   if (settings_.tensor_norms) before_ = Buffer<float>(floats);
@@ -146,23 +149,38 @@ std::vector<SliceUpdate::TensorSums> SliceUpdate::fold_by_tensor(std::span<const
   return sums;
 }
 
-void SliceUpdate::fold(Range layers, std::int64_t batch, const float* parameters, bool observe) {
+float* SliceUpdate::room_for_gradient(const Chunk& chunk, int thread) {
+  return optimizer_.is_layerwise() ? gradient_.data() + chunk.at
+                                   : chunk_gradients_[static_cast<std::size_t>(thread)].data();
+}
+
+void SliceUpdate::average_gradient(const Chunk& chunk, float* mine) const {
+  const std::int64_t count = chunk.floats.size();
+  exchange_.fold(chunk.layer, chunk.floats.begin - exchange_.own_slice(chunk.layer).begin, count, mine);
+  optim::divide(mine, count, static_cast<float>(batch_));
+}
+
+void SliceUpdate::add_penalty(const Chunk& chunk, const float* parameters, float* mine) const {
   const optim::Penalty& penalty = settings_.penalty;
+  if (penalty.any() && is_penalised(chunk.tensor))
+    optim::add_penalty_gradient(mine, parameters + chunk.floats.begin, chunk.floats.size(), penalty.l1,
+                                penalty.l2);
+}
+
+void SliceUpdate::fold(Range layers, std::int64_t batch, const float* parameters, bool observe) {
+  batch_ = batch;
   const auto first_of = [this](std::int64_t layer) {
     return std::ranges::lower_bound(chunks_, layer, {}, &Chunk::layer) - chunks_.begin();
   };
   const std::int64_t first = first_of(layers.begin);
-  team_.run(first_of(layers.end) - first, [&](std::int64_t c, int) {
+  team_.run(first_of(layers.end) - first, [&](std::int64_t c, int thread) {
     const Chunk& chunk = chunks_[static_cast<std::size_t>(first + c)];
-    const std::int64_t count = chunk.floats.size();
-    float* mine = gradient_.data() + chunk.at;
-    exchange_.fold(chunk.layer, chunk.floats.begin - exchange_.own_slice(chunk.layer).begin, count, mine);
-    optim::divide(mine, count, static_cast<float>(batch));
+    float* mine = room_for_gradient(chunk, thread);
+    average_gradient(chunk, mine);
     if (observe) sum_squares(chunk, mine, loss_block_sums_.data());
     if (observe && before_.size() > 0)
-      std::copy_n(parameters + chunk.floats.begin, count, before_.data() + chunk.at);
-    if (penalty.any() && is_penalised(chunk.tensor))
-      optim::add_penalty_gradient(mine, parameters + chunk.floats.begin, count, penalty.l1, penalty.l2);
+      std::copy_n(parameters + chunk.floats.begin, chunk.floats.size(), before_.data() + chunk.at);
+    add_penalty(chunk, parameters, mine);
     sum_squares(chunk, mine, block_sums_.data());
   });
 }
@@ -185,12 +203,8 @@ double SliceUpdate::loss_gradient_square() {
   return finish_total();
 }
 
-SliceUpdate::Place SliceUpdate::place(const Chunk& chunk, float* parameters) {
-  Place place{parameters + chunk.floats.begin,
-              gradient_.data() + chunk.at,
-              {},
-              chunk.floats.size(),
-              is_penalised(chunk.tensor)};
+SliceUpdate::Place SliceUpdate::place(const Chunk& chunk, float* parameters, float* gradient) {
+  Place place{parameters + chunk.floats.begin, gradient, {}, chunk.floats.size(), is_penalised(chunk.tensor)};
   for (std::size_t k = 0; k < state_.size(); ++k) place.arrays[k] = state_[k].data() + chunk.at;
   return place;
 }
@@ -200,7 +214,7 @@ std::vector<double> SliceUpdate::trust_ratios(float* parameters, std::int64_t st
   std::vector<double> mine(kSums * most_blocks_, 0.0);  // of parameters, gradient, direction
   team_.run(std::ssize(chunks_), [&](std::int64_t c, int) {
     const Chunk& chunk = chunks_[static_cast<std::size_t>(c)];
-    const Place at = place(chunk, parameters);
+    const Place at = place(chunk, parameters, gradient_.data() + chunk.at);
     sum_squares(chunk, at.parameters, mine.data());
     sum_squares(chunk, at.gradient, mine.data() + most_blocks_);
     optimizer_.direction(at.parameters, at.gradient, {at.arrays.data(), state_.size()}, at.count, step,
@@ -241,17 +255,20 @@ void SliceUpdate::average(const float* parameters, std::int64_t step) {
 }
 
 double SliceUpdate::update(float* parameters, double rate, std::int64_t step, double factor) {
-  if (factor != 1)
-    team_.run(std::ssize(chunks_), [&](std::int64_t c, int) {
-      const Chunk& chunk = chunks_[static_cast<std::size_t>(c)];
-      optim::multiply(gradient_.data() + chunk.at, chunk.floats.size(), static_cast<float>(factor));
-    });
+  if (optimizer_.is_layerwise() && factor != 1)
+    optim::multiply(gradient_.data(), gradient_.size(), static_cast<float>(factor));
   const std::vector<double> ratios =
       optimizer_.is_layerwise() ? trust_ratios(parameters, step) : std::vector<double>();
   std::atomic<int> not_finite{-1};
-  team_.run(std::ssize(chunks_), [&](std::int64_t c, int) {
+  team_.run(std::ssize(chunks_), [&](std::int64_t c, int thread) {
     const Chunk& chunk = chunks_[static_cast<std::size_t>(c)];
-    const Place at = place(chunk, parameters);
+    float* const gradient = room_for_gradient(chunk, thread);
+    if (!optimizer_.is_layerwise()) {
+      average_gradient(chunk, gradient);
+      add_penalty(chunk, parameters, gradient);
+      if (factor != 1) optim::multiply(gradient, chunk.floats.size(), static_cast<float>(factor));
+    }
+    const Place at = place(chunk, parameters, gradient);
     const std::span<float* const> state(at.arrays.data(), state_.size());
     const double ratio = ratios.empty() ? 1.0 : ratios[static_cast<std::size_t>(chunk.tensor)];
     optimizer_.update(at.parameters, at.gradient, state, at.count, rate * ratio, step, at.decayed);
@@ -305,6 +322,7 @@ std::int64_t SliceUpdate::bytes_sent() const {
 
 std::int64_t SliceUpdate::memory_bytes() const {
   std::int64_t sum = (gradient_.size() + average_.size() + before_.size()) * 4;
+  for (const auto& buffer : chunk_gradients_) sum += buffer.size() * 4;
   for (const auto& buffer : state_) sum += buffer.size() * 4;
   return sum;
 }

@@ -79,7 +79,7 @@ class SliceUpdate {
     int layer = 0;
     int tensor = 0;         ///< index in Network::parameters()
     Range floats;           ///< of the flat vector
-    std::int64_t at = 0;    ///< where they begin in gradient_ and in each state
+    std::int64_t at = 0;    ///< where they begin in each state, and in gradient_
     std::size_t block = 0;  ///< the first in block_sums_
   };
   /// The step of one chunk: its parameters, gradient and arrays of state.
@@ -93,7 +93,12 @@ class SliceUpdate {
   static constexpr std::size_t kSums = 3;  ///< that are folded together
   using TensorSums = std::array<double, kSums>;
   void add_chunks(int layer);
-  Place place(const Chunk& chunk, float* parameters);
+  Place place(const Chunk& chunk, float* parameters, float* gradient);
+  /// Where a chunk's gradient is made: again for the update, where no norms of tensors are asked for between,
+  /// so that it goes to no memory but the thread's first-level cache.
+  float* room_for_gradient(const Chunk& chunk, int thread);
+  void average_gradient(const Chunk& chunk, float* mine) const;
+  void add_penalty(const Chunk& chunk, const float* parameters, float* mine) const;
   std::vector<double> trust_ratios(float* parameters, std::int64_t step);
   void lay_out_norms();
   void sum_squares(const Chunk& chunk, const float* values, double* sums) const;
@@ -113,13 +118,15 @@ class SliceUpdate {
   Settings settings_;
 
   std::vector<Chunk> chunks_;              ///< layer by layer
-  std::vector<std::int64_t> slice_begin_;  ///< by layer: where its slice begins in gradient_
-  Buffer<float> gradient_;                 ///< this rank's slices, one after the other
-  std::vector<Buffer<float>> state_;       ///< likewise
-  Buffer<float> average_;                  ///< likewise
-  Buffer<float> before_;                   ///< likewise: the parameters before an observed step
-  std::vector<double> block_sums_;         ///< by block of this rank's slices: sum of squares of the gradient
-  std::vector<double> loss_block_sums_;    ///< the same without penalties
+  std::vector<std::int64_t> slice_begin_;  ///< by layer: where its slice begins in each state
+  Buffer<float> gradient_;  ///< this rank's slices, one after the other; layer-wise optimizers'
+  std::vector<Buffer<float>> chunk_gradients_;  ///< by thread, for the other optimizers
+  std::int64_t batch_ = 1;                      ///< rows of the gradient
+  std::vector<Buffer<float>> state_;            ///< likewise
+  Buffer<float> average_;                       ///< likewise
+  Buffer<float> before_;                        ///< likewise: the parameters before an observed step
+  std::vector<double> block_sums_;       ///< by block of this rank's slices: sum of squares of the gradient
+  std::vector<double> loss_block_sums_;  ///< the same without penalties
 
   std::unique_ptr<comm::SmallFold> norm_fold_;    ///< one sum a block
   std::vector<double> sent_sums_, all_sums_;      // of a fold of norms, kept from step to step

@@ -13,6 +13,7 @@
 #include "slice_update.h"
 #include "trainer/comm/agreement.h"
 #include "trainer/comm/host.h"
+#include "trainer/comm/shared_pieces.h"
 #include "trainer/comm/tree_exchange.h"
 #include "trainer/core/buffer.h"
 #include "trainer/core/clock.h"
@@ -80,6 +81,7 @@ struct Step::State final : nn::Arrival {
   const optim::Optimizer& optimizer;
   Settings settings;
   comm::TreeDeal deal;
+  comm::SharedPieces gradients;  ///< the gradients
   JobFold fold;
   nn::TrainingPass pass;
   std::int64_t block;
@@ -113,10 +115,12 @@ struct Step::State final : nn::Arrival {
         optimizer(opt),
         settings(std::move(given)),
         deal(settings.shards, world.size()),
+        gradients(world, deal, network.parameter_floats(), settings.shared_gradients),
         fold(world, deal),
         pass(network, loss, form, team, shard_plan(), settings.batches, fold, settings.measured),
         block(block_floats(network.parameter_floats())),
-        exchange(world, deal, SliceUpdate::segments(network), block),
+        exchange(world, deal, SliceUpdate::segments(network), block, comm::GradientExchange::kLargest,
+                 &gradients),
         loss_fold(world, deal, 2 * static_cast<std::int64_t>(sizeof(double))),
         rank_deal(world.size(), world.size()),
         flag_fold(world, rank_deal, static_cast<std::int64_t>(sizeof(Flags))),
@@ -139,9 +143,11 @@ struct Step::State final : nn::Arrival {
 
   bool norm_wanted() const { return settings.clip_norm > 0 || settings.report_gradient_norm; }
 
-  nn::ShardPlan shard_plan() const {
+  nn::ShardPlan shard_plan() {
     const auto me = static_cast<std::size_t>(world.rank());
-    return {settings.shards, deal.runs[me], deal.pieces[me]};
+    nn::ShardPlan plan{settings.shards, deal.runs[me], deal.pieces[me]};
+    for (std::size_t p = 0; p < plan.pieces.size(); ++p) plan.gradients.push_back(gradients.mine(p));
+    return plan;
   }
 
   Flags exchange_flags(StepRequests requests) {
@@ -178,9 +184,9 @@ struct Step::State final : nn::Arrival {
   }
 
   void finish_loss(std::int64_t batch, StepResult& result) {
-    std::size_t pieces = 0;
-    for (const auto& list : deal.pieces) pieces += list.size();
-    loss_records.resize(2 * pieces);
+    std::size_t records = 0;
+    for (const auto& list : deal.pieces) records += list.size();
+    loss_records.resize(2 * records);
     std::memcpy(loss_records.data(), loss_fold.finish(), loss_records.size() * sizeof(double));
     const double* total = fold_pieces(
         loss_fold, {0, deal.leaves}, loss_records.data(), 2,
@@ -227,13 +233,13 @@ struct Step::State final : nn::Arrival {
 
   void send(int layer, std::int64_t batch) {
     std::array<const float*, 64> few{};
-    const auto& pieces = deal.pieces[static_cast<std::size_t>(world.rank())];
-    require(pieces.size() <= few.size(), ErrorKind::internal, pieces.size(), " subtrees on one rank");
-    for (std::size_t p = 0; p < pieces.size(); ++p)
-      few[p] = nn::TrainingPass::present(pieces[p], batch, deal.leaves)
+    const auto& mine = deal.pieces[static_cast<std::size_t>(world.rank())];
+    require(mine.size() <= few.size(), ErrorKind::internal, mine.size(), " subtrees on one rank");
+    for (std::size_t p = 0; p < mine.size(); ++p)
+      few[p] = nn::TrainingPass::present(mine[p], batch, deal.leaves)
                    ? pass.gradient(p) + network.layers()[static_cast<std::size_t>(layer)].offset
                    : nullptr;
-    exchange.send_gradient(layer, std::span<const float* const>(few.data(), pieces.size()));
+    exchange.send_gradient(layer, std::span<const float* const>(few.data(), mine.size()));
   }
 
   StepResult run(const nn::RowSource& source, std::int64_t batch, std::int64_t step, double rate,
@@ -481,7 +487,8 @@ std::int64_t Step::bytes_sent() const {
 
 std::int64_t Step::memory_bytes() const {
   const State& state = *state_;
-  return state.pass.memory_bytes() + state.exchange.buffer_bytes() + state.slices.memory_bytes() +
+  return state.pass.memory_bytes() + state.gradients.memory_bytes() + state.exchange.buffer_bytes() +
+         state.slices.memory_bytes() +
          (state.parameters.size() + state.statistics.size() + state.average_statistics.size()) * 4;
 }
 

@@ -39,6 +39,7 @@ void Training::make_step() {
   settings.report_gradient_norm = configuration_.log_steps;
   settings.seed = configuration_.seed;
   settings.overlap = prepared_.tuning.overlap;
+  settings.shared_gradients = prepared_.tuning.shared_gradients;
   step_ = std::make_unique<Step>(world_, team_, *prepared_.network, prepared_.loss, prepared_.training_form(),
                                  *prepared_.optimizer, settings);
   const RowUse as_evaluated{.reconstructs = data.reconstructs(),

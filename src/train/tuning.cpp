@@ -8,7 +8,7 @@
 namespace trainer::train {
 namespace {
 
-const std::vector<std::string> kNames = {"overlap", "weight_gradient"};
+const std::vector<std::string> kNames = {"overlap", "weight_gradient", "shared_gradients"};
 const std::vector<std::string> kSwitch = {"on", "off"};
 const std::vector<std::string> kGradients = {"auto", "own", "onednn"};  // as Tuning::WeightGradient
 
@@ -42,15 +42,18 @@ Tuning Tuning::parse(const std::string& text) {
     given[name] = true;
     if (name == 0)
       tuning.overlap = choice_of(parsed, assignment, kSwitch) == 0;
-    else
+    else if (name == 1)
       tuning.weight_gradient = static_cast<WeightGradient>(choice_of(parsed, assignment, kGradients));
+    else
+      tuning.shared_gradients = choice_of(parsed, assignment, kSwitch) == 0;
   }
   return tuning;
 }
 
 std::string Tuning::text() const {
   return trainer::text("overlap=", kSwitch[overlap ? 0 : 1],
-                       " weight_gradient=", kGradients[static_cast<std::size_t>(weight_gradient)]);
+                       " weight_gradient=", kGradients[static_cast<std::size_t>(weight_gradient)],
+                       " shared_gradients=", kSwitch[shared_gradients ? 0 : 1]);
 }
 
 nn::Tuning Tuning::of_network(std::int64_t rows_of_shard, nn::Precision precision) const {

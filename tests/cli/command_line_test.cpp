@@ -219,18 +219,20 @@ TEST(CommandLine, ValuesOutOfRangeAreRefusedWithTheLimit) {
 }
 
 TEST(CommandLine, TuningIsChosenByName) {
-  EXPECT_EQ(parse_command_line({"train"}).configuration.tuning, "overlap=on weight_gradient=auto");
+  EXPECT_EQ(parse_command_line({"train"}).configuration.tuning,
+            "overlap=on weight_gradient=auto shared_gradients=on");
   for (const Words& words : {Words{"train"}, {"resume", "r"}, {"doctor"}, {"study", "ranks", "--out", "s"}}) {
     Words all = words;
     all.insert(all.end(), {"--tuning", "weight_gradient=own, overlap=off"});
-    EXPECT_EQ(parse_command_line(all).configuration.tuning, "overlap=off weight_gradient=own") << words[0];
+    EXPECT_EQ(parse_command_line(all).configuration.tuning,
+              "overlap=off weight_gradient=own shared_gradients=on")
+        << words[0];
   }
   EXPECT_TRUE(contains(complaint({"predict", "m.h5", "--tuning", "overlap=off"}),
                        "--tuning is no option of `trainer predict`"));
-  EXPECT_TRUE(
-      complaint({"--tuning", "overlop=off"})
-          .starts_with("--tuning: \"overlop\" is no name: expected one of overlap, weight_gradient; did "
-                       "you mean overlap?\n"));
+  EXPECT_TRUE(complaint({"--tuning", "overlop=off"})
+                  .starts_with("--tuning: \"overlop\" is no name: expected one of overlap, weight_gradient, "
+                               "shared_gradients; did you mean overlap?\n"));
   EXPECT_TRUE(
       complaint({"--tuning", "overlap=of"})
           .starts_with("--tuning: \"of\" is no value of overlap: expected one of on, off; did you mean "));

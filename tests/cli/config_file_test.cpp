@@ -135,7 +135,7 @@ TEST(ConfigFile, EveryBitsOptionIsWrittenWithItsResolvedValue) {
   configuration.model = "512-512";
   configuration.out = "somewhere";
   configuration.threads = 3;
-  configuration.tuning = "overlap=off weight_gradient=auto";
+  configuration.tuning = "overlap=off weight_gradient=auto shared_gradients=on";
   const std::string text = config_text(
       configuration,
       {{"model", "dense(512) relu dense(512) relu dense(10)"}, {"shards", "16"}, {"lr", "0.001"}}, "");
@@ -164,7 +164,7 @@ TEST(ConfigFile, ResumeTakesTheRunsSettingsAndChangesWhatIsFree) {
   EXPECT_EQ(line.configuration.epochs, 9);
   EXPECT_EQ(line.configuration.data, "/moved");
   EXPECT_TRUE(line.configuration.quiet);
-  EXPECT_EQ(line.configuration.tuning, "overlap=off weight_gradient=auto");
+  EXPECT_EQ(line.configuration.tuning, "overlap=off weight_gradient=auto shared_gradients=on");
   EXPECT_EQ(line.configuration.out, "runs/a");
   const std::string message = complaint([&] {
     with_run_settings(parse_command_line({"resume", "runs/a", "--batch", "200"}), "runs/a", was);

@@ -9,6 +9,7 @@
 #include <thread>
 #include <vector>
 
+#include "trainer/comm/shared_pieces.h"
 #include "trainer/comm/tree_exchange.h"
 #include "trainer/core/error.h"
 
@@ -69,20 +70,26 @@ std::vector<Segment> segments(const std::vector<std::int64_t>& sizes) {
 
 class TreeExchangeTest : public testing::Test {
  protected:
-  /// One step as in training, with the sum in the place of the updated parameters; returns them.
+  /// One step as in training, with the sum in the place of the updated parameters; returns them. `shared`:
+  /// the exchange was made with these.
   Values step(GradientExchange& exchange, const TreeDeal& deal, const std::vector<Segment>& layers,
-              const Batch& batch) const {
+              const Batch& batch, SharedPieces* shared = nullptr) const {
     const std::int64_t floats = layers.back().offset + layers.back().size;
     std::vector<Values> pieces;
     for (const Range& node : deal.pieces[static_cast<std::size_t>(rank_)])
       pieces.push_back(batch.fold(node, floats));
+    const auto begin_of = [&](std::size_t piece) -> const float* {
+      return shared != nullptr ? shared->mine(piece) : pieces[piece].data();
+    };
+    if (shared != nullptr)
+      for (std::size_t p = 0; p < pieces.size(); ++p) std::ranges::copy(pieces[p], shared->mine(p));
     Values parameters(static_cast<std::size_t>(floats), std::nanf(""));
     exchange.begin_step([&](Range node) { return batch.present(node); });
     for (int layer = static_cast<int>(layers.size()) - 1; layer >= 0; --layer) {
       std::vector<const float*> places;
-      for (const Values& piece : pieces)
-        places.push_back(piece.empty() ? nullptr
-                                       : piece.data() + layers[static_cast<std::size_t>(layer)].offset);
+      for (std::size_t p = 0; p < pieces.size(); ++p)
+        places.push_back(pieces[p].empty() ? nullptr
+                                           : begin_of(p) + layers[static_cast<std::size_t>(layer)].offset);
       exchange.send_gradient(layer, places);
       exchange.poll();
     }
@@ -130,6 +137,57 @@ TEST_F(TreeExchangeTest, SameBitsAsOneRankForAnyShardsAndRows) {
           << "S " << leaves << ", rows " << rows;
     }
   }
+}
+
+/// Every rank's mark on each of its pieces, at the front and the end.
+TEST_F(TreeExchangeTest, RanksOfANodeReadEachOthersPieces) {
+  const std::int64_t floats = 5000;
+  for (const std::int64_t leaves : {1, 7, 32}) {
+    const TreeDeal deal(leaves, size_);
+    SharedPieces pieces(world_, deal, floats);
+    const auto mark = [](int rank, std::size_t piece) {
+      return static_cast<float>(100 * rank + 1) + static_cast<float>(piece);
+    };
+    const auto count_of = [&](int rank) { return deal.pieces[static_cast<std::size_t>(rank)].size(); };
+    for (std::size_t p = 0; p < count_of(rank_); ++p) {
+      EXPECT_TRUE(
+          std::all_of(pieces.mine(p), pieces.mine(p) + floats, [](float value) { return value == 0; }));
+      pieces.mine(p)[0] = pieces.mine(p)[floats - 1] = mark(rank_, p);
+    }
+    world_.barrier();
+    for (int other = 0; other < size_; ++other)
+      for (std::size_t p = 0; p < count_of(other); ++p) {
+        const float* const piece = pieces.of(other, p);
+        ASSERT_NE(piece, nullptr) << "of rank " << other;  // all ranks of this test are on one node
+        EXPECT_EQ(piece[0], mark(other, p));
+        EXPECT_EQ(piece[floats - 1], mark(other, p));
+      }
+    world_.barrier();
+    SharedPieces apart(world_, deal, floats, false);
+    for (int other = 0; other < size_; ++other)
+      for (std::size_t p = 0; p < count_of(other); ++p)
+        EXPECT_EQ(apart.of(other, p) != nullptr, other == rank_);
+  }
+}
+
+TEST_F(TreeExchangeTest, SameBitsWherePiecesAreFoldedWhereTheyLie) {
+  const std::vector<Segment> layers = segments({1, 333, 64, 1501, 5, 1100});
+  const std::int64_t floats = layers.back().offset + layers.back().size;
+  for (const std::int64_t leaves : {1, 3, 8, 31})
+    for (const bool allowed : {true, false}) {
+      const TreeDeal deal(leaves, size_);
+      SharedPieces pieces(world_, deal, floats, allowed);
+      GradientExchange exchange(world_, deal, layers, 64, GradientExchange::kLargest, &pieces);
+      GradientExchange by_messages(world_, deal, layers, 64);
+      int salt = 0;
+      for (const std::int64_t rows : {1000, 5, 5, 1, 1000}) {
+        const Batch batch{leaves, rows, salt++};
+        EXPECT_TRUE(same_bits(step(exchange, deal, layers, batch, &pieces), batch.fold({0, leaves}, floats)))
+            << "S " << leaves << ", rows " << rows;
+        step(by_messages, deal, layers, batch);
+        EXPECT_EQ(exchange.bytes_sent(), by_messages.bytes_sent());
+      }
+    }
 }
 
 TEST_F(TreeExchangeTest, LongMessagesAreCutAndPutTogether) {

@@ -35,10 +35,10 @@ extern "C" int dnnl_primitive_execute(const void* primitive, void* stream, int c
   return status;
 }
 
-// Of the whole program, its libraries included.
-void* operator new(std::size_t size) { return counted(std::malloc(size)); }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+// Of the whole program, its libraries included. (Inlined, they look like a free of what new returned.)
+[[gnu::noinline]] void* operator new(std::size_t size) { return counted(std::malloc(size)); }
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 extern "C" void* aligned_alloc(std::size_t alignment, std::size_t size) {
   return counted(memalign(alignment, size));
 }

@@ -135,14 +135,15 @@ Outcome train(Job& job, const comm::Communicator& world) {
 
 /// Layers as large as messages that wait for their receiver, without and with batch norm; with what else
 /// reads parameters behind a step.
-TEST_F(StepTest, OverlapChangesNoBits) {
+TEST_F(StepTest, NeitherOverlapNorSharedGradientsChangeBits) {
   const comm::Communicator self = world_.split(world_.rank());
   for (const char* model : {"dense(512) relu dense(512) relu dense(512) tanh dense(10)",
                             "dense(512) batch_norm relu dense(512) batch_norm relu dense(10)"}) {
     for (const double max_norm : {0.0, 0.9}) {
-      const auto with_overlap = [&](bool on) {
+      const auto with_overlap = [&](bool on, bool shared = true) {
         return [=](Step::Settings& settings) {
           settings.overlap = on;
+          settings.shared_gradients = shared;
           settings.average = 0.9;
           settings.max_norm = max_norm;
           settings.tensor_norms = true;
@@ -150,6 +151,7 @@ TEST_F(StepTest, OverlapChangesNoBits) {
       };
       Job on(world_, 64, model, 96, 8, with_overlap(true)),
           off(world_, 64, model, 96, 8, with_overlap(false)),
+          apart(world_, 64, model, 96, 8, with_overlap(true, false)),
           alone(self, 64, model, 96, 8, with_overlap(true));
       Outcome expected = train(alone, self);
       if (world_.rank() != 0) {  // averages are rank 0's
@@ -158,7 +160,9 @@ TEST_F(StepTest, OverlapChangesNoBits) {
       }
       EXPECT_TRUE(train(on, world_) == expected) << model << ", max-norm " << max_norm;
       EXPECT_TRUE(train(off, world_) == expected) << model << ", max-norm " << max_norm;
+      EXPECT_TRUE(train(apart, world_) == expected) << model << ", max-norm " << max_norm;
       EXPECT_EQ(on.step.bytes_sent(), off.step.bytes_sent());
+      EXPECT_EQ(on.step.bytes_sent(), apart.step.bytes_sent());
       on.run(7, 96);  // and destroyed with its parameters on their way
     }
   }

@@ -58,6 +58,8 @@ struct Segment {
 /// floats of the flat vector. They are what slices are made of and norms are summed over.
 std::vector<Range> blocks_of(const Segment& layer, std::int64_t block);
 
+class SharedPieces;
+
 /// The all-reduce of gradients as reduce-scatter and all-gather, in the order of the fixed tree, for any
 /// number of ranks and leaves: every rank sends its subtrees' sums of each slice to the slice's owner, which
 /// folds the top of the tree, and after the update sends the slice's parameters to all. Bytes sent per rank:
@@ -74,9 +76,12 @@ class GradientExchange {
  public:
   /// Collective. `block`: slices are whole blocks of so many floats (blocks_of). Slices are cut so that every
   /// rank owns, over all segments together, the same number of blocks, give or take one. Messages are at most
-  /// `largest_message` floats (at most 2^28).
+  /// `largest_message` floats (at most 2^28). With `pieces` gradients lie there; whoever can read a piece
+  /// there folds it where it lies, and is sent no more than a word that it is ready.
   GradientExchange(const Communicator& ranks, const TreeDeal& deal, std::vector<Segment> layers,
-                   std::int64_t block, std::int64_t largest_message = std::int64_t{1} << 28);
+                   std::int64_t block, std::int64_t largest_message = kLargest,
+                   const SharedPieces* pieces = nullptr);
+  static constexpr std::int64_t kLargest = std::int64_t{1} << 28;
   ~GradientExchange();
   GradientExchange(GradientExchange&&) noexcept;
 
@@ -90,7 +95,8 @@ class GradientExchange {
   void begin_step(FunctionRef<bool(Range)> present);
   /// This rank's sums of `layer` are ready: pieces[j] points to the float at the layer's segment offset of
   /// this rank's piece j (null: absent). The memory is read by others until end_step, and by fold(): it must
-  /// stay as it is until then.
+  /// stay as it is until then. (Others have folded it when their parameters are here, for which end_step
+  /// waits.)
   void send_gradient(int layer, std::span<const float* const> pieces);
   /// Waits for all pieces of this rank's own slice of `layer`; then fold() may be called. After
   /// send_gradient(layer).
@@ -115,10 +121,10 @@ class GradientExchange {
   /// Lets messages in flight advance. Cheap.
   void poll() const;
 
-  std::int64_t bytes_sent() const;  ///< payload sent by this rank, since construction
-  std::int64_t bytes_sent_last_step()
-      const;  ///< payload sent by this rank, between the last begin_step and its end_step
-  std::int64_t buffer_bytes() const;  ///< memory held for the others' pieces of this rank's slices
+  /// Payload given to others by this rank, since construction; what they read where it lies counts, too.
+  std::int64_t bytes_sent() const;
+  std::int64_t bytes_sent_last_step() const;  ///< between the last begin_step and its end_step
+  std::int64_t buffer_bytes() const;          ///< memory held for the others' pieces of this rank's slices
 
  private:
   struct State;

@@ -54,6 +54,9 @@ struct ShardPlan {
   std::int64_t shards = 1;
   Range run;                  ///< this rank's shards
   std::vector<Range> pieces;  ///< the maximal subtrees of `run`
+  /// By piece: where its gradient goes, parameter_floats() that are zero at first; empty: into memory of the
+  /// pass's own.
+  std::vector<float*> gradients = {};
 };
 
 /// Rows of a unit of work for forward and backward-data, from the configuration alone.

@@ -62,7 +62,7 @@ struct Configuration {
   std::string precision = "f32";
   std::string isa;           ///< empty: oneDNN's own choice; else its name (AVX2, AVX512_CORE, ...)
   std::int64_t threads = 0;  ///< 0: from the cpuset and OMP_NUM_THREADS
-  std::string tuning = "overlap=on weight_gradient=auto";  ///< see Tuning
+  std::string tuning = "overlap=on weight_gradient=auto shared_gradients=on";  ///< see Tuning
 
   std::string out;  ///< run folder; empty: runs/<data>-<date>-<time>
   std::string checkpoint_every = "1 epoch";

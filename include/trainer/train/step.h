@@ -76,6 +76,7 @@ class Step {
     bool tensor_norms = false;  ///< of observed steps
     std::uint64_t seed = 1;
     bool overlap = true;  ///< parameters come in under the next step's forward pass; the same bits without
+    bool shared_gradients = true;  ///< ranks of a node fold each other's gradients where they lie; likewise
   };
   /// Collective.
   Step(const comm::Communicator& world, Team& team, const nn::Network& network, const nn::Loss& loss,

@@ -12,6 +12,7 @@ struct Tuning {
   enum class WeightGradient { automatic, own, onednn };
   bool overlap = true;  ///< parameters come in under the next step's forward pass
   WeightGradient weight_gradient = WeightGradient::automatic;
+  bool shared_gradients = true;  ///< ranks of a node fold each other's gradients where they lie
 
   /// Assignments, as in "overlap=off weight_gradient=onednn"; what is not named stays as it is by default.
   /// Throws Error(usage) with a caret.
