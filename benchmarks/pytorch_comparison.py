@@ -24,7 +24,7 @@ import pytorch_side as side  # noqa: E402
 NETS = {  # and the steps that are timed in a round
     "wide": (side.Net((1024, 1024, 1024), True, 2048), 20),
     "default": (side.Net((512, 512), False, 256), 300),
-    "small": (side.Net((128,), False, 32), 3000),
+    "small": (side.Net((128,), False, 32), 1000),
 }
 ROWS = 16384
 

@@ -153,11 +153,15 @@ class Setting:
         return found
 
 
+def processor_flags():
+    with open("/proc/cpuinfo") as file:
+        return next((line.split() for line in file if line.startswith("flags")), [])
+
+
 def blas_settings(threads):
     """Each BLAS that is installed, as each processor that this one is, with both ways to wait. The reference BLAS is some fifty times slower
     and left out where there is another."""
-    with open("/proc/cpuinfo") as file:
-        flags = next((line.split() for line in file if line.startswith("flags")), [])
+    flags = processor_flags()
     wide, bf16 = "avx512f" in flags, "avx512_bf16" in flags
     cores = {"openblas": ["", *["SkylakeX"] * wide, *["Cooperlake"] * bf16], "blis": ["", *["skx"] * wide]}
     paths = [path for path in sorted(glob.glob("/usr/lib/*/*/libblas.so.3"))
@@ -168,14 +172,16 @@ def blas_settings(threads):
 
 
 def ways():
+    """Without bf16 where the processor would only emulate it: five times as slow as f32 where it was tried."""
     import torch
     plain = [(), ("foreach",), ("script",), ("foreach", "script"), ("onednn",), ("bf16",), ("bf16", "foreach"), ("bf16", "script")]
+    has_bf16 = any(flag.startswith(("avx512_bf16", "amx_bf16")) for flag in processor_flags())
     version = tuple(int(part) for part in torch.__version__.split("+")[0].split(".")[:2] if part.isdigit())
     if version >= (2, 4):
         plain += [("fused",), ("fused", "script"), ("bf16", "fused")]
     if version >= (2, 1):
         plain += [("compile",), ("bf16", "compile"), ("compile", "fused"), ("bf16", "compile", "fused")][:2 if version < (2, 4) else 4]
-    return plain
+    return [way for way in plain if has_bf16 or "bf16" not in way]
 
 
 # ---- the worker: one process of PyTorch
@@ -469,7 +475,7 @@ def choose(net, folder, losses, processors, steps, say, distributed=True):
             attempt(dataclasses.replace(base, threads=threads, how=how))
     if distributed and processors > 1:
         # The BLAS that one thread likes best is not that of many.
-        for how in ((), ("foreach",), ("onednn",), ("bf16",), ("bf16", "foreach")) + ((("fused",),) if ("fused",) in ways() else ()):
+        for how in [way for way in ((), ("foreach",), ("onednn",), ("bf16",), ("bf16", "foreach"), ("fused",)) if way in ways()]:
             for wait in ("", "passive"):
                 attempt(dataclasses.replace(base, threads=1, ranks=processors, how=how, wait=wait))
     found = {}

@@ -354,12 +354,14 @@ void add_machine_options(std::vector<Option>& table) {
        .help = "threads of each rank",
        .default_text = "from the processors of the rank and OMP_NUM_THREADS",
        .commands = {Command::train, Command::resume, Command::evaluate, Command::predict, Command::report}});
-  group.add(tuning("tuning", &C::tuning),
-            {.placeholder = "CHOICES",
-             .help = "how it is computed, for comparisons; the results are the same: overlap=on|off "
-                     "(parameters are exchanged under the next step's forward pass), "
-                     "weight_gradient=auto|own|onednn (the kernel), "
-                     "shared_gradients=on|off (ranks of a node fold each other's gradients where they lie)"});
+  group.add(
+      tuning("tuning", &C::tuning),
+      {.placeholder = "CHOICES",
+       .help = "how it is computed, for comparisons; the results are the same: overlap=on|off "
+               "(parameters are exchanged under the next step's forward pass), "
+               "weight_gradient=auto|own|onednn (the kernel; oneDNN's sums over more than 96 rows of a shard "
+               "are made in parts and have other bits), "
+               "shared_gradients=on|off (ranks of a node fold each other's gradients where they lie)"});
   group.add(
       number("stall-timeout", &C::stall_timeout_seconds, 0, true),
       {.placeholder = "SECONDS",
